@@ -1,0 +1,120 @@
+"""Events: facts that change or explain money, in one global order, with the balances after them.
+
+An event's canonical bytes are its fields as JSON in a fixed order; each record of a chain carries the hash of the one
+before. Quiet settlements of a whole window travel as one `SettlementBatch` and become events when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from components.model.keys import PositionKey
+from components.model.market import Column
+
+
+class EventType(StrEnum):
+    RUN_STARTED = "run_started"
+    CAPITAL_PLACED = "capital_placed"
+    DECISION = "decision"
+    ORDER_INTENT = "order_intent"
+    TRADE = "trade"
+    ATOMIC_GROUP = "atomic_group"
+    ATOMIC_STEP = "atomic_step"
+    ORDER_WITHHELD = "order_withheld"
+    ORDER_REJECTED = "order_rejected"
+    TRANSFER_SENT = "transfer_sent"
+    TRANSFER_ARRIVED = "transfer_arrived"
+    FUNDING = "funding"
+    INTEREST = "interest"
+    REWARD = "reward"
+    LIQUIDATION = "liquidation"
+    DEPOSIT = "deposit"
+    WITHDRAWAL_REQUESTED = "withdrawal_requested"
+    WITHDRAWAL_PAID = "withdrawal_paid"
+    RESERVE_LOW = "reserve_low"
+    RISK_LEVEL = "risk_level"
+    EMERGENCY_STOP = "emergency_stop"
+    HALTED = "halted"
+    RECONCILIATION_MISMATCH = "reconciliation_mismatch"
+    RECONCILIATION_FAILED = "reconciliation_failed"
+    PRICE_DIVERGENCE = "price_divergence"
+    BREAK_EVEN_ALARM = "break_even_alarm"
+    ENTRY_SKIPPED = "entry_skipped"
+    REWARDS_MISSING = "rewards_missing"
+    RUN_FINISHED = "run_finished"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact. `amount` is in units of `token`; `balances` are the non-zero positions after it, native units."""
+
+    timestamp: int
+    order: int
+    event_type: EventType
+    venue: str
+    token: str
+    amount: float | None
+    status: str
+    strategy: str
+    correlation_id: str
+    detail: str
+    balances: Mapping[PositionKey, float]
+
+
+class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Settlements of one type over a window: item `i` changed `keys[key_index[i]]` by `amount[i]` at `at[i]`.
+
+    `first_order` is the sequence number of item 0. `balances` are those before the batch; only `keys` change in it.
+    """
+
+    event_type: EventType
+    first_order: int
+    strategy: str
+    correlation_id: str
+    token: str
+    keys: tuple[PositionKey, ...]
+    key_index: npt.NDArray[np.int64]
+    at: npt.NDArray[np.int64]
+    amount: Column
+    detail: tuple[str, ...]
+    balances: Mapping[PositionKey, float]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def events(self) -> list[Event]:
+        """The batch as single events, each with the balances after it."""
+        balances = dict(self.balances)
+        out: list[Event] = []
+        for i, (which, at, amount) in enumerate(
+            zip(self.key_index.tolist(), self.at.tolist(), self.amount.tolist(), strict=True)
+        ):
+            key = self.keys[which]
+            balances[key] = balances.get(key, 0.0) + amount
+            out.append(
+                Event(
+                    timestamp=at, order=self.first_order + i, event_type=self.event_type, venue=key.venue,
+                    token=self.token, amount=amount, status="settled", strategy=self.strategy,
+                    correlation_id=self.correlation_id, detail=self.detail[which], balances=dict(balances),
+                )
+            )
+        return out
+
+
+GENESIS = "0" * 64
+
+
+def canonical_bytes(event: Event) -> bytes:
+    """The bytes that are hashed: JSON with fields in order of definition and balances sorted by key."""
+    ordered = {key: event.balances[key] for key in sorted(event.balances)}
+    return msgspec.json.encode(msgspec.structs.replace(event, balances=ordered))
+
+
+def chain_hash(previous: str, record: bytes) -> str:
+    """Hash of a record that carries the hash of the one before it (hex SHA-256)."""
+    return sha256(previous.encode() + record).hexdigest()

@@ -1,0 +1,157 @@
+"""Orders, groups of orders and trades: what the strategy intends and what a venue did with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from components.model.keys import PositionKey, Token, VenueName
+
+OrderId: TypeAlias = str
+
+
+class Verb(StrEnum):
+    """What an order asks of its venue. Amounts are positive unless the verb says signed."""
+
+    SPOT = "spot"                  # signed: buy > 0, sell < 0
+    PERP = "perp"                  # signed: buy > 0, sell < 0
+    TRANSFER = "transfer"
+    STAKE = "stake"                # ETH → LST at the protocol rate
+    REQUEST_UNSTAKE = "request_unstake"  # LST → ETH at the protocol rate, after the queue
+    SWAP = "swap"                  # on a DEX, `token` → `into_token`
+    SUPPLY = "supply"
+    WITHDRAW = "withdraw"
+    BORROW = "borrow"
+    REPAY = "repay"
+    FLASH_BORROW = "flash_borrow"
+    FLASH_REPAY = "flash_repay"
+    UNWRAP = "unwrap"              # KING wrapper → the token inside
+    PAY_OUT = "pay_out"            # cash leaves the strategy: a withdrawal is served
+
+
+class GroupKind(StrEnum):
+    """How a group settles: `one` order, all sent `together`, or `atomic` (all or nothing in one transaction)."""
+
+    ONE = "one"
+    TOGETHER = "together"
+    ATOMIC = "atomic"
+
+
+class Action(StrEnum):
+    """The only five things a strategy does."""
+
+    ENTRY_FULL = "entry_full"
+    ENTRY_PARTIAL = "entry_partial"
+    EXIT_FULL = "exit_full"
+    EXIT_PARTIAL = "exit_partial"
+    SELL_DUST = "sell_dust"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One intent for one venue.
+
+    `amount` is in native units of `token`; for a WITHDRAW, REPAY, SWAP or STAKE it is the underlying amount (not the
+    scaled balance). `source` and `target` are the positions it takes from and adds to where the verb leaves a choice.
+    """
+
+    id: OrderId
+    verb: Verb
+    venue: VenueName
+    token: Token
+    amount: float
+    leg: str
+    source: PositionKey | None = None
+    target: PositionKey | None = None
+    into_token: Token | None = None
+    reduce_only: bool = False
+    everything: bool = False        # close the whole position, whatever `amount` rounds to
+    at_least: float | None = None   # refuse a fill that gives less than this
+
+
+class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that settle as one unit of the kind; `action` and `reason` say why they exist."""
+
+    id: str
+    kind: GroupKind
+    action: Action
+    reason: str
+    orders: tuple[Order, ...]
+
+
+class TradeStatus(StrEnum):
+    FILLED = "filled"
+    PARTIAL = "partial"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class OrderState(StrEnum):
+    """Life of an order in the journal."""
+
+    INTENT = "intent"
+    SENT = "sent"
+    FILLED = "filled"
+    PARTIAL = "partial"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
+    OrderState.INTENT: frozenset({OrderState.SENT, OrderState.NOT_SENT}),
+    OrderState.SENT: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.UNKNOWN}),
+    OrderState.UNKNOWN: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.NOT_SENT}),
+    OrderState.PARTIAL: frozenset({OrderState.FILLED, OrderState.PARTIAL}),
+    OrderState.FILLED: frozenset(),
+    OrderState.REJECTED: frozenset(),
+    OrderState.NOT_SENT: frozenset(),
+}
+
+
+class CostKind(StrEnum):
+    FEE = "fee"
+    SLIPPAGE = "slippage"          # (fill − price known) × quantity
+    GAS = "gas"
+    FLASH_PREMIUM = "flash_premium"
+    TRANSFER_FEE = "transfer_fee"
+    REVALUATION = "revaluation"    # the same coin is priced differently where it arrives
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a trade cost, in units of `token`; positive = paid."""
+
+    kind: CostKind
+    token: Token
+    amount: float
+
+
+class InFlight(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens on their way: in equity and delta, not in margin, until `arrives_at` (UTC ns)."""
+
+    id: str
+    token: Token
+    amount: float
+    source: PositionKey
+    target: PositionKey
+    arrives_at: int
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue did with one order, in our words."""
+
+    order_id: OrderId
+    status: TradeStatus
+    verb: Verb
+    venue: VenueName
+    token: Token
+    quantity: float                              # signed, native units; 0 when nothing was done
+    changes: Mapping[PositionKey, float]         # signed, native units (scaled for Aave), fees included
+    at: int                                      # UTC nanoseconds
+    price: float | None = None
+    costs: tuple[Cost, ...] = ()
+    reason: str = ""                             # why it was rejected or is unknown
+    venue_reference: str = ""                    # the venue's own id: order id or transaction hash
+    in_flight: InFlight | None = None            # a transfer or queue that arrives later

@@ -1,0 +1,70 @@
+"""A book: balances by key, changed only by applying changes; differences are taken with a tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from components.model.keys import PositionKey
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One key on which two books disagree, native units."""
+
+    key: PositionKey
+    expected: float
+    observed: float
+
+
+class Book(Mapping[PositionKey, float]):
+    """Balances in native units (scaled for Aave); an absent key is a balance of 0. Iterates in key order."""
+
+    __slots__ = ("_balances",)
+
+    def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
+        self._balances: dict[PositionKey, float] = {}
+        for key in sorted(balances or {}):
+            self._balances[key] = (balances or {})[key]
+
+    def __getitem__(self, key: PositionKey) -> float:
+        return self._balances[key]
+
+    def __iter__(self) -> Iterator[PositionKey]:
+        return iter(self._balances)
+
+    def __len__(self) -> int:
+        return len(self._balances)
+
+    def __repr__(self) -> str:
+        return f"<Book {self._balances}>"
+
+    def of(self, key: PositionKey) -> float:
+        return self._balances.get(key, 0.0)
+
+    def set(self, key: PositionKey, balance: float) -> None:
+        known = key in self._balances
+        self._balances[key] = balance
+        if not known:
+            self._balances = dict(sorted(self._balances.items()))
+
+    def apply(self, changes: Mapping[PositionKey, float]) -> None:
+        """Adds each change to its balance."""
+        for key, change in changes.items():
+            self.set(key, self._balances.get(key, 0.0) + change)
+
+    def snapshot(self) -> dict[PositionKey, float]:
+        """The balances that are not zero, in key order."""
+        return {key: balance for key, balance in self._balances.items() if balance != 0.0}
+
+    def differences(
+        self, observed: Mapping[PositionKey, float], *, absolute: float, relative: float, venues: frozenset[str]
+    ) -> tuple[Difference, ...]:
+        """Keys of `venues` whose balances differ by more than `absolute + relative × |expected|`."""
+        keys = sorted({key for key in (*self._balances, *observed) if key.venue in venues})
+        found = []
+        for key in keys:
+            expected, seen = self._balances.get(key, 0.0), observed.get(key, 0.0)
+            if not abs(expected - seen) <= absolute + relative * abs(expected):
+                found.append(Difference(key, expected, seen))
+        return tuple(found)

@@ -1,0 +1,139 @@
+"""The five doors of the core. Replay, paper and live differ only in what stands behind them.
+
+Every message is frozen. A port answers; it never calls back into the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from components.model.events import Event, EventType, SettlementBatch
+from components.model.keys import PositionKey, VenueName
+from components.model.market import Column, Stamps, Window
+from components.model.orders import InFlight, OrderGroup, Trade
+from components.model.positions import Book
+
+
+class MarketData(Protocol):
+    """What was known when."""
+
+    def window(self, start: int, stop: int) -> Window: ...
+
+    def __len__(self) -> int: ...
+
+
+class CashFlows(msgspec.Struct, frozen=True, kw_only=True):
+    """Small regular settlements (funding, interest) of one position over a window.
+
+    `row` counts from the start of the window and never falls, `at` is the venue's stamp, `amount` the change of `key`.
+    """
+
+    key: PositionKey
+    part: str
+    event_type: EventType
+    token: str
+    row: Stamps
+    at: Stamps
+    amount: Column
+    detail: str
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a venue did on its own that changes the book: reward, arrival, liquidation, scheduled flow.
+
+    `part` names the P&L part its value belongs to; None = neutral, `flow` = external.
+    """
+
+    event_type: EventType
+    at: int
+    venue: VenueName
+    token: str
+    amount: float
+    changes: Mapping[PositionKey, float]
+    part: str | None
+    detail: str = ""
+    arrived: InFlight | None = None
+    request_usd_or_eth: float | None = None
+
+
+class Settlements(msgspec.Struct, frozen=True, kw_only=True):
+    """What venues do on their own in the rows of a window.
+
+    `rows` is how many rows the answer is good for (a happening cuts the window). `happenings` all fall on the first
+    row, in the order (known_at, venue); `cash` covers all rows.
+    """
+
+    rows: int
+    cash: tuple[CashFlows, ...]
+    happenings: tuple[Happening, ...]
+
+
+class Observation(Protocol):
+    """What venues do on their own, and what they say we hold."""
+
+    def settle(self, window: Window, book: Book) -> Settlements:
+        """A pure preview for `window`, given the balances held at its start."""
+        ...
+
+    def accept(self, window: Window, settlements: Settlements, rows: int) -> None:
+        """The core booked the first `rows` rows of a preview: make them so."""
+        ...
+
+    def positions(self, venues: frozenset[VenueName]) -> Mapping[PositionKey, float]:
+        """Balances as the venues report them now, past any cache."""
+        ...
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """A group that may leave."""
+
+    group: OrderGroup
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """A group that may not, and every reason why."""
+
+    group: OrderGroup
+    reasons: tuple[str, ...]
+
+
+class Execution(Protocol):
+    """Do it, and tell what happened: one trade per order, in order-list order."""
+
+    def execute(self, approved: Approved) -> tuple[Trade, ...]: ...
+
+
+class RowBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """Results of consecutive rows: a column, or one number that held for all of them. NaN = not there."""
+
+    timestamps: Stamps
+    columns: Mapping[str, Column | float]
+
+
+class Sink(Protocol):
+    """Make it durable."""
+
+    def intend(self, group: OrderGroup, at: int) -> None:
+        """The intent is on disk when this returns."""
+        ...
+
+    def record(self, events: Sequence[Event | SettlementBatch]) -> None: ...
+
+    def rows(self, block: RowBlock) -> None: ...
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """A deposit (positive) or withdrawal (negative), share-class currency, at a UTC nanosecond stamp."""
+
+    at: int
+    amount: float
+    id: str
+
+
+class Inbox(Protocol):
+    """Commands and capital flows that are known by now; each is handed out once."""
+
+    def flows(self, after: int, until: int) -> tuple[Flow, ...]: ...
