@@ -67,21 +67,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Settlements of one type over a window: item `i` changed `keys[key_index[i]]` by `amount[i]` at `at[i]`.
+    """Regular settlements over a window, in order of row and source.
 
-    `first_order` is the sequence number of item 0. `balances` are those before the batch; only `keys` change in it.
+    Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]`.
+    `first_order` is the sequence number of item 0; `balances` are those before it, and only `keys` change.
     """
 
-    event_type: EventType
     first_order: int
     strategy: str
     correlation_id: str
-    token: str
+    event_types: tuple[EventType, ...]
+    tokens: tuple[str, ...]
     keys: tuple[PositionKey, ...]
-    key_index: npt.NDArray[np.int64]
+    details: tuple[str, ...]
+    which: npt.NDArray[np.int64]
     at: npt.NDArray[np.int64]
     amount: Column
-    detail: tuple[str, ...]
     balances: Mapping[PositionKey, float]
 
     def __len__(self) -> int:
@@ -91,16 +92,23 @@ class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
         """The batch as single events, each with the balances after it."""
         balances = dict(self.balances)
         out: list[Event] = []
-        for i, (which, at, amount) in enumerate(
-            zip(self.key_index.tolist(), self.at.tolist(), self.amount.tolist(), strict=True)
-        ):
-            key = self.keys[which]
+        items = zip(self.which.tolist(), self.at.tolist(), self.amount.tolist(), strict=True)
+        for i, (source, at, amount) in enumerate(items):
+            key = self.keys[source]
             balances[key] = balances.get(key, 0.0) + amount
             out.append(
                 Event(
-                    timestamp=at, order=self.first_order + i, event_type=self.event_type, venue=key.venue,
-                    token=self.token, amount=amount, status="settled", strategy=self.strategy,
-                    correlation_id=self.correlation_id, detail=self.detail[which], balances=dict(balances),
+                    timestamp=at,
+                    order=self.first_order + i,
+                    event_type=self.event_types[source],
+                    venue=key.venue,
+                    token=self.tokens[source],
+                    amount=amount,
+                    status="settled",
+                    strategy=self.strategy,
+                    correlation_id=self.correlation_id,
+                    detail=self.details[source],
+                    balances=dict(balances),
                 )
             )
         return out

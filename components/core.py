@@ -1,0 +1,217 @@
+"""The core: the full loop over a window, as one readable page.
+
+`advance` takes a window of any length and returns the first row it has not handled. Within it: settlements → positions →
+exposure → risk → first trigger → quiet rows are recorded → at the trigger: decide → tight loops → P&L on what is then
+held. Nothing here knows whether the ports behind it are simulated or real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from components.data_provider import DataProvider
+from components.event_logger import EventLogger
+from components.exposure_monitor import Exposure, ExposureMonitor
+from components.model.events import EventType
+from components.model.keys import PositionKey
+from components.model.market import Row, Window
+from components.model.orders import OrderGroup, Verb
+from components.model.slices import RunSlice
+from components.pnl_monitor import FLOW, PnlMonitor, Steps
+from components.ports import Execution, Happening, MarketData, Observation, Settlements, Sink
+from components.position_monitor import BookColumns, PositionMonitor
+from components.position_update_handler import PositionUpdateHandler
+from components.reconciliation import Reconciliation
+from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor
+from components.routing import Plan, Route
+from components.situation import Situation
+from components.strategies.factory import make_strategy
+from components.strategy_manager import StrategyManager, Trigger
+from components.utility_manager import UtilityManager
+from components.venue_interface_manager import VenueInterfaceManager
+from components.venue_manager import VenueManager
+
+SHORTEST, LONGEST = 64, 8192
+CROSSING_EVENTS = {
+    "divergence": EventType.PRICE_DIVERGENCE,
+    "break_even": EventType.BREAK_EVEN_ALARM,
+    "reserve": EventType.RESERVE_LOW,
+}
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """What is plugged into the core."""
+
+    market_data: MarketData
+    observation: Observation
+    execution: Mapping[str, Execution]
+    sink: Sink
+
+
+class Core:
+    """One strategy: its components, wired once."""
+
+    def __init__(self, run: RunSlice, ports: Ports, *, strategy_id: str, run_id: str) -> None:
+        mode = run.mode
+        self._run = run
+        self._run_id = run_id
+        self._ports = ports
+        self.data = DataProvider(ports.market_data)
+        self.events = EventLogger(ports.sink, strategy_id, run_id)
+        self.prices = UtilityManager(mode.share_class)
+        self.positions = PositionMonitor()
+        self.exposure = ExposureMonitor(mode, run.exchanges, self.prices)
+        self.risk = RiskMonitor(mode, run.chain)
+        self.strategy = make_strategy(mode)
+        self.manager = StrategyManager(mode, self.strategy, self.prices)
+        self.venues = VenueManager(VenueInterfaceManager(ports.execution), run.exchanges)
+        self.pnl = PnlMonitor(run, self.prices, self.positions, ports.sink)
+        self.handler = PositionUpdateHandler(
+            self.venues, self.positions, ports.observation, Reconciliation(), self.events
+        )
+        self.trades = 0
+        self.liquidations = 0
+        self._skipped: dict[str, None] = {}
+        self._rows = SHORTEST
+
+    def start(self, balances: Mapping[PositionKey, float], capital: float, at: int) -> None:
+        """Capital is where the run begins; the first row decides what to do with it."""
+        self.positions.place(balances)
+        self.pnl.start(capital)
+        self.events.record(
+            EventType.CAPITAL_PLACED, at, self.positions.snapshot(), token=self._run.mode.share_class, amount=capital
+        )
+
+    def run_row(self, start: int, *, until: int, rows: int | None = None, close: bool = False) -> int:
+        """Advances over the next window, not beyond `until`; its length adapts: short after a trigger, longer while it
+        is quiet."""
+        window = self.data.window(start, min(rows or self._rows, until - start))
+        done = self.advance(window, close=close)
+        self._rows = min(2 * self._rows, LONGEST) if done == window.stop else SHORTEST * 4
+        return done
+
+    def advance(self, window: Window, *, close: bool = False) -> int:
+        """Handles rows of `window` up to and including the first that needs an action; returns the next row.
+
+        `close` asks for everything to be sold on the last row of the window, if it is reached.
+        """
+        settlements = self._ports.observation.settle(window, self.positions.expected)
+        whole = settlements.rows == len(window)
+        window = window if whole else window.head(settlements.rows)
+        book = self.positions.project(window, settlements)
+        exposure = self.exposure.measure(book)
+        self._take_flows(settlements, exposure)
+        risk = self.risk.assess(exposure, self.pnl.units)
+        crossing = self.risk.first_crossing(risk) if self._run.mode.rebalance == "auto" else None
+        trigger = self.manager.first_trigger(exposure, settlements, crossing)
+        if close and whole and (trigger is None or trigger.row == len(window) - 1):
+            trigger = Trigger(len(window) - 1, "close", "close at end")
+        rows = len(window) if trigger is None else trigger.row + 1
+        crossings = self.risk.crossings_at(risk, rows - 1) if crossing is not None else ()
+
+        self.events.settle(settlements.cash, rows, self._before(book, settlements))
+        self.positions.settle(book, settlements, rows)
+        self._ports.observation.accept(window, settlements, rows)
+        self._announce(settlements, crossings, window, rows)
+        self.risk.advance(risk, rows, crossings)
+        steps = self.pnl.attribute(book, settlements, risk, rows)
+        if trigger is not None:
+            self._act(msgspec.structs.replace(trigger, crossings=crossings), settlements, window.row(rows - 1), steps)
+        self.pnl.commit(steps)
+        return window.start + rows
+
+    def _act(self, trigger: Trigger, settlements: Settlements, row: Row, steps: Steps) -> None:
+        """Decide and do, on one row."""
+        asked = sum(h.amount for h in settlements.happenings if h.event_type is EventType.WITHDRAWAL_REQUESTED)
+        now = Situation(self._run, row, self.positions, self.prices)
+        self.events.step += 1
+        plan = self.manager.decide(trigger, now, self.events.step, asked)
+        if plan is None:
+            return
+        route = Route(plan, now, self._run_id, self.manager.owed)
+        self._announce_decision(plan, trigger, row)
+        result = self.handler.run(route.groups(), row.timestamp, lambda group: self._order_prices(group, now))
+        self.trades += len(result.trades)
+        if result.trades:
+            self.pnl.trade(steps, result.trades, row)
+        self._announce_skipped(route, result.stopped, row)
+        self.manager.finish(
+            plan, trigger, now, worked=bool(result.trades), paid=route.paid, complete=not route.skipped
+        )
+
+    def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
+        """Deposits buy units at the value just before they came."""
+        row = exposure.window.row(0)
+        for happening in settlements.happenings:
+            if happening.part == FLOW:
+                value = sum(change * self.prices.value_at(row, key) for key, change in happening.changes.items())
+                self.pnl.take_flow(value, float(exposure.equity[0]) - value)
+
+    def _order_prices(self, group: OrderGroup, now: Situation) -> dict[str, float]:
+        """USDT per unit of the orders that have an exchange price."""
+        prices = {}
+        for order in group.orders:
+            if order.verb is Verb.PERP:
+                prices[order.id] = now.mark(order.venue)
+            elif order.verb is Verb.SPOT:
+                prices[order.id] = now.spot_price(order.venue)
+        return prices
+
+    # What people hear of it
+
+    def _before(self, book: BookColumns, settlements: Settlements) -> Mapping[PositionKey, float]:
+        """Balances before the cash flows of a window; its happenings are told after them."""
+        return {key: amount for key, amount in book.held.items() if amount != 0.0} if settlements.cash else {}
+
+    def _announce(
+        self, settlements: Settlements, crossings: tuple[Crossing, ...], window: Window, rows: int
+    ) -> None:
+        for happening in settlements.happenings:
+            self.liquidations += happening.event_type is EventType.LIQUIDATION
+            self._announce_happening(happening)
+        at = int(window.timestamps[rows - 1])
+        for crossing in crossings:
+            name, _, venue = crossing.name.partition(":")
+            emergency = crossing.level == CRITICAL and name in EMERGENCIES
+            self.events.record(
+                EventType.EMERGENCY_STOP if emergency else CROSSING_EVENTS.get(name, EventType.RISK_LEVEL),
+                at,
+                self.positions.snapshot(),
+                venue=venue,
+                amount=crossing.value,
+                status=LEVEL_NAMES[crossing.level],
+                detail=crossing.name,
+            )
+
+    def _announce_happening(self, happening: Happening) -> None:
+        self.events.record(
+            happening.event_type,
+            happening.at,
+            self.positions.snapshot(),
+            venue=happening.venue,
+            token=happening.token,
+            amount=happening.amount,
+            status="settled",
+            detail=happening.detail,
+        )
+
+    def _announce_decision(self, plan: Plan, trigger: Trigger, row: Row) -> None:
+        self.events.record(
+            EventType.DECISION,
+            row.timestamp,
+            self.positions.snapshot(),
+            status=plan.action.value,
+            detail=f"{trigger.kind}: {plan.reason}",
+        )
+
+    def _announce_skipped(self, route: Route, stopped: str | None, row: Row) -> None:
+        """Why legs were left out: told once until the reasons change."""
+        reasons = dict.fromkeys([*route.skipped, *([stopped] if stopped else [])])
+        for reason in reasons:
+            if reason not in self._skipped:
+                self.events.record(
+                    EventType.ENTRY_SKIPPED, row.timestamp, self.positions.snapshot(), status="skipped", detail=reason
+                )
+        self._skipped = reasons

@@ -1,0 +1,124 @@
+"""Position Monitor: keeps the expected positions, and what the venues were last seen to hold.
+
+Expected is what executed trades and settlements imply; observed is whatever the Observation port answered. This
+component decides nothing and knows no price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from components.model.keys import PositionKey, TRANSIT, base_token
+from components.model.market import Column, Window
+from components.model.orders import InFlight, Trade
+from components.model.positions import Book
+from components.ports import CashFlows, Happening, Settlements
+
+
+class BookColumns:
+    """Balances over a window: constant but for the positions that cash flows change.
+
+    `held` is what was held when the first row began, `quantities` what is held after its happenings; both in native
+    units. `flowing` are the columns of balances that change within the window.
+    """
+
+    __slots__ = ("flowing", "held", "quantities", "window")
+
+    def __init__(
+        self,
+        window: Window,
+        held: Mapping[PositionKey, float],
+        quantities: Mapping[PositionKey, float],
+        flowing: Mapping[PositionKey, Column],
+    ) -> None:
+        self.window = window
+        self.held = held
+        self.quantities = quantities
+        self.flowing = flowing
+
+    def native(self, key: PositionKey) -> Column | float:
+        """The balance of `key` at each row, settlements of the row included."""
+        column = self.flowing.get(key)
+        return column if column is not None else self.quantities.get(key, 0.0)
+
+    def at(self, key: PositionKey, row: int) -> float:
+        column = self.flowing.get(key)
+        return float(column[row]) if column is not None else self.quantities.get(key, 0.0)
+
+
+class PositionMonitor:
+    def __init__(self) -> None:
+        self.expected = Book()
+        self.observed: dict[PositionKey, float] = {}
+        self.in_flight: dict[str, InFlight] = {}
+
+    def statistics(self) -> Mapping[str, int]:
+        return {"positions": len(self.expected), "in_flight": len(self.in_flight)}
+
+    def place(self, balances: Mapping[PositionKey, float]) -> None:
+        """The positions a run starts from."""
+        self.expected.apply(balances)
+
+    def project(self, window: Window, settlements: Settlements) -> BookColumns:
+        """Balances over the rows of `window`, its settlements included; changes nothing."""
+        held = dict(self.expected)
+        quantities = held
+        if settlements.happenings:
+            after = Book(held)
+            for happening in settlements.happenings:
+                after.apply(happening.changes)
+            quantities = dict(after)
+        flowing: dict[PositionKey, Column] = {}
+        if settlements.cash:
+            amounts = _by_row(settlements.cash, len(window))
+            for key, amount in amounts.items():
+                amount[0] += quantities.get(key, 0.0)
+                flowing[key] = np.cumsum(amount)
+        return BookColumns(window, held, quantities, flowing)
+
+    def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
+        """The first `rows` rows of a projection have happened."""
+        if settlements.happenings:
+            for happening in settlements.happenings:
+                self.expected.apply(happening.changes)
+                self._arrive(happening)
+        for key, column in columns.flowing.items():
+            self.expected.set(key, float(column[rows - 1]))
+
+    def expect(self, trades: Iterable[Trade]) -> None:
+        """What executed trades imply."""
+        for trade in trades:
+            self.expected.apply(trade.changes)
+            if trade.in_flight is not None:
+                self.in_flight[trade.in_flight.id] = trade.in_flight
+
+    def observe(self, report: Mapping[PositionKey, float]) -> None:
+        self.observed.update(report)
+
+    def snapshot(self) -> dict[PositionKey, float]:
+        """Expected balances that are not zero, in key order."""
+        return self.expected.snapshot()
+
+    def travelling(self, token: str) -> float:
+        """Amount of `token` on its way."""
+        return self.expected.of(base_token(TRANSIT, token))
+
+    def _arrive(self, happening: Happening) -> None:
+        if happening.arrived is not None:
+            self.in_flight.pop(happening.arrived.id, None)
+
+
+def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
+    """Cash flows per position and row, flows of one row added in the order given."""
+    out: dict[PositionKey, Column] = {}
+    for flow in cash:
+        column = out.get(flow.key)
+        if column is None:
+            column = out[flow.key] = np.zeros(rows)
+        if len(flow.row) and (np.diff(flow.row) > 0).all():
+            column[flow.row] += flow.amount
+        else:
+            np.add.at(column, flow.row, flow.amount)
+    return out

@@ -1,0 +1,137 @@
+"""Position Update Handler: the only owner of the tight loop.
+
+For each group: approve → make the intent durable → execute → expect → observe → reconcile, and only then the next. The
+list stops at the first group that is withheld, not done, or does not reconcile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from components.event_logger import EventLogger
+from components.model.events import EventType
+from components.model.orders import GroupKind, OrderGroup, Trade, TradeStatus, Verb
+from components.ports import Observation, Withheld
+from components.position_monitor import PositionMonitor
+from components.reconciliation import Reconciliation
+from components.venue_manager import VenueManager
+
+Prices = Callable[[OrderGroup], Mapping[str, float]]
+
+
+class TightLoopResult(msgspec.Struct, frozen=True):
+    """Everything that was executed, and why the list ended early if it did."""
+
+    trades: tuple[Trade, ...]
+    stopped: str | None
+
+
+class PositionUpdateHandler:
+    def __init__(
+        self,
+        venues: VenueManager,
+        positions: PositionMonitor,
+        observation: Observation,
+        reconciliation: Reconciliation,
+        events: EventLogger,
+    ) -> None:
+        self._venues = venues
+        self._positions = positions
+        self._observation = observation
+        self._reconciliation = reconciliation
+        self._events = events
+
+    def run(self, groups: Iterable[OrderGroup], at: int, prices: Prices) -> TightLoopResult:
+        """Works through `groups`; a later group may be made from what the earlier ones did."""
+        done: list[Trade] = []
+        for group in groups:
+            verdict = self._venues.approve(group, prices(group))
+            if isinstance(verdict, Withheld):
+                self._withheld(verdict, at)
+                return TightLoopResult(tuple(done), "; ".join(verdict.reasons))
+            self._events.intend(group, at)
+            trades = self._venues.execute(verdict)
+            self._record(group, trades, at)
+            done.extend(trades)
+            stopped = self._stop_reason(trades) or self._reconcile(trades, at)
+            if stopped:
+                return TightLoopResult(tuple(done), stopped)
+        return TightLoopResult(tuple(done), None)
+
+    def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
+        venues = frozenset(key.venue for trade in trades for key in trade.changes)
+        for attempt in range(1, self._reconciliation.max_attempts + 1):
+            report = self._observation.positions(venues)
+            self._positions.observe(report)
+            differences = self._reconciliation.compare(self._positions.expected, report, venues)
+            if not differences:
+                return None
+            last = attempt == self._reconciliation.max_attempts
+            event = EventType.RECONCILIATION_FAILED if last else EventType.RECONCILIATION_MISMATCH
+            for difference in differences:
+                self._events.record(
+                    event,
+                    at,
+                    self._positions.snapshot(),
+                    venue=difference.key.venue,
+                    token=difference.key.symbol,
+                    amount=difference.observed - difference.expected,
+                    status="stopped" if last else "retry",
+                    detail=f"{difference.key} expected {difference.expected!r} observed {difference.observed!r}",
+                )
+        return "positions do not reconcile"
+
+    @staticmethod
+    def _stop_reason(trades: tuple[Trade, ...]) -> str | None:
+        for trade in trades:
+            if trade.status in (TradeStatus.REJECTED, TradeStatus.UNKNOWN):
+                return f"{trade.verb.value} on {trade.venue} {trade.status.value}: {trade.reason}"
+        return None
+
+    def _record(self, group: OrderGroup, trades: tuple[Trade, ...], at: int) -> None:
+        """Books the trades one by one; each event carries the balances after its own trade."""
+        snapshots = []
+        for trade in trades:
+            self._positions.expect((trade,))
+            snapshots.append(self._positions.snapshot())
+        if group.kind is GroupKind.ATOMIC:
+            self._events.record(
+                EventType.ATOMIC_GROUP,
+                at,
+                snapshots[-1],
+                venue=group.orders[0].venue,
+                status=trades[0].status.value,
+                detail=f"{group.action.value}: {group.reason}; {len(group.orders)} steps",
+            )
+        for order, trade, balances in zip(group.orders, trades, snapshots, strict=True):
+            price = "" if trade.price is None else f" at {trade.price!r}"
+            reason = f" ({trade.reason})" if trade.reason else ""
+            self._events.record(
+                _event_type(group, trade),
+                at,
+                balances,
+                venue=trade.venue,
+                token=trade.token,
+                amount=trade.quantity,
+                status=trade.status.value,
+                detail=f"{order.verb.value} {order.leg}{price}{reason}",
+            )
+
+    def _withheld(self, verdict: Withheld, at: int) -> None:
+        for order in verdict.group.orders:
+            self._events.record(
+                EventType.ORDER_WITHHELD, at, self._positions.snapshot(), venue=order.venue, token=order.token,
+                amount=order.amount, status="withheld", detail="; ".join(verdict.reasons),
+            )
+
+
+def _event_type(group: OrderGroup, trade: Trade) -> EventType:
+    if trade.status is TradeStatus.REJECTED:
+        return EventType.ORDER_REJECTED
+    if group.kind is GroupKind.ATOMIC:
+        return EventType.ATOMIC_STEP
+    if trade.in_flight is not None:
+        return EventType.TRANSFER_SENT
+    return EventType.WITHDRAWAL_PAID if trade.verb is Verb.PAY_OUT else EventType.TRADE

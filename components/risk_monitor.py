@@ -1,0 +1,259 @@
+"""Risk Monitor: how close each enabled measure is to its limits, and when it crosses one.
+
+Levels are `ok`, `warning`, `critical`. A crossing is reported once, on the row where the level rises; a level falls back
+to ok when the measure has recovered past its warning limit by `HYSTERESIS`. State between windows: latched levels, the
+peak and the day's first unit value. It forecasts; venues liquidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+import numpy as np
+
+from components.exposure_monitor import Exposure
+from components.maths.aave import health_factor
+from components.model.keys import RESERVE, base_token
+from components.model.market import Column, Market, Stamps
+from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
+from components.model.slices import ChainSlice, Limit, ModeSlice
+
+HYSTERESIS = 0.1
+RESERVE_LOW, RESERVE_FULL = 0.98, 0.995   # share of the reserve that reserve_ratio asks for
+OK, WARNING, CRITICAL = 0, 1, 2
+LEVEL_NAMES = ("ok", "warning", "critical")
+EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """One measure over a window; `sign` +1 when danger is up, −1 when it is down; beyond `recovered` it is ok again."""
+
+    name: str
+    column: Column
+    limit: Limit
+    sign: float
+    recovered: float
+
+    @classmethod
+    def rising(cls, name: str, column: Column, limit: Limit) -> Measure:
+        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS))
+
+    @classmethod
+    def falling(cls, name: str, column: Column, limit: Limit) -> Measure:
+        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS))
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """A level that rose: at which row of the window, which measure, to what level, at what value."""
+
+    row: int
+    name: str
+    level: int
+    value: float
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """Columns over one window. `delta` is |net coin| ÷ gross coin; `liquidation` is the health factor − 1."""
+
+    exposure: Exposure
+    unit_value: Column
+    drawdown: Column
+    peak: Column
+    day_start: Column
+    daily_loss: Column
+    health_factor: Column | None
+    delta: Column | float | None
+    measures: tuple[Measure, ...]
+
+
+class RiskMonitor:
+    def __init__(self, mode: ModeSlice, chain: ChainSlice) -> None:
+        self._mode = mode
+        self._risk = mode.risk
+        self._threshold = chain.e_mode.liquidation_threshold
+        self._levels: dict[str, int] = {}
+        self._peak = 1.0
+        self._day = -1
+        self._day_start = 1.0
+
+    def statistics(self) -> Mapping[str, float]:
+        return {"peak": self._peak, "day_start": self._day_start, **self._levels}
+
+    def level(self) -> int:
+        """The highest latched level."""
+        return max(self._levels.values(), default=OK)
+
+    def assess(self, exposure: Exposure, units: float) -> Risk:
+        """Measures at every row, at the prices and holdings before any decision of the row."""
+        window = exposure.window
+        unit_value = exposure.equity / units
+        peak = np.maximum.accumulate(np.concatenate(((self._peak,), unit_value)))[1:]
+        drawdown = 1.0 - unit_value / peak
+        day_start = self._day_starts(window.timestamps, unit_value)
+        daily_loss = 1.0 - unit_value / day_start
+        hf = None
+        if exposure.ltv is not None:
+            hf = health_factor(exposure.collateral_eth, self._threshold, exposure.debt_eth)
+        delta = self._delta(exposure)
+        measures = tuple(self._measures(exposure, hf, delta, drawdown, daily_loss))
+        return Risk(exposure, unit_value, drawdown, peak, day_start, daily_loss, hf, delta, measures)
+
+    def first_crossing(self, risk: Risk) -> Crossing | None:
+        """The first row on which a level rises; of several on one row the worst, then the first by name order."""
+        best: Crossing | None = None
+        for measure in risk.measures:
+            found = self._crossing(measure)
+            if found is not None and (best is None or (found.row, -found.level) < (best.row, -best.level)):
+                best = found
+        return best
+
+    def crossings_at(self, risk: Risk, row: int) -> tuple[Crossing, ...]:
+        """All levels that rise on `row`, given that none rose before it in this window."""
+        found = (self._crossing(measure) for measure in risk.measures)
+        return tuple(crossing for crossing in found if crossing is not None and crossing.row == row)
+
+    def advance(self, risk: Risk, rows: int, crossings: tuple[Crossing, ...]) -> None:
+        """The first `rows` rows have happened, with these crossings on the last of them."""
+        for measure in risk.measures:
+            latched = self._levels.get(measure.name, OK)
+            if latched and _clear(measure, measure.column[:rows]).any():
+                self._levels[measure.name] = OK
+        for crossing in crossings:
+            self._levels[crossing.name] = crossing.level
+        self._peak = float(risk.peak[rows - 1])
+        self._day_start = float(risk.day_start[rows - 1])
+        self._day = int(risk.exposure.window.timestamps[rows - 1] // DAY_NS)
+
+    def _measures(
+        self, exposure: Exposure, hf: Column | None, delta: Column | float | None, drawdown: Column, daily_loss: Column
+    ) -> Iterator[Measure]:
+        risk = self._risk
+        enabled = risk.enabled
+        if "cex_margin" in enabled:
+            for venue, account in exposure.accounts.items():
+                if account.margin_ratio is not None:
+                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin)
+        if exposure.ltv is not None and "ltv" in enabled:
+            yield Measure.rising("ltv", exposure.ltv, risk.ltv)
+        if hf is not None and "liquidation" in enabled:
+            yield Measure.falling("liquidation", hf - 1.0, risk.liquidation)
+        if delta is not None and "delta" in enabled:
+            column = np.full(len(exposure.window), delta) if isinstance(delta, float) else delta
+            yield Measure.rising("delta", column, risk.delta)
+        yield Measure.rising("drawdown", drawdown, risk.max_drawdown)
+        yield Measure.rising("daily_loss", daily_loss, risk.max_daily_loss)
+        divergence = divergence_of(exposure.window.market, self._mode)
+        if divergence is not None:
+            yield Measure.rising("divergence", exposure.window.cut(divergence), self._mode.divergence_alarm)
+        if self._mode.reserve_ratio > 0.0:
+            wanted = exposure.equity * self._mode.reserve_ratio
+            held = exposure.book.native(base_token(RESERVE, self._mode.share_class))
+            yield Measure("reserve", held / wanted, Limit(RESERVE_LOW, -np.inf), -1.0, RESERVE_FULL)
+        carry = carry_of(exposure.window.market, self._mode)
+        if carry is not None and exposure.ltv is not None:
+            yield Measure("break_even", exposure.window.cut(carry), Limit(0.0, -np.inf), -1.0, 1e-5)
+
+    def _delta(self, exposure: Exposure) -> Column | float | None:
+        net, gross = exposure.net_coin, exposure.gross_coin
+        if net is None or gross is None:
+            return None
+        if isinstance(net, float) and isinstance(gross, float):
+            return abs(net) / gross if gross > 0.0 else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(net) / gross
+
+    def _day_starts(self, timestamps: Stamps, unit_value: Column) -> Column:
+        """Per row the unit value on the first row of its UTC day."""
+        days = timestamps // DAY_NS
+        if days[-1] == self._day:
+            return np.full(len(days), self._day_start)
+        before = np.empty_like(days)
+        before[0] = self._day
+        before[1:] = days[:-1]
+        first = np.where(days != before, np.arange(len(days)), -1)
+        last_first = np.maximum.accumulate(first)
+        return np.where(last_first >= 0, unit_value[last_first], self._day_start)
+
+    def _crossing(self, measure: Measure) -> Crossing | None:
+        latched = self._levels.get(measure.name, OK)
+        if latched == OK:
+            return self._rise_from_ok(measure, 0)
+        clear = _clear(measure, measure.column)
+        cleared = int(clear.argmax()) if clear.any() else len(clear)
+        if latched == WARNING:
+            worse = _beyond(measure, measure.limit.critical, measure.column[:cleared])
+            if worse.any():
+                row = int(worse.argmax())
+                return Crossing(row, measure.name, CRITICAL, float(measure.column[row]))
+        return self._rise_from_ok(measure, cleared)
+
+    @staticmethod
+    def _rise_from_ok(measure: Measure, start: int) -> Crossing | None:
+        column = measure.column[start:] if start else measure.column
+        if not len(column):
+            return None
+        danger = measure.limit.warning
+        worst = column.max() if measure.sign > 0.0 else column.min()
+        if worst < danger if measure.sign > 0.0 else worst >= danger:
+            return None
+        beyond = _beyond(measure, danger, column)
+        if not beyond.any():
+            return None
+        row = int(beyond.argmax())
+        level = CRITICAL if _beyond(measure, measure.limit.critical, column[row : row + 1])[0] else WARNING
+        return Crossing(start + row, measure.name, level, float(column[row]))
+
+
+def _beyond(measure: Measure, limit: float, column: Column) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return column >= limit if measure.sign > 0.0 else column < limit
+
+
+def _clear(measure: Measure, column: Column) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return column < measure.recovered if measure.sign > 0.0 else column > measure.recovered
+
+
+def divergence_of(market: Market, mode: ModeSlice) -> Column | None:
+    """Largest |own price ÷ reference − 1| over the spot and perp series a hedged mode uses, fresh rows only."""
+    if not mode.hedge_allocation:
+        return None
+
+    def compute() -> Column:
+        reference = market.column(reference_price(mode.asset))
+        worst = np.zeros(len(market))
+        for venue in mode.hedge_allocation:
+            for kind in ("spot", "perp"):
+                name = f"{venue}.{kind}.{mode.asset}"
+                if name in market.columns and name != reference_price(mode.asset):
+                    away = np.abs(market.columns[name] / reference - 1.0)
+                    if name in market.stale:
+                        away = np.where(market.stale[name], 0.0, away)
+                    worst = np.maximum(worst, away)
+        return worst
+
+    return market.derived(f"divergence({mode.asset}, {','.join(mode.hedge_allocation)})", compute)
+
+
+def carry_of(market: Market, mode: ModeSlice) -> Column | None:
+    """Growth of LST ratio and supply index less growth of the WETH debt index over the last `break_even_days`, as a
+    fraction; NaN while there are not enough rows."""
+    if mode.max_ltv is None or mode.lst_type is None:
+        return None
+    lst = mode.lst_type
+    names = (f"{LST_PROTOCOL[lst]}.ratio.{lst}", f"aave_v3.supply_index.{lst}", "aave_v3.borrow_index.WETH")
+    if any(name not in market.columns for name in names) or len(market) < 2:
+        return None
+
+    def compute() -> Column:
+        rows = mode.break_even_days * DAY_NS // int(market.timestamps[1] - market.timestamps[0])
+        ratio, supply, borrow = (market.columns[name] for name in names)
+        out = np.full(len(market), np.nan)
+        if rows < len(market):
+            grown = (ratio[rows:] * supply[rows:]) / (ratio[:-rows] * supply[:-rows])
+            out[rows:] = grown - borrow[rows:] / borrow[:-rows]
+        return out
+
+    return market.derived(f"carry({lst}, {mode.break_even_days})", compute)
+
+
+__all__ = ["CRITICAL", "EMERGENCIES", "LEVEL_NAMES", "OK", "WARNING", "Crossing", "Risk", "RiskMonitor"]

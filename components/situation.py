@@ -1,0 +1,158 @@
+"""What is held at one row, in the terms a plan is made of: underlying amounts, coins, account equities, cash on its way.
+
+Read-only and cheap: it asks the position monitor afresh each time, so it is true after every trade of a tight loop.
+"""
+
+from __future__ import annotations
+
+from components.maths.costs import impact_fraction
+from components.model.keys import (
+    GAS,
+    RESERVE,
+    WALLET,
+    PositionKey,
+    PositionType,
+    a_token,
+    base_token,
+    debt_token,
+    perp,
+    perp_quote,
+    token_of,
+)
+from components.model.market import Row
+from components.model.requirements import LST_PROTOCOL, reference_price
+from components.model.slices import RunSlice
+from components.position_monitor import PositionMonitor
+from components.strategies.strategy import View
+from components.utility_manager import UtilityManager
+
+ETH_TOKENS = ("ETH", "WETH", "weETH", "wstETH")
+
+
+class Situation:
+    def __init__(self, run: RunSlice, row: Row, positions: PositionMonitor, prices: UtilityManager) -> None:
+        self.run = run
+        self.mode = run.mode
+        self.row = row
+        self.coin = run.mode.asset
+        self._positions = positions
+        self._prices = prices
+        self.lst = run.mode.lst_type
+        self.ratio = row.value(f"{LST_PROTOCOL[self.lst]}.ratio.{self.lst}") if self.lst else 1.0
+
+    def held(self, key: PositionKey) -> float:
+        """Native balance of a key."""
+        return self._positions.expected.of(key)
+
+    def cash(self, venue: str) -> float:
+        """USDT on an exchange or in the wallet."""
+        return self.held(base_token(venue, "USDT"))
+
+    def wallet(self, token: str) -> float:
+        return self.held(base_token(WALLET, token))
+
+    def reserve(self) -> float:
+        return self.held(base_token(RESERVE, self.mode.share_class))
+
+    def spot_price(self, venue: str) -> float:
+        return self.row.value(f"{venue}.spot.{self.coin}")
+
+    def mark(self, venue: str) -> float:
+        return self.row.value(f"{venue}.perp.{self.coin}")
+
+    def reference(self) -> float:
+        """USDT per coin of the asset; 1 where the asset is USDT."""
+        return 1.0 if self.coin == "USDT" else self.row.value(reference_price(self.coin))
+
+    def coins(self, venue: str) -> float:
+        """Spot coins on an exchange."""
+        return self.held(base_token(venue, self.coin))
+
+    def size(self, venue: str) -> float:
+        """Perp size, signed."""
+        return self.held(perp(venue, self.coin))
+
+    def account(self, venue: str) -> float:
+        """Cash + unrealised, USDT."""
+        size = self.size(venue)
+        if size == 0.0:
+            return self.cash(venue)
+        return self.cash(venue) + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
+
+    def lent(self) -> float:
+        """USDT supplied, with interest."""
+        return self.held(a_token("USDT")) * self._index("aave_v3.supply_index.USDT", self.held(a_token("USDT")))
+
+    def lst_in_wallet(self) -> float:
+        return self.wallet(self.lst) if self.lst else 0.0
+
+    def collateral(self) -> float:
+        """LST units supplied, with interest."""
+        if self.lst is None:
+            return 0.0
+        scaled = self.held(a_token(self.lst))
+        return scaled * self._index(f"aave_v3.supply_index.{self.lst}", scaled)
+
+    def debt(self) -> float:
+        """WETH owed, with interest."""
+        scaled = self.held(debt_token("WETH"))
+        return scaled * self._index("aave_v3.borrow_index.WETH", scaled)
+
+    def long_coins(self) -> float:
+        """Coins of the asset over everything but perps; debt and gas debt count against."""
+        total = 0.0
+        for key, native in self._positions.expected.items():
+            kind = key.position_type
+            if native == 0.0 or kind in (PositionType.PERP, PositionType.PERP_QUOTE):
+                continue
+            token = token_of(key)
+            if token == self.coin or (self.coin == "ETH" and token in ETH_TOKENS):
+                total += native * self._prices.coins_at(self.row, key)
+        return total
+
+    def on_its_way(self, target: PositionKey) -> float:
+        """What arrives at `target` later."""
+        return sum(flight.amount for flight in self._positions.in_flight.values() if flight.target == target)
+
+    def travelling(self) -> bool:
+        return bool(self._positions.in_flight)
+
+    def gas(self) -> float:
+        """ETH kept for gas (ETH class) or owed for it (USDT class, negative)."""
+        return self.held(base_token(GAS, "ETH"))
+
+    def equity(self) -> float:
+        """Share-class value of everything, in key order."""
+        total = 0.0
+        for key, native in self._positions.expected.items():
+            if native != 0.0:
+                total += native * self._prices.value_at(self.row, key)
+        return total
+
+    def view(self) -> View:
+        venues = self.mode.hedge_allocation
+        return View(
+            spot={v: self.spot_price(v) for v in venues if f"{v}.spot.{self.coin}" in self.row.market.columns},
+            mark={venue: self.mark(venue) for venue in venues},
+            reference=self.reference(),
+            ratio=self.ratio,
+        )
+
+    def exit_rate(self, lst_units: float) -> float:
+        """ETH per LST that a market exit of `lst_units` gets; the protocol rate under `costs: none`."""
+        if self.mode.costs == "none" or self.lst is None:
+            return self.ratio
+        chain = self.run.chain
+        market = self.row.value(f"dex.ratio.{self.lst}")
+        pair = f"{self.lst}/ETH"
+        eth_usdt = self.row.value(reference_price("ETH"))
+        impact = impact_fraction(lst_units * market * eth_usdt, chain.swap_impact[pair])
+        return market * (1.0 - chain.swap_fee[pair]) * (1.0 - impact)
+
+    def stale(self, *names: str) -> tuple[str, ...]:
+        """Which of these series are too old to trade on."""
+        return tuple(name for name in names if self.row.is_stale(name))
+
+    def _index(self, name: str, scaled: float) -> float:
+        return self.row.value(name) if scaled != 0.0 else 1.0
+

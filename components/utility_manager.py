@@ -1,0 +1,199 @@
+"""Utility Manager: prices, indices and conversions; the only place that converts.
+
+For every position key it knows three columns over the market: the value of one native unit in share-class currency, the
+coins one unit moves with, and how a change of that value splits into P&L parts (SPEC §5). All are pure functions of a
+row and the row before it, computed once per market and cut by windows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from components.model.keys import GAS, PositionKey, PositionType, token_of
+from components.model.market import Column, Market, Row, Window, shifted, step_of
+from components.model.requirements import LST_PROTOCOL, reference_price
+
+COINS = ("BTC", "ETH")
+ETH_LIKE = ("ETH", "WETH")
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """One native unit of a position over the whole market.
+
+    `value` in share-class currency; `coins` of `coin` it moves with (0 for cash); `terms` are (P&L part, change of the
+    value of one unit since the row before): their sum is the step of `value`.
+    """
+
+    value: Column | float
+    coin: str | None
+    coins: Column | float
+    terms: tuple[tuple[str, Column], ...]
+    price_series: str | None      # the series that must be fresh for this position to trade
+
+
+CASH = Unit(1.0, None, 0.0, (), None)
+
+
+class UtilityManager:
+    def __init__(self, share_class: Literal["USDT", "ETH"]) -> None:
+        self._share_class = share_class
+        self._market: Market | None = None
+        self._units: dict[PositionKey, Unit] = {}
+
+    def unit(self, market: Market, key: PositionKey) -> Unit:
+        """What one native unit of `key` is worth; MissingData when a series it needs is not there."""
+        if market is not self._market:
+            self._market = market
+            self._units = {}
+        unit = self._units.get(key)
+        if unit is None:
+            unit = self._units[key] = self._build(market, key)
+        return unit
+
+    def value_at(self, row: Row, key: PositionKey) -> float:
+        """Share-class value of one native unit at one row."""
+        return _at(row, self.unit(row.market, key).value)
+
+    def coins_at(self, row: Row, key: PositionKey) -> float:
+        """Coins of the key's coin that one native unit moves with, at one row."""
+        return _at(row, self.unit(row.market, key).coins)
+
+    def token_value_at(self, row: Row, token: str) -> float:
+        """Share-class value of one token, held in the wallet, at one row; gas is ETH."""
+        return self.value_at(row, PositionKey.of(GAS, PositionType.BASE_TOKEN, token))
+
+    def price_usdt(self, market: Market, coin: str) -> Column:
+        """The reference price of a coin."""
+        return market.column(reference_price(coin))
+
+    def usdt_per_share_class(self, window: Window) -> Column | float:
+        """USDT per unit of share-class currency."""
+        if self._share_class == "USDT":
+            return 1.0
+        return window.column(reference_price("ETH"))
+
+    def _build(self, market: Market, key: PositionKey) -> Unit:
+        match key.position_type:
+            case PositionType.PERP_QUOTE:
+                return CASH
+            case PositionType.PERP:
+                return self._on_exchange(market, key, f"{key.venue}.perp.{token_of(key)}")
+            case PositionType.A_TOKEN:
+                return self._supplied(market, token_of(key), f"{key.venue}.supply_index.{token_of(key)}")
+            case PositionType.DEBT_TOKEN:
+                return self._owed(market, key)
+            case PositionType.BASE_TOKEN:
+                return self._base(market, key)
+
+    def _base(self, market: Market, key: PositionKey) -> Unit:
+        token = key.symbol
+        if token == "USDT":
+            return self._cash(market)
+        if token in ETH_LIKE or token in COINS:
+            series = f"{key.venue}.spot.{token}"
+            if series in market.columns:
+                return self._on_exchange(market, key, series)
+            return self._coin(market, token)
+        if token in LST_PROTOCOL:
+            return self._supplied(market, token, None)
+        return self._dust(market, token)
+
+    def _cash(self, market: Market) -> Unit:
+        if self._share_class == "USDT":
+            return CASH
+        value = market.derived("1/ETH", lambda: 1.0 / market.column(reference_price("ETH")))
+        return Unit(value, None, 0.0, (("delta", market.derived("step(1/ETH)", lambda: step_of(value))),), None)
+
+    def _coin(self, market: Market, token: str) -> Unit:
+        """ETH or a coin off the exchanges: valued at the reference price."""
+        coin = "ETH" if token in ETH_LIKE else token
+        if self._share_class == coin:
+            return Unit(1.0, coin, 1.0, (), None)
+        series = reference_price(coin)
+        return Unit(market.column(series), coin, 1.0, (("delta", market.step(series)),), series)
+
+    def _on_exchange(self, market: Market, key: PositionKey, series: str) -> Unit:
+        """Spot or perp of one exchange: its own price; what differs from the reference is basis."""
+        coin = token_of(key)
+        if self._share_class != "USDT":
+            raise NotImplementedError(f"{key}: an ETH share class holds no exchange positions")
+        reference = reference_price(coin)
+        delta = market.step(reference)
+        terms: tuple[tuple[str, Column], ...] = (("delta", delta),)
+        if series != reference:
+            own = market.column(series)
+            basis = market.derived(f"basis({series})", lambda: step_of(own) - delta)
+            terms = (("basis", basis), *terms)
+        return Unit(market.column(series), coin, 1.0, terms, series)
+
+    def _supplied(self, market: Market, token: str, index_name: str | None) -> Unit:
+        """A supplied token (index) or an LST in the wallet (no index): native unit is the scaled balance."""
+        index = None if index_name is None else market.column(index_name)
+        if token == "USDT":
+            if index is None or index_name is None:
+                raise ValueError("a supplied token needs its supply index")
+            return Unit(index, None, 0.0, (("supply_yield", market.step(index_name)),), None)
+        name = f"{token}@{index_name or 'wallet'}"
+        ratio_name = f"{LST_PROTOCOL[token]}.ratio.{token}"
+        ratio = market.column(ratio_name)
+        price = self._eth_value(market)
+        coins = ratio if index is None else market.derived(f"eth({name})", lambda: index * ratio)
+        value = _times(market, f"value({name})", coins, price)
+        ratio_step = market.step(ratio_name)
+        terms: list[tuple[str, Column]] = []
+        if index is not None and index_name is not None:
+            grown = market.step(index_name)
+            terms.append(("supply_yield", market.derived(f"supply({name})", lambda: _scaled(grown * ratio, price))))
+            held = market.before(index_name)
+            staked = market.derived(f"staked({name})", lambda: _scaled(held * ratio_step, price))
+        else:
+            staked = market.derived(f"staked({name})", lambda: _scaled(ratio_step, price))
+        terms.append(("staking_yield_oracle", staked))
+        terms.extend(self._delta(market, f"delta({name})", coins))
+        return Unit(value, "ETH", coins, tuple(terms), ratio_name)
+
+    def _owed(self, market: Market, key: PositionKey) -> Unit:
+        token = token_of(key)
+        index_name = f"{key.venue}.borrow_index.{token}"
+        index, grown = market.column(index_name), market.step(index_name)
+        name = f"owed {token}"
+        price = self._eth_value(market) if token in ETH_LIKE else 1.0
+        coins = market.derived(f"eth({name})", lambda: -index)
+        value = _times(market, f"value({name})", coins, price)
+        cost = market.derived(f"cost({name})", lambda: _scaled(-grown, price))
+        if token not in ETH_LIKE:
+            return Unit(value, None, 0.0, (("borrow_costs", cost),), None)
+        terms = (("borrow_costs", cost), *self._delta(market, f"delta({name})", coins))
+        return Unit(value, "ETH", coins, terms, None)
+
+    def _dust(self, market: Market, token: str) -> Unit:
+        """A reward token: priced by its pool against ETH."""
+        series = f"uniswap.eth_price.{token}"
+        value = _times(market, f"value({token})", market.column(series), self._eth_value(market))
+        return Unit(value, None, 0.0, (("dust", market.derived(f"dust({token})", lambda: step_of(value))),), series)
+
+    def _eth_value(self, market: Market) -> Column | float:
+        return 1.0 if self._share_class == "ETH" else market.column(reference_price("ETH"))
+
+    def _delta(self, market: Market, name: str, coins: Column) -> tuple[tuple[str, Column], ...]:
+        """What the price of ETH alone moves: the coins held before × the step of the price."""
+        if self._share_class == "ETH":
+            return ()
+        step = market.step(reference_price("ETH"))
+        return (("delta", market.derived(name, lambda: shifted(coins) * step)),)
+
+
+def _scaled(column: Column, price: Column | float) -> Column:
+    """`column × price`; as it is when the price is 1."""
+    return column if isinstance(price, float) and price == 1.0 else column * price
+
+
+def _times(market: Market, name: str, column: Column, price: Column | float) -> Column:
+    return column if isinstance(price, float) and price == 1.0 else market.derived(name, lambda: column * price)
+
+
+def _at(row: Row, value: Column | float) -> float:
+    return value if isinstance(value, float) else row.of(value)
+

@@ -1,0 +1,208 @@
+"""The simulated exchange: spot and USDT perps of one venue, fills by the cost model, margin, liquidation.
+
+It computes what an order or a row does to balances; the world that owns the balances applies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from components.maths.costs import fill_price
+from components.maths.perps import equity_after_liquidation, maintenance_usdt, realised_on_reduce, unrealised_usdt
+from components.model.events import EventType
+from components.model.keys import PositionKey, base_token, perp, perp_quote
+from components.model.market import Column, Row, Window
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
+from components.model.slices import CexSlice, ModeSlice
+from components.ports import Happening
+from venues.sim.costs import CostModel
+
+ROUNDING = 1e-9
+
+
+class SimExchange:
+    def __init__(self, config: CexSlice, mode: ModeSlice, costs: CostModel) -> None:
+        self.name = config.name
+        self._config = config
+        self._mode = mode
+        self._costs = costs
+        self._coin = mode.asset
+        self._unified = mode.collateral == "unified"
+
+    def execute(self, order: Order, row: Row, balances: Mapping[PositionKey, float]) -> Trade:
+        """Fills at the row's price ± cost, or a rejection with its reason."""
+        if order.verb is Verb.SPOT:
+            return self._spot(order, row, balances)
+        if order.verb is Verb.PERP:
+            return self._perp(order, row, balances)
+        return rejected(order, row, f"{self.name} does not do {order.verb.value}")
+
+    def liquidation_row(self, window: Window, balances: Mapping[PositionKey, float], cash: Column | float) -> int | None:
+        """The first row on which equity at the bar's adverse extreme no longer carries maintenance margin and the fee
+        to close; None when there is none."""
+        size = balances.get(perp(self.name, self._coin), 0.0)
+        if size == 0.0:
+            return None
+        adverse = self._adverse(window, size)
+        equity = cash + unrealised_usdt(size, balances.get(perp_quote(self.name, self._coin), 0.0), adverse)
+        if self._unified:
+            equity = equity + self._counted_spot(window, balances)
+        notional = abs(size) * adverse
+        fee = self._costs.liquidation_fee(self.name)
+        tiers = self._config.instruments[f"perp.{self._coin}"].tiers
+        if equity.min() > notional.max() * (max(tier.maintenance_rate for tier in tiers) + fee):
+            return None
+        dead = equity <= maintenance_usdt(notional, tiers) + fee * notional
+        return int(dead.argmax()) if dead.any() else None
+
+    def liquidate(self, row: Row, balances: Mapping[PositionKey, float]) -> Happening:
+        """The whole position closed at mark; what the account lacks is written off."""
+        size_key, quote_key = perp(self.name, self._coin), perp_quote(self.name, self._coin)
+        cash_key = base_token(self.name, "USDT")
+        size, quote, cash = balances[size_key], balances.get(quote_key, 0.0), balances.get(cash_key, 0.0)
+        mark = row.value(f"{self.name}.perp.{self._coin}")
+        fee = self._costs.liquidation_fee(self.name)
+        spot_usdt = 0.0
+        if self._unified:
+            spot_usdt = balances.get(base_token(self.name, self._coin), 0.0) * row.value(f"{self.name}.spot.{self._coin}")
+        left = equity_after_liquidation(cash + spot_usdt, size, quote, mark, fee) - spot_usdt
+        return Happening(
+            event_type=EventType.LIQUIDATION,
+            at=row.timestamp,
+            venue=self.name,
+            token=self._coin,
+            amount=-size,
+            changes={size_key: -size, quote_key: -quote, cash_key: left - cash},
+            part="liquidation",
+            detail=f"{self.name} closed {-size!r} {self._coin} at mark {mark!r}, fee rate {fee}",
+        )
+
+    def funded_interest(self, window: Window, cash: float, flows: Column | None) -> Column | None:
+        """Interest on negative USDT of a unified account, per row, on the balance the row began with; None without."""
+        if not self._unified or self._mode.usdt_borrow_rate == 0.0:
+            return None
+        lowest = cash if flows is None else min(cash, float((cash + np.cumsum(flows)).min()))
+        if lowest >= 0.0:
+            return None
+        timestamps = window.market.timestamps
+        out = np.zeros(len(window))
+        balance = cash
+        per_ns = self._mode.usdt_borrow_rate / (365 * 86_400e9)
+        for i in range(len(window)):
+            j = window.start + i
+            if balance < 0.0 and j > 0:
+                out[i] = balance * per_ns * float(timestamps[j] - timestamps[j - 1])
+            balance = balance + (out[i] + (0.0 if flows is None else float(flows[i])))
+        return out
+
+    def _adverse(self, window: Window, size: float) -> Column:
+        name = f"{self.name}.perp_{'high' if size < 0.0 else 'low'}.{self._coin}"
+        if self._mode.liquidation_price == "extreme" and name in window.market.columns:
+            return window.column(name)
+        return window.column(f"{self.name}.perp.{self._coin}")
+
+    def _counted_spot(self, window: Window, balances: Mapping[PositionKey, float]) -> Column | float:
+        held = balances.get(base_token(self.name, self._coin), 0.0)
+        if held == 0.0:
+            return 0.0
+        return held * self._config.haircuts.get(self._coin, 0.0) * window.column(f"{self.name}.spot.{self._coin}")
+
+    def _spot(self, order: Order, row: Row, balances: Mapping[PositionKey, float]) -> Trade:
+        coin_key, cash_key = base_token(self.name, order.token), base_token(self.name, "USDT")
+        quantity, price = order.amount, row.value(f"{self.name}.spot.{order.token}")
+        notional = abs(quantity) * price
+        minimum = self._config.instruments[f"spot.{order.token}"].minimum_notional_usdt
+        if notional < minimum and not order.everything and not self._costs.free:
+            return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
+        if quantity < 0.0 and balances.get(coin_key, 0.0) + quantity < -ROUNDING * abs(quantity):
+            return rejected(order, row, f"sells {-quantity!r} {order.token}, has {balances.get(coin_key, 0.0)!r}")
+        fill = fill_price(price, quantity, self._costs.spot_impact(self.name, notional))
+        fee = abs(quantity) * fill * self._costs.spot_fee(self.name)
+        received, cash_fee = quantity, fee
+        cost = Cost(CostKind.FEE, "USDT", fee)
+        if self._mode.spot_fee_asset == "base" and quantity > 0.0:
+            taken = quantity * self._costs.spot_fee(self.name)
+            received, cash_fee = quantity - taken, 0.0
+            cost = Cost(CostKind.FEE, "USDT", taken * price)
+        cash = -quantity * fill - cash_fee
+        after = balances.get(cash_key, 0.0) + cash
+        if quantity > 0.0 and not self._unified and after < -ROUNDING * notional:
+            return rejected(order, row, f"costs {-cash:.2f} USDT, has {balances.get(cash_key, 0.0):.2f}")
+        return Trade(
+            order_id=order.id,
+            status=TradeStatus.FILLED,
+            verb=order.verb,
+            venue=self.name,
+            token=order.token,
+            quantity=received,
+            changes={coin_key: received, cash_key: cash},
+            at=row.timestamp,
+            price=fill,
+            costs=(cost, Cost(CostKind.SLIPPAGE, "USDT", abs(fill - price) * abs(quantity))),
+        )
+
+    def _perp(self, order: Order, row: Row, balances: Mapping[PositionKey, float]) -> Trade:
+        size_key, quote_key = perp(self.name, order.token), perp_quote(self.name, order.token)
+        cash_key = base_token(self.name, "USDT")
+        size, quote = balances.get(size_key, 0.0), balances.get(quote_key, 0.0)
+        change, mark = order.amount, row.value(f"{self.name}.perp.{order.token}")
+        if order.everything:
+            change = -size
+        if order.reduce_only:
+            if size * change >= 0.0:
+                return rejected(order, row, "reduce-only order would not reduce the position")
+            change = -size if abs(change) > abs(size) else change
+        notional = abs(change) * mark
+        minimum = self._config.instruments[f"perp.{order.token}"].minimum_notional_usdt
+        if notional < minimum and not order.reduce_only and not self._costs.free:
+            return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
+        fill = fill_price(mark, change, self._costs.perp_impact(self.name, notional))
+        fee = abs(change) * fill * self._costs.perp_fee(self.name)
+        if size + change == 0.0:
+            realised = quote - change * fill
+            quote_change = -quote
+        else:
+            realised = realised_on_reduce(size, quote, change, fill)
+            quote_change = -change * fill - realised
+        if abs(size + change) > abs(size) and not self._carries(row, balances, size + change, quote + quote_change, realised - fee):
+            return rejected(order, row, "insufficient margin")
+        return Trade(
+            order_id=order.id,
+            status=TradeStatus.FILLED,
+            verb=order.verb,
+            venue=self.name,
+            token=order.token,
+            quantity=change,
+            changes={size_key: change, quote_key: quote_change, cash_key: realised - fee},
+            at=row.timestamp,
+            price=fill,
+            costs=(Cost(CostKind.FEE, "USDT", fee), Cost(CostKind.SLIPPAGE, "USDT", abs(fill - mark) * abs(change))),
+        )
+
+    def _carries(
+        self, row: Row, balances: Mapping[PositionKey, float], size: float, quote: float, cash_change: float
+    ) -> bool:
+        """Whether the account after the fill covers initial margin."""
+        mark = row.value(f"{self.name}.perp.{self._coin}")
+        equity = balances.get(base_token(self.name, "USDT"), 0.0) + cash_change + size * mark + quote
+        if self._unified:
+            held = balances.get(base_token(self.name, self._coin), 0.0)
+            equity += held * self._config.haircuts.get(self._coin, 0.0) * row.value(f"{self.name}.spot.{self._coin}")
+        return equity >= self._config.initial_margin_rate * abs(size) * mark
+
+
+def rejected(order: Order, row: Row, reason: str) -> Trade:
+    """A trade that did nothing."""
+    return Trade(
+        order_id=order.id,
+        status=TradeStatus.REJECTED,
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        quantity=0.0,
+        changes={},
+        at=row.timestamp,
+        reason=reason,
+    )

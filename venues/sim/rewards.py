@@ -1,0 +1,86 @@
+"""Restaking rewards: how many tokens a period credits for the weETH that was held.
+
+The amount is `per_eeth × ∫ eETH dt ÷ period`. The integral is kept per period and moves on only when the holding
+changes, at the time it changes, so it does not depend on windows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.maths.staking import reward_units
+from components.model.keys import PositionKey, a_token, base_token
+from components.model.market import Column, Market, RewardPeriod
+
+LST = "weETH"
+IN_WALLET = base_token("wallet", LST)
+SUPPLIED = a_token(LST)
+
+
+class RewardMeter:
+    """Meters the weETH of one run."""
+
+    def __init__(self, market: Market, tokens: tuple[str, ...]) -> None:
+        self._timestamps = market.timestamps
+        start = int(market.timestamps[0])
+        self.periods = tuple(
+            period for period in market.rewards if period.token in tokens and period.paid_at > start
+        )
+        self.periods = tuple(sorted(self.periods, key=lambda period: (period.paid_at, period.token)))
+        self._integrals = [0.0] * len(self.periods)
+        self._next = 0
+        self._since = start
+        self._wallet = self._supplied = 0.0
+        if self.periods:
+            ratio = market.column(f"etherfi.ratio.{LST}")
+            name = f"aave_v3.supply_index.{LST}"
+            self._rates = (ratio, ratio * market.column(name) if name in market.columns else ratio)
+            self._areas = tuple(_area(market.timestamps, rate) for rate in self._rates)
+
+    def due(self) -> int | None:
+        """When the next payment is credited (UTC ns); None when there are no more."""
+        return self.periods[self._next].paid_at if self._next < len(self.periods) else None
+
+    def preview(self) -> tuple[RewardPeriod, float]:
+        """The next payment and how many tokens it is."""
+        period = self.periods[self._next]
+        seconds = self._integrals[self._next] + self._open_part(period, period.end)
+        return period, reward_units(period.per_eeth, seconds, (period.end - period.start) / 1e9)
+
+    def paid(self) -> None:
+        self._next += 1
+
+    def holds(self, balances: dict[PositionKey, float], at: int) -> None:
+        """The holding as of `at`; what was held until then is metered."""
+        wallet, supplied = balances.get(IN_WALLET, 0.0), balances.get(SUPPLIED, 0.0)
+        if not self.periods or (wallet == self._wallet and supplied == self._supplied):
+            return
+        for i in range(self._next, len(self.periods)):
+            period = self.periods[i]
+            if period.start < at:
+                self._integrals[i] += self._open_part(period, min(at, period.end))
+        self._wallet, self._supplied, self._since = wallet, supplied, at
+
+    def _open_part(self, period: RewardPeriod, until: int) -> float:
+        """eETH-seconds of the present holding inside the period, up to `until`."""
+        begin = max(self._since, period.start)
+        if until <= begin or (self._wallet == 0.0 and self._supplied == 0.0):
+            return 0.0
+        total = 0.0
+        for units, area, rate in zip((self._wallet, self._supplied), self._areas, self._rates, strict=True):
+            if units:
+                total += units * (self._at(area, rate, until) - self._at(area, rate, begin))
+        return total
+
+    def _at(self, area: Column, rate: Column, time: int) -> float:
+        """∫ rate dt from the first row to `time`, the rate held from each row to the next; seconds."""
+        row = int(np.searchsorted(self._timestamps, time, side="right")) - 1
+        if row < 0:
+            return 0.0
+        return float(area[row]) + float(rate[row]) * ((time - int(self._timestamps[row])) / 1e9)
+
+
+def _area(timestamps: Column, rate: Column) -> Column:
+    out = np.zeros(len(rate))
+    np.cumsum(rate[:-1] * (np.diff(timestamps) / 1e9), out=out[1:])
+    return out

@@ -1,0 +1,386 @@
+"""The simulated world: exchanges and chain behind the ports Observation and Execution, with a ledger of its own.
+
+`settle` is a pure preview; only `accept` and `execute` change the ledger. Replay calls it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from components.maths.perps import funding_usdt
+from components.model.events import EventType
+from components.model.keys import (
+    GAS,
+    KING,
+    RESERVE,
+    TRANSIT,
+    WALLET,
+    PositionKey,
+    base_token,
+    perp,
+)
+from components.model.market import Column, Market, Row, Window
+from components.model.orders import Cost, CostKind, GroupKind, InFlight, Order, Trade, TradeStatus, Verb
+from components.model.positions import Book
+from components.model.requirements import reference_price, reward_tokens
+from components.model.slices import RunSlice
+from components.ports import Approved, CashFlows, Flow, Happening, Settlements
+from venues.sim.chain import GAS_KEY, SimChain
+from venues.sim.costs import CostModel
+from venues.sim.exchange import SimExchange, rejected
+from venues.sim.rewards import RewardMeter
+
+OWN = frozenset({WALLET, RESERVE, GAS})
+MINUTE_NS = 60_000_000_000
+
+
+class World:
+    def __init__(self, run: RunSlice, market: Market, flows: tuple[Flow, ...] = ()) -> None:
+        self._mode = run.mode
+        self._market = market
+        self.costs = CostModel(run)
+        self._exchanges = {
+            name: SimExchange(config, run.mode, self.costs) for name, config in sorted(run.exchanges.items())
+        }
+        self._hedges = [self._exchanges[name] for name in sorted(run.mode.hedge_allocation)]
+        self._chain = SimChain(run, self.costs)
+        self._rewards = RewardMeter(market, reward_tokens(run.mode) if run.mode.lst_type == "weETH" else ())
+        self._flows = sorted(flows, key=lambda flow: (flow.at, flow.id))
+        self._flights: dict[str, InFlight] = {}
+        self._row = Row(market, 0)
+        self.balances: dict[PositionKey, float] = {}
+        self.cost_total = 0.0
+
+    def place(self, balances: Mapping[PositionKey, float]) -> None:
+        """The capital a run starts with."""
+        for key, amount in balances.items():
+            self._add(key, amount)
+
+    def stand_at(self, balances: Mapping[PositionKey, float], row: int) -> None:
+        """Places balances and looks at one row: what if everything were sold there?"""
+        self.place(balances)
+        self._row = Row(self._market, row)
+
+    # Observation
+
+    def settle(self, window: Window, book: Book) -> Settlements:
+        """Funding, interest, rewards, arrivals, flows and liquidations in the rows of `window`, given `book`."""
+        rows = self._quiet_rows(window)
+        happenings: list[Happening] = []
+        if rows == 0:
+            rows, happenings = 1, self._due(window.row(0))
+        window = window.head(rows)
+        held: Mapping[PositionKey, float] = book
+        if happenings:
+            after = Book(book)
+            for happening in happenings:
+                after.apply(happening.changes)
+            held = after
+        flows, columns = self._cash(window, book, held)
+        cut = self._first_liquidation(window, held, columns)
+        if cut == 0:
+            rows = 1
+            flows, columns = _cut(flows, 1), {key: column[:1] for key, column in columns.items()}
+            happenings += self._liquidations(window, held, columns)
+        elif cut is not None:
+            rows = cut
+            flows = _cut(flows, cut)
+        return Settlements(rows=rows, cash=tuple(flows), happenings=tuple(happenings))
+
+    def accept(self, window: Window, settlements: Settlements, rows: int) -> None:
+        """The first `rows` rows of a preview have happened."""
+        for flow in settlements.cash:
+            count = int(np.searchsorted(flow.row, rows, side="left"))
+            for amount in flow.amount[:count].tolist():
+                self._add(flow.key, amount)
+        self._row = window.row(rows - 1)
+        for happening in settlements.happenings:
+            for key, change in happening.changes.items():
+                self._add(key, change)
+            self._tick_off(happening)
+        if settlements.happenings:
+            self._rewards.holds(self.balances, self._row.timestamp)
+
+    def positions(self, venues: frozenset[str]) -> Mapping[PositionKey, float]:
+        return {key: amount for key, amount in self.balances.items() if key.venue in venues}
+
+    # Execution
+
+    def execute(self, approved: Approved) -> tuple[Trade, ...]:
+        """One trade per order; an atomic group happens wholly or not at all."""
+        group = approved.group
+        if group.kind is GroupKind.ATOMIC:
+            trades = self._chain.execute_atomic(group, self._row, self.balances)
+            for trade in trades:
+                self._book(trade)
+        else:
+            done = []
+            for order in group.orders:
+                trade = self._execute(order)
+                self._book(trade)
+                done.append(trade)
+            trades = tuple(done)
+        self._rewards.holds(self.balances, self._row.timestamp)
+        return trades
+
+    def _execute(self, order: Order) -> Trade:
+        if order.verb is Verb.TRANSFER:
+            return self._transfer(order)
+        exchange = self._exchanges.get(order.venue)
+        if exchange is not None:
+            return exchange.execute(order, self._row, self.balances)
+        return self._chain.execute(order, self._row, self.balances)
+
+    def _transfer(self, order: Order) -> Trade:
+        source, target = order.source, order.target
+        if source is None or target is None:
+            return rejected(order, self._row, "a transfer names where it comes from and where it goes")
+        held = self.balances.get(source, 0.0)
+        amount = order.amount
+        if amount > held * (1.0 + 1e-9):
+            return rejected(order, self._row, f"sends {amount!r} {order.token}, has {held!r}")
+        amount = min(amount, held)
+        changes, costs = {source: -amount}, []
+        arrives, fee, minutes = amount, 0.0, 0.0
+        if not (source.venue in OWN and target.venue in OWN):
+            terms = self.costs.transfer(source.venue, order.token)
+            fee, minutes = terms.fee, terms.delay_minutes
+            if fee >= amount:
+                return rejected(order, self._row, f"fee {fee} {order.token} is all of {amount!r}")
+            arrives = amount - fee
+            if fee:
+                costs.append(Cost(CostKind.TRANSFER_FEE, order.token, fee))
+            if source.venue == WALLET:
+                gas = self.costs.gas(self._row, "transfer")
+                for cost in gas:
+                    changes[GAS_KEY] = changes.get(GAS_KEY, 0.0) - cost.amount
+                costs += gas
+        flight = None
+        key = target
+        if minutes > 0.0:
+            key = base_token(TRANSIT, order.token)
+            flight = InFlight(
+                id=order.id,
+                token=order.token,
+                amount=arrives,
+                source=source,
+                target=target,
+                arrives_at=self._row.timestamp + int(minutes * MINUTE_NS),
+            )
+        changes[key] = changes.get(key, 0.0) + arrives
+        costs += self._revaluation(source, key, order.token, amount)
+        return Trade(
+            order_id=order.id,
+            status=TradeStatus.FILLED,
+            verb=order.verb,
+            venue=order.venue,
+            token=order.token,
+            quantity=-amount,
+            changes=changes,
+            at=self._row.timestamp,
+            costs=tuple(costs),
+            in_flight=flight,
+        )
+
+    def _revaluation(self, source: PositionKey, target: PositionKey, token: str, amount: float) -> list[Cost]:
+        """A coin leaves an exchange at its price there and arrives at another: the difference, USDT."""
+        if token == "USDT" or self._mode.share_class != "USDT":
+            return []
+        change = amount * (self._price(source, token) - self._price(target, token))
+        return [Cost(CostKind.REVALUATION, "USDT", change)] if change else []
+
+    def _price(self, key: PositionKey, token: str) -> float:
+        own = f"{key.venue}.spot.{token}"
+        return self._row.value(own if own in self._market.columns else reference_price(token))
+
+    # What is due
+
+    def _quiet_rows(self, window: Window) -> int:
+        """Rows before the first arrival, reward or flow."""
+        due = [flight.arrives_at for flight in self._flights.values()]
+        if self._flows:
+            due.append(self._flows[0].at)
+        reward = self._rewards.due()
+        if reward is not None:
+            due.append(reward)
+        if not due:
+            return len(window)
+        return int(np.searchsorted(window.timestamps, min(due), side="left"))
+
+    def _due(self, row: Row) -> list[Happening]:
+        now = row.timestamp
+        found = [self._arrival(f) for f in sorted(self._flights.values(), key=_arrival_order) if f.arrives_at <= now]
+        reward = self._rewards.due()
+        if reward is not None and reward <= now:
+            found.append(self._reward())
+        found += [self._flow(flow) for flow in self._flows if flow.at <= now]
+        return found
+
+    def _arrival(self, flight: InFlight) -> Happening:
+        return Happening(
+            event_type=EventType.TRANSFER_ARRIVED,
+            at=flight.arrives_at,
+            venue=flight.target.venue,
+            token=flight.token,
+            amount=flight.amount,
+            changes={base_token(TRANSIT, flight.token): -flight.amount, flight.target: flight.amount},
+            part=None,
+            detail=f"{flight.source} to {flight.target}",
+            arrived=flight,
+        )
+
+    def _reward(self) -> Happening:
+        period, units = self._rewards.preview()
+        return Happening(
+            event_type=EventType.REWARD,
+            at=period.paid_at,
+            venue=KING,
+            token=period.token,
+            amount=units,
+            changes={base_token(KING, period.token): units} if units else {},
+            part="staking_yield_rewards",
+            detail=f"{period.per_eeth!r} {period.token} per eETH",
+        )
+
+    def _flow(self, flow: Flow) -> Happening:
+        deposit = flow.amount > 0.0
+        return Happening(
+            event_type=EventType.DEPOSIT if deposit else EventType.WITHDRAWAL_REQUESTED,
+            at=flow.at,
+            venue=WALLET,
+            token=self._mode.share_class,
+            amount=abs(flow.amount),
+            changes={base_token(WALLET, self._mode.share_class): flow.amount} if deposit else {},
+            part="flow" if deposit else None,
+            detail=flow.id,
+        )
+
+    def _tick_off(self, happening: Happening) -> None:
+        if happening.arrived is not None:
+            del self._flights[happening.arrived.id]
+        elif happening.event_type is EventType.REWARD:
+            self._rewards.paid()
+        elif happening.event_type in (EventType.DEPOSIT, EventType.WITHDRAWAL_REQUESTED):
+            self._flows = [flow for flow in self._flows if flow.id != happening.detail]
+
+    # Cash and liquidations
+
+    def _cash(
+        self, window: Window, before: Mapping[PositionKey, float], held: Mapping[PositionKey, float]
+    ) -> tuple[list[CashFlows], dict[PositionKey, Column]]:
+        """Funding and interest of the window, and the cash balances they lead to."""
+        flows: list[CashFlows] = []
+        columns: dict[PositionKey, Column] = {}
+        for exchange in self._hedges:
+            key = base_token(exchange.name, "USDT")
+            funding = self._funding(exchange.name, window, before)
+            amounts = None
+            if funding is not None:
+                flows.append(funding)
+                amounts = np.zeros(len(window))
+                np.add.at(amounts, funding.row, funding.amount)
+            interest = exchange.funded_interest(window, held.get(key, 0.0), amounts)
+            if interest is not None:
+                flows.append(self._interest(exchange.name, window, interest))
+                amounts = interest if amounts is None else amounts + interest
+            if amounts is not None:
+                amounts[0] += held.get(key, 0.0)
+                columns[key] = np.cumsum(amounts)
+        return flows, columns
+
+    def _funding(self, venue: str, window: Window, held: Mapping[PositionKey, float]) -> CashFlows | None:
+        coin = self._mode.asset
+        size = held.get(perp(venue, coin), 0.0)
+        series = self._market.funding.get(f"{venue}.funding.{coin}")
+        if size == 0.0 or series is None:
+            return None
+        first = int(np.searchsorted(series.row, window.start, side="left"))
+        last = int(np.searchsorted(series.row, window.stop, side="left"))
+        if first == last:
+            return None
+        return CashFlows(
+            key=base_token(venue, "USDT"),
+            part="funding",
+            event_type=EventType.FUNDING,
+            token="USDT",
+            row=series.row[first:last] - window.start,
+            at=series.at[first:last],
+            amount=funding_usdt(size, series.mark_usdt[first:last], series.rate[first:last]),
+            detail=f"{venue} {coin}USDT",
+        )
+
+    def _interest(self, venue: str, window: Window, amounts: Column) -> CashFlows:
+        charged = np.flatnonzero(amounts)
+        return CashFlows(
+            key=base_token(venue, "USDT"),
+            part="borrow_costs",
+            event_type=EventType.INTEREST,
+            token="USDT",
+            row=charged,
+            at=window.timestamps[charged],
+            amount=amounts[charged],
+            detail=f"{venue} interest on negative USDT",
+        )
+
+    def _first_liquidation(
+        self, window: Window, held: Mapping[PositionKey, float], columns: Mapping[PositionKey, Column]
+    ) -> int | None:
+        rows = [self._chain.liquidation_row(window, held)]
+        for exchange in self._hedges:
+            key = base_token(exchange.name, "USDT")
+            rows.append(exchange.liquidation_row(window, held, columns.get(key, held.get(key, 0.0))))
+        found = [row for row in rows if row is not None]
+        return min(found) if found else None
+
+    def _liquidations(
+        self, window: Window, held: Mapping[PositionKey, float], columns: Mapping[PositionKey, Column]
+    ) -> list[Happening]:
+        """Liquidations on the first row, with the cash of that row."""
+        row = window.row(0)
+        at_row = {**held, **{key: float(column[0]) for key, column in columns.items()}}
+        one = window.head(1)
+        found = []
+        if self._chain.liquidation_row(one, at_row) == 0:
+            found.append(self._chain.liquidate(row, at_row))
+        for exchange in self._hedges:
+            if exchange.liquidation_row(one, at_row, at_row.get(base_token(exchange.name, "USDT"), 0.0)) == 0:
+                found.append(exchange.liquidate(row, at_row))
+        return found
+
+    def _book(self, trade: Trade) -> None:
+        if trade.status is not TradeStatus.FILLED:
+            return
+        for key, change in trade.changes.items():
+            self._add(key, change)
+        if trade.in_flight is not None:
+            self._flights[trade.in_flight.id] = trade.in_flight
+
+    def _add(self, key: PositionKey, change: float) -> None:
+        self.balances[key] = self.balances.get(key, 0.0) + change
+
+
+def _arrival_order(flight: InFlight) -> tuple[int, str, str]:
+    return flight.arrives_at, flight.target, flight.id
+
+
+def _cut(flows: list[CashFlows], rows: int) -> list[CashFlows]:
+    """The flows of the first `rows` rows."""
+    out = []
+    for flow in flows:
+        count = int(np.searchsorted(flow.row, rows, side="left"))
+        if count:
+            out.append(
+                CashFlows(
+                    key=flow.key,
+                    part=flow.part,
+                    event_type=flow.event_type,
+                    token=flow.token,
+                    row=flow.row[:count],
+                    at=flow.at[:count],
+                    amount=flow.amount[:count],
+                    detail=flow.detail,
+                )
+            )
+    return out
