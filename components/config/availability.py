@@ -41,7 +41,7 @@ def expanded(template: str, mode: ModeFile) -> list[str]:
     lst = mode.lst_type or ""
     text = template.replace("{asset}", mode.asset).replace("{lst}", lst)
     text = text.replace("{lst_protocol}", LST_PROTOCOL.get(lst, ""))
-    return [text.replace("{hedge}", venue) for venue in mode.hedge_allocation] if "{hedge}" in text else [text]
+    return [text.replace("{hedge}", venue) for venue in sorted(mode.hedge_allocation)] if "{hedge}" in text else [text]
 
 
 def requirement_problems(mode: ModeFile, venue_kinds: Mapping[str, str]) -> Iterator[Problem]:
