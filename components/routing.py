@@ -229,6 +229,8 @@ class Route:
         own = min(max(need, 0.0), max(now.wallet("ETH"), 0.0))
         if need > small and own <= small:
             return
+        if own <= small and more_debt <= self._mode.position_deviation_threshold * now.debt():
+            return
         flash = max(more_debt, 0.0) * (own / need if need > small else 1.0)
         fee = flash * self._flash_premium()
         stake = own + flash - fee

@@ -16,7 +16,7 @@ from components.model.requirements import LST_PROTOCOL
 
 # Which venues publish a kind: those of a kind of venue file, and public sources that have no file.
 PUBLISHERS: Mapping[str, tuple[str, ...]] = {
-    "spot": ("exchange",),
+    "spot": ("exchange", "dex"),
     "perp": ("exchange",),
     "perp_high": ("exchange",),
     "perp_low": ("exchange",),

@@ -7,6 +7,7 @@ no prices and no balances.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -51,37 +52,49 @@ class PositionKey(str):
 
     @property
     def venue(self) -> VenueName:
-        return self.split(":", 1)[0]
+        return _parts(self)[0]
 
     @property
     def position_type(self) -> PositionType:
-        return PositionType(self.split(":", 2)[1])
+        return _parts(self)[1]
 
     @property
     def symbol(self) -> str:
-        return self.rsplit(":", 1)[1]
+        return _parts(self)[2]
 
 
+@cache
+def _parts(key: str) -> tuple[VenueName, PositionType, str]:
+    venue, position_type, symbol = key.split(":")
+    return venue, PositionType(position_type), symbol
+
+
+@cache
 def base_token(venue: VenueName, token: Token) -> PositionKey:
     return PositionKey.of(venue, PositionType.BASE_TOKEN, token)
 
 
+@cache
 def a_token(token: Token, venue: VenueName = "aave_v3") -> PositionKey:
     return PositionKey.of(venue, PositionType.A_TOKEN, f"a{token}")
 
 
+@cache
 def debt_token(token: Token, venue: VenueName = "aave_v3") -> PositionKey:
     return PositionKey.of(venue, PositionType.DEBT_TOKEN, f"variableDebt{token}")
 
 
+@cache
 def perp(venue: VenueName, coin: Token) -> PositionKey:
     return PositionKey.of(venue, PositionType.PERP, f"{coin}USDT")
 
 
+@cache
 def perp_quote(venue: VenueName, coin: Token) -> PositionKey:
     return PositionKey.of(venue, PositionType.PERP_QUOTE, f"{coin}USDT")
 
 
+@cache
 def token_of(key: PositionKey) -> Token:
     """The token whose price moves this position: `aweETH` → weETH, `variableDebtWETH` → WETH, `BTCUSDT` perp → BTC."""
     symbol = key.symbol
