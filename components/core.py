@@ -1,7 +1,7 @@
 """The core: the full loop over a window, as one readable page.
 
-`advance` takes a window of any length and returns the first row it has not handled. Within it: settlements → positions →
-exposure → risk → first trigger → quiet rows are recorded → at the trigger: decide → tight loops → P&L on what is then
+`advance` takes a window of any length and returns the first row it has not handled. Within it: settlements → positions
+→ exposure → risk → first trigger → quiet rows are recorded → at the trigger: decide → tight loops → P&L on what is then
 held. Nothing here knows whether the ports behind it are simulated or real.
 """
 
@@ -118,7 +118,9 @@ class Core:
         self.risk.advance(risk, rows, crossings)
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
-            self._act(msgspec.structs.replace(trigger, crossings=crossings), settlements, window.row(rows - 1), steps)
+            first = msgspec.structs.replace(trigger, crossings=crossings)
+            for one in self.manager.in_turn(first, settlements):
+                self._act(one, settlements, window.row(rows - 1), steps)
         self.pnl.commit(steps)
         return window.start + rows
 
@@ -137,9 +139,7 @@ class Core:
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
         self._announce_skipped(route, result.stopped, row)
-        self.manager.finish(
-            plan, trigger, now, worked=bool(result.trades), paid=route.paid, complete=not route.skipped
-        )
+        self.manager.finish(plan, trigger, now, worked=bool(result.trades), paid=route.paid, complete=not route.skipped)
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
         """Deposits buy units at the value just before they came."""
@@ -165,9 +165,7 @@ class Core:
         """Balances before the cash flows of a window; its happenings are told after them."""
         return {key: amount for key, amount in book.held.items() if amount != 0.0} if settlements.cash else {}
 
-    def _announce(
-        self, settlements: Settlements, crossings: tuple[Crossing, ...], window: Window, rows: int
-    ) -> None:
+    def _announce(self, settlements: Settlements, crossings: tuple[Crossing, ...], window: Window, rows: int) -> None:
         for happening in settlements.happenings:
             self.liquidations += happening.event_type is EventType.LIQUIDATION
             self._announce_happening(happening)

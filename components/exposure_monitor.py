@@ -33,8 +33,8 @@ class Account(msgspec.Struct, frozen=True):
 class Exposure(msgspec.Struct, frozen=True):
     """Columns over one window.
 
-    `equity` in share-class currency; `net_coin` and `gross_coin` in coins of the asset (a number where nothing changes),
-    None for a mode that is not hedged; `collateral_eth`, `debt_eth` and `ltv` None without debt.
+    `equity` in share-class currency; `net_coin` and `gross_coin` in coins of the asset (a number where nothing
+    changes), None for a mode that is not hedged; `collateral_eth`, `debt_eth` and `ltv` None without debt.
     """
 
     window: Window
@@ -139,7 +139,7 @@ class ExposureMonitor:
         return Account(equity, notional, equity / notional)
 
     def _coins(self, book: BookColumns, layout: Layout) -> tuple[Column | float, Column | float]:
-        """Net coins over everything, and the larger of the long and the short side."""
+        """Net coins over everything, and the larger of the long and the short side; a gas debt alone hedges nothing."""
         window, market = book.window, book.window.market
         net: Column | float = 0.0
         short = 0.0
@@ -152,8 +152,8 @@ class ExposureMonitor:
                 short += abs(native)
             net = net + native * (coins if isinstance(coins, float) else window.cut(coins))
         if isinstance(net, float):
-            return net, max(abs(net + short), short)
-        return net, np.maximum(np.abs(net + short), short)
+            return net, max(net + short, short)
+        return net, np.maximum(net + short, short)
 
     def _eth(self, book: BookColumns, keys: tuple[PositionKey, ...]) -> Column | None:
         total: Column | None = None

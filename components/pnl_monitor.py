@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from components.maths.perps import maintenance_usdt
-from components.model.keys import PositionKey, PositionType, perp
+from components.model.keys import GAS, PositionKey, PositionType, perp
 from components.model.market import Column, Row, Window
 from components.model.orders import Trade, Verb
 from components.model.slices import RunSlice
@@ -35,6 +35,7 @@ PARTS = (
     "transaction_costs",
 )
 FLOW = "flow"
+PAID_OUT = 1e-6  # of the initial equity: less than this after a payment and the last unit is redeemed
 
 
 class Steps(msgspec.Struct):
@@ -61,6 +62,7 @@ class PnlMonitor:
         self._venue_worth: dict[str, float] = {}
         self.initial = 0.0
         self.units = 0.0
+        self._unit_value = 1.0
         self.sums = dict.fromkeys(PARTS, 0.0)
         self.residual = 0.0
         self.external_flows = 0.0
@@ -100,13 +102,13 @@ class PnlMonitor:
             value = 0.0
             for key, change in trade.changes.items():
                 worth = change * self._prices.value_at(row, key)
-                value += worth
+                if trade.verb is Verb.PAY_OUT and key.venue != GAS:
+                    paid += worth
+                else:
+                    value += worth
                 if trade.verb is Verb.TRANSFER:
                     moved[key.venue] = moved.get(key.venue, 0.0) + worth
-            if trade.verb is Verb.PAY_OUT:
-                paid += value
-            else:
-                cost += value
+            cost += value
         equity = 0.0
         for key, native in self._positions.expected.items():
             if native != 0.0:
@@ -116,10 +118,11 @@ class PnlMonitor:
         steps.equity[last] = equity
         _patch(steps.parts, "transaction_costs", last, cost, len(steps.window))
         if paid:
-            before = equity - paid
-            self.units *= equity / before
+            left = equity / (equity - paid) if equity > PAID_OUT * self.initial else 0.0
+            self.units *= left
             steps.flow = _with(steps.flow, last, paid, len(steps.window))
-        steps.columns["unit_value"] = _with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
+        if self.units:
+            steps.columns["unit_value"] = _with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
         self._after_trades(steps, row, moved)
 
     def commit(self, steps: Steps) -> None:
@@ -146,6 +149,8 @@ class PnlMonitor:
         scale = np.maximum(steps.equity, self.initial)
         self.residual_max = max(self.residual_max, float((np.abs(unexplained) / scale).max()))
         self._equity = float(steps.equity[-1])
+        unit_value = steps.columns["unit_value"]
+        self._unit_value = unit_value if isinstance(unit_value, float) else float(unit_value[-1])
         columns = {
             "equity": steps.equity,
             "external_flow": steps.flow,
@@ -157,8 +162,11 @@ class PnlMonitor:
         self._sink.rows(RowBlock(timestamps=steps.window.timestamps, columns=columns))
 
     def take_flow(self, amount: float, equity_before: float) -> None:
-        """A deposit buys units at the value before it came."""
-        self.units *= (equity_before + amount) / equity_before
+        """A deposit buys units at the value before it came; when none are left, at the value of the last."""
+        if self.units:
+            self.units *= (equity_before + amount) / equity_before
+        else:
+            self.units = amount / self._unit_value
 
     # Parts
 
@@ -186,9 +194,7 @@ class PnlMonitor:
             parts[part] = total
         return parts
 
-    def _happenings(
-        self, parts: dict[str, Column | float], settlements: Settlements, window: Window
-    ) -> Column | float:
+    def _happenings(self, parts: dict[str, Column | float], settlements: Settlements, window: Window) -> Column | float:
         """Rewards, liquidations, arrivals and flows of the first row, at its prices."""
         row, rows = window.row(0), len(window)
         external: Column | float = 0.0
@@ -254,7 +260,8 @@ class PnlMonitor:
         if account.margin_ratio is not None and account.notional_usdt is not None:
             tiers = self._exchanges[venue].instruments[f"perp.{self._mode.asset}"].tiers
             columns[f"margin_ratio.{venue}"] = account.margin_ratio[:rows]
-            columns[f"mm_ratio.{venue}"] = maintenance_usdt(account.notional_usdt[:rows], tiers) / account.equity_usdt[:rows]
+            needed = maintenance_usdt(account.notional_usdt[:rows], tiers)
+            columns[f"mm_ratio.{venue}"] = needed / account.equity_usdt[:rows]
         funding: Column | float = 0.0
         for flow in settlements.cash:
             if flow.part == "funding" and flow.key.venue == venue:
@@ -299,9 +306,7 @@ class PnlMonitor:
             columns[f"venue_pnl.{venue}"] = _with(columns[f"venue_pnl.{venue}"], last, change, rows)
             self._margin_after(columns, expected.of(perp(venue, self._mode.asset)), venue, last, rows)
 
-    def _margin_after(
-        self, columns: dict[str, Column | float], size: float, venue: str, last: int, rows: int
-    ) -> None:
+    def _margin_after(self, columns: dict[str, Column | float], size: float, venue: str, last: int, rows: int) -> None:
         """Ratios of the last row belong to what was held when it was assessed; without a position there is none."""
         name = f"margin_ratio.{venue}"
         if size == 0.0 and name in columns:

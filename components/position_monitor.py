@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from components.model.keys import PositionKey, TRANSIT, base_token
+from components.model.keys import TRANSIT, PositionKey, base_token
 from components.model.market import Column, Window
 from components.model.orders import InFlight, Trade
 from components.model.positions import Book

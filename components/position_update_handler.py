@@ -122,8 +122,14 @@ class PositionUpdateHandler:
     def _withheld(self, verdict: Withheld, at: int) -> None:
         for order in verdict.group.orders:
             self._events.record(
-                EventType.ORDER_WITHHELD, at, self._positions.snapshot(), venue=order.venue, token=order.token,
-                amount=order.amount, status="withheld", detail="; ".join(verdict.reasons),
+                EventType.ORDER_WITHHELD,
+                at,
+                self._positions.snapshot(),
+                venue=order.venue,
+                token=order.token,
+                amount=order.amount,
+                status="withheld",
+                detail="; ".join(verdict.reasons),
             )
 
 

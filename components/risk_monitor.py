@@ -1,7 +1,7 @@
 """Risk Monitor: how close each enabled measure is to its limits, and when it crosses one.
 
-Levels are `ok`, `warning`, `critical`. A crossing is reported once, on the row where the level rises; a level falls back
-to ok when the measure has recovered past its warning limit by `HYSTERESIS`. State between windows: latched levels, the
+Levels are `ok`, `warning`, `critical`. A crossing is reported once, on the row where the level rises; a level falls
+back to ok when the measure has recovered past its warning limit by `HYSTERESIS`. State between windows: latched levels, the
 peak and the day's first unit value. It forecasts; venues liquidate.
 """
 
@@ -20,7 +20,7 @@ from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
 HYSTERESIS = 0.1
-RESERVE_LOW, RESERVE_FULL = 0.98, 0.995   # share of the reserve that reserve_ratio asks for
+RESERVE_LOW, RESERVE_FULL = 0.98, 0.995  # share of the reserve that reserve_ratio asks for
 OK, WARNING, CRITICAL = 0, 1, 2
 LEVEL_NAMES = ("ok", "warning", "critical")
 EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
@@ -74,6 +74,7 @@ class RiskMonitor:
         self._threshold = chain.e_mode.liquidation_threshold
         self._levels: dict[str, int] = {}
         self._peak = 1.0
+        self._unit_value = 1.0
         self._day = -1
         self._day_start = 1.0
 
@@ -87,16 +88,16 @@ class RiskMonitor:
     def assess(self, exposure: Exposure, units: float) -> Risk:
         """Measures at every row, at the prices and holdings before any decision of the row."""
         window = exposure.window
-        unit_value = exposure.equity / units
+        unit_value = exposure.equity / units if units else np.full(len(window), self._unit_value)
         peak = np.maximum.accumulate(np.concatenate(((self._peak,), unit_value)))[1:]
         drawdown = 1.0 - unit_value / peak
         day_start = self._day_starts(window.timestamps, unit_value)
         daily_loss = 1.0 - unit_value / day_start
         hf = None
-        if exposure.ltv is not None:
+        if exposure.collateral_eth is not None and exposure.debt_eth is not None:
             hf = health_factor(exposure.collateral_eth, self._threshold, exposure.debt_eth)
         delta = self._delta(exposure)
-        measures = tuple(self._measures(exposure, hf, delta, drawdown, daily_loss))
+        measures = tuple(self._measures(exposure, hf, delta, drawdown, daily_loss)) if units else ()
         return Risk(exposure, unit_value, drawdown, peak, day_start, daily_loss, hf, delta, measures)
 
     def first_crossing(self, risk: Risk) -> Crossing | None:
@@ -121,6 +122,7 @@ class RiskMonitor:
                 self._levels[measure.name] = OK
         for crossing in crossings:
             self._levels[crossing.name] = crossing.level
+        self._unit_value = float(risk.unit_value[rows - 1])
         self._peak = float(risk.peak[rows - 1])
         self._day_start = float(risk.day_start[rows - 1])
         self._day = int(risk.exposure.window.timestamps[rows - 1] // DAY_NS)

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
-from components.maths.costs import round_to_lot
+from components.maths.costs import gas_eth, round_to_lot
 from components.model.keys import (
     GAS,
     KING,
@@ -33,6 +33,7 @@ from components.strategies.strategy import Target
 
 PASSES = 6
 GAS_KEY = base_token(GAS, "ETH")
+GAS_SERIES = "ethereum.gas_price.gwei"
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
 
 
@@ -68,6 +69,7 @@ class Route:
         self._run_id = run_id
         self._owed = owed
         self._groups = 0
+        self._gas_bought = False
         self.paid = 0.0
         self.skipped: list[str] = []
         self._minimum = now.mode.minimum_trade_usdt if plan.careful and now.mode.costs == "default" else 1e-6
@@ -118,10 +120,14 @@ class Route:
                 yield self._one(Verb.SWAP, "uniswap", token, amount, f"sell_{token}", into=into)
 
     def _gas(self) -> Iterator[OrderGroup]:
-        """Gas debt bought back with spare cash; a gas reserve (ETH class) topped up from ETH at hand, else from LST."""
+        """Gas debt bought back with spare cash, once per plan and the swap's own gas included; a gas reserve (ETH class)
+        topped up from ETH at hand."""
         now = self._now
         if self._mode.share_class == "USDT":
-            cost = -now.gas() * now.row.value("binance.spot.ETH") * 1.01
+            if self._gas_bought or now.gas() >= 0.0:
+                return
+            self._gas_bought = True
+            cost = (self._swap_gas() - now.gas()) * now.row.value("binance.spot.ETH") * 1.01
             for venue in (WALLET, RESERVE):
                 source = base_token(venue, "USDT")
                 if cost > 1e-6 and now.held(source) >= cost:
@@ -356,7 +362,11 @@ class Route:
         now = self._now
         capacity = sum(amount for venue, amount in wanted.items() if self._ready(venue, amount))
         margin = self._target.of(base_token(spot_venue, "USDT"))
-        cash = now.wallet("USDT") if dex else now.cash(spot_venue) - max(margin - (now.account(spot_venue) - now.cash(spot_venue)), 0.0)
+        if dex:
+            cash = now.wallet("USDT")
+        else:
+            unrealised = now.account(spot_venue) - now.cash(spot_venue)
+            cash = now.cash(spot_venue) - max(margin - unrealised, 0.0)
         return max(0.0, min(min(total, capacity) - long, cash / price))
 
     def _ready(self, venue: str, coins: float) -> bool:
@@ -381,7 +391,12 @@ class Route:
             if change:
                 orders.append(
                     self._order(
-                        Verb.PERP, venue, coin, change, f"{venue}_perp", reduce_only=size * change < 0.0,
+                        Verb.PERP,
+                        venue,
+                        coin,
+                        change,
+                        f"{venue}_perp",
+                        reduce_only=size * change < 0.0,
                         everything=close,
                     )
                 )
@@ -406,7 +421,7 @@ class Route:
         if need > small:
             missing = need - max(in_wallet, 0.0) - now.on_its_way(base_token(WALLET, "ETH"))
             amount = min(missing, at_venue)
-            if amount > small and self._plan.scope == FULL:
+            if amount > small and self._plan.scope == FULL and self._arrives(spot_venue, "ETH", amount):
                 yield self._transfer(spot_venue, WALLET, "ETH", amount)
         elif in_wallet > small and now.long_coins() > -sum(self._perp_targets()) + small:
             yield self._transfer(WALLET, spot_venue, "ETH", in_wallet)
@@ -439,7 +454,7 @@ class Route:
         for sink, need in deficits.items():
             for source in surplus:
                 amount = min(need, surplus[source])
-                if amount <= self._minimum or source == sink:
+                if amount <= self._minimum or source == sink or not self._arrives(source, "USDT", amount):
                     continue
                 surplus[source] -= amount
                 need -= amount
@@ -494,6 +509,13 @@ class Route:
     def _venue_scope(self) -> bool:
         return self._plan.venues is not None and self._is_pairs()
 
+    def _swap_gas(self) -> float:
+        """ETH that one swap costs at the gas price of the row."""
+        if self._mode.costs == "none":
+            return 0.0
+        chain = self._now.run.chain
+        return gas_eth(chain.gas_units["swap"], self._now.row.value(GAS_SERIES) * chain.gas_price_buffer)
+
     def _eth_usdt(self) -> float:
         return self._now.row.value("binance.spot.ETH") if "binance.spot.ETH" in self._now.row.market.columns else 1.0
 
@@ -530,6 +552,14 @@ class Route:
         if self._mode.costs == "none":
             return change
         return round_to_lot(change, self._now.run.exchanges[venue].instruments[f"perp.{self._now.coin}"].lot)
+
+    def _arrives(self, source: str, token: str, amount: float) -> bool:
+        """Whether anything is left of a transfer after its fee."""
+        if self._mode.costs == "none":
+            return True
+        exchange = self._now.run.exchanges.get(source)
+        terms = self._now.run.chain.transfers if exchange is None else exchange.transfers
+        return amount > terms[token].fee
 
     def _transfer(self, source: str, sink: str, token: str, amount: float) -> OrderGroup:
         keys = {"source": base_token(source, token), "target": base_token(sink, token)}
@@ -587,4 +617,3 @@ class Route:
             reason=self._plan.reason,
             orders=tuple(orders),
         )
-

@@ -1,4 +1,4 @@
-"""What is held at one row, in the terms a plan is made of: underlying amounts, coins, account equities, cash on its way.
+"""What is held at one row, in the terms a plan is made of: underlying amounts, coins, accounts, cash on its way.
 
 Read-only and cheap: it asks the position monitor afresh each time, so it is true after every trade of a tight loop.
 """
@@ -155,4 +155,3 @@ class Situation:
 
     def _index(self, name: str, scaled: float) -> float:
         return self.row.value(name) if scaled != 0.0 else 1.0
-

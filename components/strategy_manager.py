@@ -25,6 +25,14 @@ from components.strategies.strategy import NOTHING, Strategy, Target
 from components.utility_manager import UtilityManager
 
 
+FLOWS = {
+    EventType.TRANSFER_ARRIVED: "arrival",
+    EventType.DEPOSIT: "deposit",
+    EventType.WITHDRAWAL_REQUESTED: "withdrawal",
+}
+REDUCIBLE = ("cex_margin", "ltv", "liquidation", "delta")  # the other measures are told, nothing can be reduced
+
+
 class Trigger(msgspec.Struct, frozen=True):
     """Why row `row` of the window needs the manager: its kind, what to call it, and the levels that rose."""
 
@@ -48,14 +56,12 @@ class StrategyManager:
 
     # Triggers
 
-    def first_trigger(
-        self, exposure: Exposure, settlements: Settlements, crossing: Crossing | None
-    ) -> Trigger | None:
+    def first_trigger(self, exposure: Exposure, settlements: Settlements, crossing: Crossing | None) -> Trigger | None:
         """The first row that needs an action; on one row risk comes before flows, flows before deviation, then dust."""
         if not self.entered:
             return Trigger(0, "entry", "first row")
-        found = [crossing and Trigger(crossing.row, "risk", crossing.name)]
-        found.append(self._flow(settlements))
+        found = [None if crossing is None else Trigger(crossing.row, "risk", crossing.name)]
+        found += self._flows(settlements)
         if self._auto and not self.halted and self.plan is None:
             found.append(self._deviation(exposure))
             found.append(self._dust(exposure))
@@ -65,20 +71,30 @@ class StrategyManager:
                 best = trigger
         return best
 
-    def _flow(self, settlements: Settlements) -> Trigger | None:
+    def in_turn(self, first: Trigger, settlements: Settlements) -> tuple[Trigger, ...]:
+        """All that the row of `first` asks for, in order: no flow is lost because something else came on its row."""
+        flows = self._flows(settlements)
+        match first.kind:
+            case "risk":
+                return (first, *flows)
+            case "entry" | "close":
+                return (*(flow for flow in flows if flow.kind == "withdrawal"), first)
+            case "arrival" | "deposit" | "withdrawal":
+                return flows
+            case _:
+                return (first,)
+
+    def _flows(self, settlements: Settlements) -> tuple[Trigger, ...]:
+        """Arrivals, deposits and withdrawals of the first row, one trigger for each kind."""
+        found: dict[str, Trigger] = {}
         for happening in settlements.happenings:
-            match happening.event_type:
-                case EventType.WITHDRAWAL_REQUESTED:
-                    return Trigger(0, "withdrawal", happening.detail)
-                case EventType.DEPOSIT:
-                    if self._auto and not self.halted:
-                        return Trigger(0, "deposit", happening.detail)
-                case EventType.TRANSFER_ARRIVED:
-                    return Trigger(0, "arrival", happening.detail)
-        return None
+            kind = FLOWS.get(happening.event_type)
+            if kind is not None and (kind != "deposit" or (self._auto and not self.halted)):
+                found.setdefault(kind, Trigger(0, kind, happening.detail))
+        return tuple(found[kind] for kind in FLOWS.values() if kind in found)
 
     def _deviation(self, exposure: Exposure) -> Trigger | None:
-        """Legs that parted, a margin ratio outside its band, LTV off target, net delta beyond its drift, idle cash, gas."""
+        """Legs that parted, a margin ratio outside its band, LTV off target, net delta, idle cash, gas."""
         timestamps = exposure.window.timestamps
         best: Trigger | None = None
         for name, column, low, high in self._bands(exposure):
@@ -104,9 +120,8 @@ class StrategyManager:
         threshold = mode.position_deviation_threshold
         for venue, account in exposure.accounts.items():
             if account.margin_ratio is not None and mode.collateral == "usdt":
-                bands.append(
-                    (f"margin_ratio:{venue}", account.margin_ratio, mode.margin_ratio_band.low, mode.margin_ratio_band.high)
-                )
+                band = mode.margin_ratio_band
+                bands.append((f"margin_ratio:{venue}", account.margin_ratio, band.low, band.high))
             if mode.lst_type is None:
                 spot = book.quantities.get(base_token(venue, mode.asset), 0.0)
                 size = book.quantities.get(perp(venue, mode.asset), 0.0)
@@ -143,7 +158,9 @@ class StrategyManager:
             if native > 0.0:
                 value = self._prices.unit(window.market, key).value
                 total = total + native * (value if isinstance(value, float) else window.cut(value))
-        return None if isinstance(total, float) and total == 0.0 else total / exposure.equity
+        if (isinstance(total, float) and total == 0.0) or exposure.equity.min() <= 0.0:
+            return None
+        return total / exposure.equity
 
     def _dust(self, exposure: Exposure) -> Trigger | None:
         window, book = exposure.window, exposure.book
@@ -166,6 +183,7 @@ class StrategyManager:
 
     def decide(self, trigger: Trigger, now: Situation, step: int, withdrawals: float) -> Plan | None:
         """The plan for a trigger, or None when there is nothing to do. `withdrawals` were asked for on this row."""
+        plan: Plan | None
         match trigger.kind:
             case "entry":
                 plan = self._full(Action.ENTRY_FULL, "enter", now, step)
@@ -187,7 +205,9 @@ class StrategyManager:
                 plan = self._rebalance(trigger, now, step)
         return plan
 
-    def finish(self, plan: Plan, trigger: Trigger, now: Situation, *, worked: bool, paid: float, complete: bool) -> None:
+    def finish(
+        self, plan: Plan, trigger: Trigger, now: Situation, *, worked: bool, paid: float, complete: bool
+    ) -> None:
         """What became of a plan at this row: it stays under way while anything travels or is owed to its end."""
         self.owed = max(0.0, self.owed - paid)
         if trigger.kind == "entry" and (worked or complete):
@@ -233,7 +253,10 @@ class StrategyManager:
                     for venue, weight in self._mode.hedge_allocation.items()
                 }
                 return Plan(
-                    action=Action.ENTRY_PARTIAL, reason=trigger.reason, step=step, scope=HEDGE,
+                    action=Action.ENTRY_PARTIAL,
+                    reason=trigger.reason,
+                    step=step,
+                    scope=HEDGE,
                     target=Target({**held.holdings, **shorts}),
                 )
         return self._full(Action.ENTRY_PARTIAL, trigger.reason, now, step)
@@ -268,32 +291,37 @@ class StrategyManager:
         return self._full(Action.ENTRY_PARTIAL, "arrival", now, step) if self._auto else None
 
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
-        worst = max(trigger.crossings, key=lambda crossing: crossing.level)
         emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.name in EMERGENCIES]
         if emergencies:
             self.halted = True
             return self.exit_plan(f"emergency: {emergencies[0].name}", now, step)
-        if self.halted:
+        acting = [c for c in trigger.crossings if c.name.split(":")[0] in REDUCIBLE]
+        if self.halted or not acting:
             return None
+        worst = max(acting, key=lambda crossing: crossing.level)
         group = worst.name.split(":")[0]
         careful = worst.level < CRITICAL
         reason = f"{worst.name} {'critical' if worst.level == CRITICAL else 'warning'}"
         if group == "delta":
             plan = self._rebalance(Trigger(0, "deviation", "delta"), now, step)
             return msgspec.structs.replace(plan, reason=reason, careful=careful)
-        if group in ("cex_margin", "ltv", "liquidation"):
-            plan = self._full(Action.EXIT_PARTIAL, reason, now, step)
-            venues = None
-            if group == "cex_margin" and self._mode.lst_type is None:
-                venues = (worst.name.split(":")[1],)
-            return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful)
-        return None
+        plan = self._full(Action.EXIT_PARTIAL, reason, now, step)
+        venues = None
+        if group == "cex_margin" and self._mode.lst_type is None:
+            venues = tuple(c.name.split(":")[1] for c in acting if c.name.startswith("cex_margin:"))
+        return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful)
 
     def exit_plan(self, reason: str, now: Situation, step: int) -> Plan:
         """Everything sold, minimum sizes ignored."""
         return Plan(
-            action=Action.EXIT_FULL, reason=reason, target=NOTHING, step=step, scope=REDUCE, careful=False,
-            reserve=now.reserve(), sell_dust=bool(reward_tokens(self._mode)),
+            action=Action.EXIT_FULL,
+            reason=reason,
+            target=NOTHING,
+            step=step,
+            scope=REDUCE,
+            careful=False,
+            reserve=now.reserve(),
+            sell_dust=bool(reward_tokens(self._mode)),
         )
 
     def _held(self, now: Situation) -> Target:
@@ -327,4 +355,3 @@ def _ratio(net: Column | float, gross: Column | float) -> Column | float | None:
         return abs(net) / gross if gross > 0.0 else None
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.abs(net) / gross
-

@@ -30,7 +30,7 @@ class Unit(msgspec.Struct, frozen=True):
     coin: str | None
     coins: Column | float
     terms: tuple[tuple[str, Column], ...]
-    price_series: str | None      # the series that must be fresh for this position to trade
+    price_series: str | None  # the series that must be fresh for this position to trade
 
 
 CASH = Unit(1.0, None, 0.0, (), None)
@@ -196,4 +196,3 @@ def _times(market: Market, name: str, column: Column, price: Column | float) -> 
 
 def _at(row: Row, value: Column | float) -> float:
     return value if isinstance(value, float) else row.of(value)
-

@@ -23,7 +23,7 @@ class VenueManager:
         self._exchanges = exchanges
 
     def approve(self, group: OrderGroup, prices_usdt: Mapping[str, float]) -> Approved | Withheld:
-        """Approved, or Withheld with every reason. `prices_usdt` maps order ids to USDT per unit, where there is one."""
+        """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
         reasons = [reason for order in group.orders for reason in self._faults(order, prices_usdt.get(order.id))]
         return Withheld(group, tuple(reasons)) if reasons else Approved(group)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from components.core import Core, Ports
 from components.model.events import Event, SettlementBatch
-from components.model.market import Column, Market, Stamps
 from components.model.keys import TRANSIT, base_token
+from components.model.market import Column, Market, Row, Stamps
 from components.model.orders import OrderGroup, TradeStatus
 from components.model.requirements import reference_price
 from components.model.slices import RunSlice
@@ -22,7 +22,17 @@ from components.situation import Situation
 from venues.sim.world import World
 
 CHAIN_VENUES = (
-    "wallet", "reserve", "gas", "king", "aave_v3", "lido", "etherfi", "morpho", "instadapp", "uniswap", "alchemy",
+    "wallet",
+    "reserve",
+    "gas",
+    "king",
+    "aave_v3",
+    "lido",
+    "etherfi",
+    "morpho",
+    "instadapp",
+    "uniswap",
+    "alchemy",
 )
 
 
@@ -33,7 +43,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     capital: float
     flows: tuple[Flow, ...] = ()
     close_at_end: bool = False
-    window_rows: int | None = None   # None: adaptive; otherwise windows of exactly this many rows
+    window_rows: int | None = None  # None: adaptive; otherwise windows of exactly this many rows
 
 
 class Rows(Mapping[str, Column]):
@@ -91,8 +101,8 @@ class MemorySink:
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     """Columns per row, events in order, and the figures only the core knows.
 
-    Columns (share-class currency unless said otherwise; step values, not cumulative): `equity`, `external_flow`, one per
-    enabled P&L part, `residual`, `unexplained` (cumulative), `unit_value` (1 at start), `drawdown` (fraction),
+    Columns (share-class currency unless said otherwise; step values, not cumulative): `equity`, `external_flow`, one
+    per enabled P&L part, `residual`, `unexplained` (cumulative), `unit_value` (1 at start), `drawdown` (fraction),
     `net_delta` (fraction of gross); per CEX `venue_equity.<v>`, `venue_pnl.<v>`, `margin_ratio.<v>`, `mm_ratio.<v>`,
     `funding.<v>`; with debt `ltv` and `health_factor`; `balance.<position key>` native units; `reference_price` (USDT)
     and `stale` (count of stale series). NaN = not there (e.g. a margin ratio without a position).
@@ -145,7 +155,7 @@ class Replay:
             if progress is not None:
                 progress(row, total)
         if request.close_at_end:
-            self.world.costs.waive_delays = True   # nothing can arrive after the last row
+            self.world.costs.waive_delays = True  # nothing can arrive after the last row
             self.core.run_row(row, rows=1, until=total, close=True)
 
     def liquidation_value(self) -> float:
@@ -164,7 +174,7 @@ class Replay:
             arrived[flight.target] = arrived.get(flight.target, 0.0) + flight.amount
         world.stand_at(arrived, len(self._market) - 1)
         positions.place(arrived)
-        now = Situation(run, self._market.window(len(self._market) - 1, len(self._market)).row(0), positions, core.prices)
+        now = Situation(run, Row(self._market, len(self._market) - 1), positions, core.prices)
         plan = core.manager.exit_plan("liquidation value", now, step=0)
         for group in Route(plan, now, "liquidation-value", 0.0).groups():
             trades = world.execute(Approved(group))

@@ -121,11 +121,13 @@ def liquidation_call(
     return Liquidation(repaid=repaid, seized=seized, deficit=deficit)
 
 
-def borrow_rate(utilisation: Number, *, base: float, slope1: float, slope2: float, optimal: float) -> Number:
+def borrow_rate(
+    utilisation: npt.NDArray[np.float64], *, base: float, slope1: float, slope2: float, optimal: float
+) -> npt.NDArray[np.float64]:
     """Variable borrow rate per year of the two-slope strategy."""
     below = base + slope1 * utilisation / optimal
     above = base + slope1 + slope2 * (utilisation - optimal) / (1.0 - optimal)
-    return np.where(np.asarray(utilisation) <= optimal, below, above)[()]
+    return np.where(utilisation <= optimal, below, above)
 
 
 def supply_rate(borrow: Number, utilisation: Number, reserve_factor: float) -> Number:

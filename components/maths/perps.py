@@ -22,7 +22,7 @@ def unrealised_usdt(size: float, quote_usdt: float, mark_usdt: Number) -> Number
     return size * mark_usdt + quote_usdt
 
 
-def funding_usdt(size: Number, mark_usdt: Number, rate: Number) -> Number:
+def funding_usdt(size: float, mark_usdt: Number, rate: Number) -> Number:
     """Cash received at a settlement: `−size × mark × rate`; a short receives when the rate is positive."""
     return -size * mark_usdt * rate
 
@@ -45,7 +45,8 @@ def maintenance_usdt(notional_usdt: npt.NDArray[np.float64], tiers: Sequence[Tie
     which = np.searchsorted(edges, notional_usdt, side="left")
     rates = np.array([tier.maintenance_rate for tier in tiers])[which]
     deductions = np.array([tier.deduction_usdt for tier in tiers])[which]
-    return notional_usdt * rates - deductions
+    margin: npt.NDArray[np.float64] = notional_usdt * rates - deductions
+    return margin
 
 
 def realised_on_reduce(size: float, quote_usdt: float, change: float, price_usdt: float) -> float:
@@ -61,7 +62,9 @@ def realised_on_reduce(size: float, quote_usdt: float, change: float, price_usdt
     return quote_usdt * share + (closed if size > 0.0 else -closed) * price_usdt
 
 
-def equity_after_liquidation(balance_usdt: float, size: float, quote_usdt: float, mark_usdt: float, fee: float) -> float:
+def equity_after_liquidation(
+    balance_usdt: float, size: float, quote_usdt: float, mark_usdt: float, fee: float
+) -> float:
     """Equity left when the whole position is closed at mark with `fee` × notional; never below 0."""
     left = balance_usdt + unrealised_usdt(size, quote_usdt, mark_usdt) - abs(size) * mark_usdt * fee
     return max(left, 0.0)

@@ -18,8 +18,6 @@ def reward_units(per_eeth: float, eeth_seconds: float, period_seconds: float) ->
     return per_eeth * eeth_seconds / period_seconds
 
 
-def carry_per_year(
-    staking: float, supply: float, borrow: float, leverage: float
-) -> float:
+def carry_per_year(staking: float, supply: float, borrow: float, leverage: float) -> float:
     """Yearly return on equity of a leveraged staker: `L × (staking + supply) − (L − 1) × borrow`."""
     return leverage * (staking + supply) - (leverage - 1.0) * borrow

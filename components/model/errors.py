@@ -108,11 +108,15 @@ def nearest_name(word: str, known: Iterable[str]) -> str | None:
 
 
 DAT_COLUMN_MISSING = catalogued(
-    "DAT-001", Severity.ERROR, "A needed column is missing",
+    "DAT-001",
+    Severity.ERROR,
+    "A needed column is missing",
     "Add the column to the data or name a fallback in price_fallback",
 )
 DAT_NOT_COVERED = catalogued(
-    "DAT-002", Severity.ERROR, "The data do not cover the run",
+    "DAT-002",
+    Severity.ERROR,
+    "The data do not cover the run",
     "Choose dates inside the coverage shown by 'basis data coverage'",
 )
 DAT_CONFLICT = catalogued(

@@ -7,7 +7,7 @@ A column is named `venue.kind.symbol`. Kinds and units:
 | `spot`, `perp` | USDT per coin, known at the row | `binance.spot.BTC`, `okx.perp.ETH` |
 | `perp_high`, `perp_low` | USDT, extremes of the bar that closed at the row | `binance.perp_high.BTC` |
 | `supply_index`, `borrow_index` | growth since the reserve began | `aave_v3.supply_index.weETH` |
-| `ratio` | ETH per LST by the protocol (`etherfi`, `lido`) or on the market (`dex`) | `lido.ratio.wstETH`, `dex.ratio.weETH` |
+| `ratio` | ETH per LST by the protocol (`etherfi`, `lido`) or the market (`dex`) | `lido.ratio.wstETH` |
 | `eth_price` | ETH per token | `uniswap.eth_price.EIGEN` |
 | `gas_price` | gwei | `ethereum.gas_price.gwei` |
 | `apy` | per year, fraction | `ethena.apy.sUSDe` |

@@ -16,20 +16,20 @@ OrderId: TypeAlias = str
 class Verb(StrEnum):
     """What an order asks of its venue. Amounts are positive unless the verb says signed."""
 
-    SPOT = "spot"                  # signed: buy > 0, sell < 0
-    PERP = "perp"                  # signed: buy > 0, sell < 0
+    SPOT = "spot"  # signed: buy > 0, sell < 0
+    PERP = "perp"  # signed: buy > 0, sell < 0
     TRANSFER = "transfer"
-    STAKE = "stake"                # ETH → LST at the protocol rate
+    STAKE = "stake"  # ETH → LST at the protocol rate
     REQUEST_UNSTAKE = "request_unstake"  # LST → ETH at the protocol rate, after the queue
-    SWAP = "swap"                  # on a DEX, `token` → `into_token`
+    SWAP = "swap"  # on a DEX, `token` → `into_token`
     SUPPLY = "supply"
     WITHDRAW = "withdraw"
     BORROW = "borrow"
     REPAY = "repay"
     FLASH_BORROW = "flash_borrow"
     FLASH_REPAY = "flash_repay"
-    UNWRAP = "unwrap"              # KING wrapper → the token inside
-    PAY_OUT = "pay_out"            # cash leaves the strategy: a withdrawal is served
+    UNWRAP = "unwrap"  # KING wrapper → the token inside
+    PAY_OUT = "pay_out"  # cash leaves the strategy: a withdrawal is served
 
 
 class GroupKind(StrEnum):
@@ -67,8 +67,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     target: PositionKey | None = None
     into_token: Token | None = None
     reduce_only: bool = False
-    everything: bool = False        # close the whole position, whatever `amount` rounds to
-    at_least: float | None = None   # refuse a fill that gives less than this
+    everything: bool = False  # close the whole position, whatever `amount` rounds to
+    at_least: float | None = None  # refuse a fill that gives less than this
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,11 +113,11 @@ LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
 
 class CostKind(StrEnum):
     FEE = "fee"
-    SLIPPAGE = "slippage"          # (fill − price known) × quantity
+    SLIPPAGE = "slippage"  # (fill − price known) × quantity
     GAS = "gas"
     FLASH_PREMIUM = "flash_premium"
     TRANSFER_FEE = "transfer_fee"
-    REVALUATION = "revaluation"    # the same coin is priced differently where it arrives
+    REVALUATION = "revaluation"  # the same coin is priced differently where it arrives
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -147,11 +147,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     verb: Verb
     venue: VenueName
     token: Token
-    quantity: float                              # signed, native units; 0 when nothing was done
-    changes: Mapping[PositionKey, float]         # signed, native units (scaled for Aave), fees included
-    at: int                                      # UTC nanoseconds
+    quantity: float  # signed, native units; 0 when nothing was done
+    changes: Mapping[PositionKey, float]  # signed, native units (scaled for Aave), fees included
+    at: int  # UTC nanoseconds
     price: float | None = None
     costs: tuple[Cost, ...] = ()
-    reason: str = ""                             # why it was rejected or is unknown
-    venue_reference: str = ""                    # the venue's own id: order id or transaction hash
-    in_flight: InFlight | None = None            # a transfer or queue that arrives later
+    reason: str = ""  # why it was rejected or is unknown
+    venue_reference: str = ""  # the venue's own id: order id or transaction hash
+    in_flight: InFlight | None = None  # a transfer or queue that arrives later

@@ -1,7 +1,7 @@
 """What a mode needs to know: its `data_requirements` templates, expanded to series names.
 
-Templates may use `{hedge}` (each venue of `hedge_allocation`), `{asset}`, `{lst}` and `{lst_protocol}`. Series that only
-price costs (`gas_price`, the market `ratio` of the DEX) are left out under `costs: none`; reward tokens are needed only
+Templates may use `{hedge}` (each venue of `hedge_allocation`), `{asset}`, `{lst}` and `{lst_protocol}`. Series that
+only price costs (`gas_price`, the market `ratio` of the DEX) are left out under `costs: none`; reward tokens are needed only
 in a rewards mode that pays them.
 """
 
@@ -74,6 +74,8 @@ def _expand(template: str, mode: ModeSlice) -> list[str]:
 def _is_used(series: SeriesName, mode: ModeSlice) -> bool:
     if series.kind == "gas_price" or (series.venue == "dex" and series.kind == "ratio"):
         return mode.costs == "default"
+    if str(series) == reference_price("ETH") and mode.asset != "ETH":
+        return mode.costs == "default"  # there it prices nothing but gas
     if series.kind in ("eth_price", "reward"):
         return series.symbol in reward_tokens(mode)
     return True

@@ -61,7 +61,7 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     stake_allocation: float
     collateral: Literal["usdt", "unified"]
     margin_ratio_target: float
-    margin_ratio_band: Band                # outside: a deviation, rebalance to target
+    margin_ratio_band: Band  # outside: a deviation, rebalance to target
     max_ltv: float | None
     max_stake_spread_move: float | None
     spot_venue: VenueName | None
@@ -69,22 +69,22 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     reserve_ratio: float
     position_deviation_threshold: float
     max_delta_drift: float
-    dust_threshold: float                  # share-class currency
+    dust_threshold: float  # share-class currency
     minimum_trade_usdt: float
-    gas_debt_limit: float                  # ETH; USDT class: a larger debt is repaid
-    gas_reserve: float                     # ETH; ETH class keeps this much for gas
+    gas_debt_limit: float  # ETH; USDT class: a larger debt is repaid
+    gas_reserve: float  # ETH; ETH class keeps this much for gas
     rebalance: Literal["auto", "never"]
     costs: Literal["default", "none"]
     initial_location: Literal["target", "wallet"]
     exit_path: Literal["market", "queue"]
     exit_queue_days: float
     liquidation_price: Literal["extreme", "close"]
-    usdt_borrow_rate: float                # per year, on negative USDT of a unified account
-    price_fallback: Mapping[str, str]      # {"okx.spot": "binance.spot"}
-    funding_gap: str                       # refuse | skip | venue:<name>
+    usdt_borrow_rate: float  # per year, on negative USDT of a unified account
+    price_fallback: Mapping[str, str]  # {"okx.spot": "binance.spot"}
+    funding_gap: str  # refuse | skip | venue:<name>
     interpolated: Literal["rebuild", "as_published"]
-    max_age_steps: float                   # a price older than this many native steps is stale
-    divergence_alarm: Limit                # |perp or spot across venues − reference| ÷ reference
+    max_age_steps: float  # a price older than this many native steps is stale
+    divergence_alarm: Limit  # |perp or spot across venues − reference| ÷ reference
     break_even_days: int
     time_throttle_interval: float
     on_stop: Literal["hold", "close"]
@@ -135,11 +135,11 @@ class CexSlice(msgspec.Struct, frozen=True, kw_only=True):
     perp_fees: Fees
     spot_impact: Impact
     perp_impact: Impact
-    liquidation_fee: float                         # fraction of notional
+    liquidation_fee: float  # fraction of notional
     initial_margin_rate: float
-    haircuts: Mapping[Token, float]                # unified account: value counted = price × haircut
+    haircuts: Mapping[Token, float]  # unified account: value counted = price × haircut
     transfers: Mapping[Token, TransferTerms]
-    instruments: Mapping[str, Instrument]          # "spot.BTC", "perp.BTC"
+    instruments: Mapping[str, Instrument]  # "spot.BTC", "perp.BTC"
     max_trade_usdt: float
 
 
@@ -157,14 +157,14 @@ class ChainSlice(msgspec.Struct, frozen=True, kw_only=True):
     e_mode: ReserveTerms
     reserves: Mapping[Token, ReserveTerms]
     reserve_factors: Mapping[Token, float]
-    liquidation_protocol_fee: float                # share of the bonus; kept for reporting
-    close_factor_hf: float                         # below: the whole debt may be repaid
+    liquidation_protocol_fee: float  # share of the bonus; kept for reporting
+    close_factor_hf: float  # below: the whole debt may be repaid
     full_close_below_usd: float
-    flash_premium: Mapping[VenueName, float]       # morpho 0, instadapp 0.0005
+    flash_premium: Mapping[VenueName, float]  # morpho 0, instadapp 0.0005
     flash_venue: VenueName
-    gas_units: Mapping[str, float]                 # per operation
-    gas_price_buffer: float                        # multiplier on the observed price
-    swap_fee: Mapping[str, float]                  # fraction per pair "weETH/ETH"
+    gas_units: Mapping[str, float]  # per operation
+    gas_price_buffer: float  # multiplier on the observed price
+    swap_fee: Mapping[str, float]  # fraction per pair "weETH/ETH"
     swap_impact: Mapping[str, Impact]
     transfers: Mapping[Token, TransferTerms]
 

@@ -69,9 +69,14 @@ class SimChain:
             done = self._step(order, row, balances)
         except Failure as failure:
             return rejected(order, row, str(failure))
+        draft = dict(balances)
+        for key, change in done.changes.items():
+            draft[key] = draft.get(key, 0.0) + change
+        if fault := self._fault_after((order,), row, draft):
+            return rejected(order, row, fault)
         gas = self._costs.gas(row, self._operation(order, balances))
         if order.verb is Verb.PAY_OUT and self._mode.hedge_allocation:
-            gas = ()   # an exchange withdrawal already paid for the way out
+            gas = ()  # an exchange withdrawal already paid for the way out
         return self._trade(order, row, done, gas)
 
     def execute_atomic(self, group: OrderGroup, row: Row, balances: Balances) -> tuple[Trade, ...]:
@@ -80,18 +85,16 @@ class SimChain:
         enters = any(order.verb is Verb.SUPPLY for order in group.orders)
         gas = self._costs.gas(row, "atomic_enter" if enters else "atomic_exit")
         trades: list[Trade] = []
-        borrowed = 0.0
         for order in group.orders:
             try:
                 done = self._step(order, row, draft)
             except Failure as failure:
                 return tuple(rejected(o, row, f"{order.leg}: {failure}") for o in group.orders)
-            borrowed += {Verb.FLASH_BORROW: 1.0, Verb.FLASH_REPAY: -1.0}.get(order.verb, 0.0)
             trade = self._trade(order, row, done, () if trades else gas)
             for key, change in trade.changes.items():
                 draft[key] = draft.get(key, 0.0) + change
             trades.append(trade)
-        fault = self._fault_after(row, draft, borrowed)
+        fault = self._fault_after(group.orders, row, draft)
         return tuple(rejected(o, row, fault) for o in group.orders) if fault else tuple(trades)
 
     def liquidation_row(self, window: Window, balances: Balances) -> int | None:
@@ -155,7 +158,11 @@ class SimChain:
             return Done({key: -units, ETH_KEY: amount}, -units, self._ratio(row))
         transit = base_token(TRANSIT, "ETH")
         flight = InFlight(
-            id=order.id, token="ETH", amount=amount, source=key, target=ETH_KEY,
+            id=order.id,
+            token="ETH",
+            amount=amount,
+            source=key,
+            target=ETH_KEY,
             arrives_at=row.timestamp + int(days * DAY_NS),
         )
         return Done({key: -units, transit: amount}, -units, self._ratio(row), in_flight=flight)
@@ -226,17 +233,24 @@ class SimChain:
 
     # Checks and prices
 
-    def _fault_after(self, row: Row, draft: Balances, borrowed: float) -> str | None:
-        """Why a finished atomic group must be undone, if it must."""
-        if borrowed != 0.0:
-            return "the flash loan is not paid back"
-        debt = draft.get(debt_token("WETH"), 0.0) * row.value("aave_v3.borrow_index.WETH")
+    def _fault_after(self, orders: tuple[Order, ...], row: Row, draft: Balances) -> str | None:
+        """Why a finished transaction must be undone, if it must: flash loan, ETH, and what Aave asks of a borrower (the
+        e-mode LTV) and of one who takes collateral out (a health factor of 1)."""
+        verbs = {order.verb for order in orders}
+        due = sum(o.amount * (1.0 + self._costs.flash_premium(o.venue)) for o in orders if o.verb is Verb.FLASH_BORROW)
+        repaid = sum(o.amount for o in orders if o.verb is Verb.FLASH_REPAY)
+        if repaid < due * (1.0 - ROUNDING):
+            return f"the flash loan is not paid back: {repaid!r} of {due!r}"
+        debt = draft.get(debt_token("WETH"), 0.0)
+        debt = debt * row.value("aave_v3.borrow_index.WETH") if debt else 0.0
         if draft.get(ETH_KEY, 0.0) < -ROUNDING * max(1.0, debt):
-            return f"{-draft[ETH_KEY]!r} ETH short of paying the flash loan back"
-        if debt > ROUNDING:
+            return f"{-draft[ETH_KEY]!r} ETH short" + (" of paying the flash loan back" if due else "")
+        if debt > ROUNDING and verbs & {Verb.BORROW, Verb.WITHDRAW}:
             collateral = draft.get(a_token(self._lst or ""), 0.0) * self._eth_per_unit(row)
-            if debt > collateral * self._chain.e_mode.ltv:
-                return f"LTV {debt / collateral if collateral else float('inf'):.4f} above {self._chain.e_mode.ltv}"
+            terms = self._chain.e_mode
+            limit = terms.ltv if Verb.BORROW in verbs else terms.liquidation_threshold
+            if debt > collateral * limit:
+                return f"LTV {debt / collateral if collateral else float('inf'):.4f} above {limit}"
         return None
 
     @staticmethod

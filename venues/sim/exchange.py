@@ -39,7 +39,9 @@ class SimExchange:
             return self._perp(order, row, balances)
         return rejected(order, row, f"{self.name} does not do {order.verb.value}")
 
-    def liquidation_row(self, window: Window, balances: Mapping[PositionKey, float], cash: Column | float) -> int | None:
+    def liquidation_row(
+        self, window: Window, balances: Mapping[PositionKey, float], cash: Column | float
+    ) -> int | None:
         """The first row on which equity at the bar's adverse extreme no longer carries maintenance margin and the fee
         to close; None when there is none."""
         size = balances.get(perp(self.name, self._coin), 0.0)
@@ -66,7 +68,8 @@ class SimExchange:
         fee = self._costs.liquidation_fee(self.name)
         spot_usdt = 0.0
         if self._unified:
-            spot_usdt = balances.get(base_token(self.name, self._coin), 0.0) * row.value(f"{self.name}.spot.{self._coin}")
+            held = balances.get(base_token(self.name, self._coin), 0.0)
+            spot_usdt = held * row.value(f"{self.name}.spot.{self._coin}")
         left = equity_after_liquidation(cash + spot_usdt, size, quote, mark, fee) - spot_usdt
         return Happening(
             event_type=EventType.LIQUIDATION,
@@ -166,7 +169,8 @@ class SimExchange:
         else:
             realised = realised_on_reduce(size, quote, change, fill)
             quote_change = -change * fill - realised
-        if abs(size + change) > abs(size) and not self._carries(row, balances, size + change, quote + quote_change, realised - fee):
+        after = (size + change, quote + quote_change, realised - fee)
+        if abs(after[0]) > abs(size) and not self._carries(row, balances, *after):
             return rejected(order, row, "insufficient margin")
         return Trade(
             order_id=order.id,

@@ -10,7 +10,7 @@ import numpy as np
 
 from components.maths.staking import reward_units
 from components.model.keys import PositionKey, a_token, base_token
-from components.model.market import Column, Market, RewardPeriod
+from components.model.market import Column, Market, RewardPeriod, Stamps
 
 LST = "weETH"
 IN_WALLET = base_token("wallet", LST)
@@ -23,9 +23,7 @@ class RewardMeter:
     def __init__(self, market: Market, tokens: tuple[str, ...]) -> None:
         self._timestamps = market.timestamps
         start = int(market.timestamps[0])
-        self.periods = tuple(
-            period for period in market.rewards if period.token in tokens and period.paid_at > start
-        )
+        self.periods = tuple(period for period in market.rewards if period.token in tokens and period.paid_at > start)
         self.periods = tuple(sorted(self.periods, key=lambda period: (period.paid_at, period.token)))
         self._integrals = [0.0] * len(self.periods)
         self._next = 0
@@ -80,7 +78,7 @@ class RewardMeter:
         return float(area[row]) + float(rate[row]) * ((time - int(self._timestamps[row])) / 1e9)
 
 
-def _area(timestamps: Column, rate: Column) -> Column:
+def _area(timestamps: Stamps, rate: Column) -> Column:
     out = np.zeros(len(rate))
     np.cumsum(rate[:-1] * (np.diff(timestamps) / 1e9), out=out[1:])
     return out

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from components.model.errors import DAT_UNREADABLE, InvalidInput
+from components.model.market import Column
+from tests.venues.history.trees import DAY_NS, HOUR_NS, at, grown, hourly
+from venues.history.align import Samples, align
+from venues.history.rebuild import completed_days, daily_growth, refuse_implausible
+
+START = at("2024-06-01T00")
+
+
+def published(values: list[float] | Column, first_hour: int = 0) -> Samples:
+    """Hourly rows as published."""
+    stamps = START + HOUR_NS * np.arange(first_hour, first_hour + len(values), dtype=np.int64)
+    return Samples(
+        name="etherfi.ratio.weETH",
+        files=("oracle.csv",),
+        hashes=("h",),
+        column="oracle_price_eth",
+        step=HOUR_NS,
+        at=stamps,
+        value=np.array(values, np.float64),
+    )
+
+
+def test_only_midnights_are_believed() -> None:
+    days = completed_days(published(hourly(1.0, 49, 0.001), first_hour=1))
+
+    assert days.at.tolist() == [START + DAY_NS, START + 2 * DAY_NS]
+    assert days.step == DAY_NS
+
+
+def test_between_midnights_a_value_grows_as_it_did_on_the_last_completed_day() -> None:
+    days = completed_days(published(hourly(1.0, 73, 0.001)))
+    rows = START + HOUR_NS * np.array([0, 12, 24, 36, 48, 60, 72])
+    aligned = align(days, rows, 2.0)
+    first, second, third = 1.0, 1.024, 1.048
+
+    assert aligned.values[[0, 2, 4, 6]].tolist() == days.value.tolist()
+    assert aligned.values[1] == first
+    assert aligned.values[3] == pytest.approx(second * (1.0 + (second / first - 1.0) / 2.0), rel=1e-15)
+    assert aligned.values[5] == pytest.approx(third * (1.0 + (third / second - 1.0) / 2.0), rel=1e-15)
+
+
+def test_no_hour_knows_the_next_midnight() -> None:
+    source = np.array(hourly(1.0, 73, 0.001))
+    changed = source.copy()
+    changed[25:] += 0.5
+    rows = START + HOUR_NS * np.arange(25)
+
+    before = align(completed_days(published(source)), rows, 2.0).values
+    after = align(completed_days(published(changed)), rows, 2.0).values
+
+    assert before.tobytes() == after.tobytes()
+
+
+def test_growth_over_a_missing_day_is_per_day() -> None:
+    growth = daily_growth(START + DAY_NS * np.array([0, 2, 3]), np.array([1.0, 1.02, 1.02]))
+
+    assert growth.tolist() == pytest.approx([0.0, 0.01, 0.0])
+
+
+def test_a_source_without_midnights_cannot_be_rebuilt() -> None:
+    with pytest.raises(InvalidInput, match="no row at 00:00 UTC"):
+        completed_days(published([1.0, 1.1], first_hour=1))
+
+
+def test_a_ratio_may_fall_by_less_than_a_tenth_of_a_basis_point() -> None:
+    refuse_implausible(published([1.0, 1.0 - 9e-6, 1.0]), "ratio")
+
+    with pytest.raises(InvalidInput, match="1 falls, first at 2024-06-01T01:00Z") as refused:
+        refuse_implausible(published([1.0, 1.0 - 2e-5, 1.0]), "ratio")
+    assert refused.value.code == DAT_UNREADABLE
+
+
+def test_an_index_never_falls() -> None:
+    with pytest.raises(InvalidInput, match="never falls"):
+        refuse_implausible(published([1.0, 1.0 - 1e-9]), "index")
+
+
+def test_a_one_day_rate_spike_of_an_index_is_kept() -> None:
+    refuse_implausible(published(np.repeat([1.0, 1.0011], 24)), "index")
+
+
+@pytest.mark.parametrize("per_day", [0.0008, -0.0002])
+def test_a_staking_yield_outside_the_bounds_is_refused(per_day: float) -> None:
+    stamps = START + DAY_NS * np.arange(3, dtype=np.int64)
+    days = msgspec.structs.replace(published([1.0]), at=stamps, value=np.array(grown(1.0, 3, per_day)))
+
+    with pytest.raises(InvalidInput, match="per year"):
+        refuse_implausible(days, "ratio")

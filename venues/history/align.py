@@ -1,0 +1,98 @@
+"""One series at any set of times: the last value known at or before each, and whether it is too old to trade on.
+
+This file knows nothing of files, grids or other series; `prices.py` values what is stale by other prices.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from components.model.market import Column, Flags, Stamps
+from components.model.requirements import DAY_NS
+from venues.history.stamps import MINUTE_NS
+
+
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of one series at the times they became known.
+
+    `at` (UTC ns, strictly rising) and `value` have one length. `growth`, where present, is the fraction per day
+    by which a value grows after its stamp, for at most one day (rebuilt sources). `column` and `files` say where they
+    stand.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    hashes: tuple[str, ...]
+    column: str
+    step: int
+    at: Stamps
+    value: Column
+    growth: Column | None = None
+    duplicates: int = 0
+    flat: int = 0
+
+    def max_age(self, steps: float) -> int:
+        """The age in ns beyond which a value is stale."""
+        return int(steps * self.step)
+
+    def last_at(self, times: Stamps) -> Stamps:
+        """Index of the last value known at or before each time; −1 where there is none."""
+        return np.searchsorted(self.at, times, side="right").astype(np.int64) - 1
+
+
+class Aligned(msgspec.Struct, frozen=True):
+    """A series at given times: `values` (NaN only before the first known value) and `stale`, both of their length."""
+
+    values: Column
+    stale: Flags
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """`missing` values that should have become known from `start` to `end`, both included (UTC ns)."""
+
+    start: int
+    end: int
+    missing: int
+
+
+def align(samples: Samples, times: Stamps, max_age_steps: float) -> Aligned:
+    """`samples` at `times`; what is older than `max_age_steps` native steps is carried and marked stale."""
+    last = samples.last_at(times)
+    held = np.maximum(last, 0)
+    age = times - samples.at[held]
+    values = samples.value[held]
+    if samples.growth is not None:
+        values = values * (1.0 + samples.growth[held] * np.minimum(age, DAY_NS) / DAY_NS)
+    stale = (last < 0) | (age > samples.max_age(max_age_steps))
+    return Aligned(np.where(last < 0, np.nan, values), stale)
+
+
+def extreme_between(samples: Samples, times: Stamps, step: int, close: Column, *, highest: bool) -> Column:
+    """Highest or lowest of the bars that closed after the time before and up to each time; `close` where none did.
+
+    A bar's extremes concern only what was held while it ran, so they are never carried to a later row.
+    """
+    pick = np.maximum if highest else np.minimum
+    first = np.searchsorted(samples.at, np.concatenate([[times[0] - step], times[:-1]]), side="right")
+    stop = np.searchsorted(samples.at, times, side="right")
+    some = stop > first
+    out = close.copy()
+    if some.any():
+        # Bars before the first row and after the last are cut off, so that each run ends where the next begins.
+        reached = samples.value[: stop[-1]]
+        out[some] = pick(pick.reduceat(reached, first[some]), close[some])
+    return out
+
+
+def gaps_of(samples: Samples) -> tuple[Gap, ...]:
+    """Where more than one native step lies between two values."""
+    distances = np.diff(samples.at)
+    return tuple(
+        Gap(
+            int(samples.at[i]) + samples.step,
+            int(samples.at[i + 1]) - samples.step,
+            max(1, round(int(distances[i]) / samples.step) - 1),
+        )
+        for i in np.flatnonzero(distances > samples.step + MINUTE_NS)
+    )

@@ -1,0 +1,148 @@
+"""What the data of a folder cover: per series, and for one mode over one grid.
+
+Shapes and the rules of one series; `survey.py` applies them to everything a mode needs. Coverage compares known
+times: the first bar of a file is known one step after its stamp.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from components.model.errors import Fault
+from components.model.requirements import Grid
+from venues.history.align import Gap, Samples, gaps_of
+from venues.history.funding import inner_holes, interval_of, valid_end, valid_start
+from venues.history.rewards import Rewards
+from venues.history.stamps import iso
+
+
+class SeriesCoverage(msgspec.Struct, frozen=True, kw_only=True):
+    """One needed series. Stamps and `step` in UTC ns; `flat` counts bars without trades (LST: repeated prices).
+
+    `source` is another series where a price_fallback is used. `valid_start` and `valid_end` bound the runs that this
+    series allows; None where it has no file or (rewards, benchmarks) sets no bound.
+    """
+
+    name: str
+    source: str
+    files: tuple[str, ...] = ()
+    column: str = ""
+    step: int | None = None
+    first_known: int | None = None
+    last_known: int | None = None
+    valid_start: int | None = None
+    valid_end: int | None = None
+    rows: int = 0
+    duplicates: int = 0
+    flat: int = 0
+    gaps: tuple[Gap, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    optional: bool = False
+
+
+class CoverageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every needed series, every fault, and the window that all series allow (UTC ns; None when they share none)."""
+
+    source: str
+    grid: Grid | None
+    series: tuple[SeriesCoverage, ...]
+    faults: tuple[Fault, ...]
+    earliest_start: int | None
+    latest_end: int | None
+
+    @property
+    def covered(self) -> bool:
+        return not self.faults
+
+
+def covered_by(name: str, samples: Samples, max_age_steps: float) -> SeriesCoverage:
+    """The coverage of a price, index, ratio or gas series."""
+    first, last = int(samples.at[0]), int(samples.at[-1])
+    entry = _entry(name, samples)
+    return msgspec.structs.replace(
+        entry, valid_start=first, valid_end=last + samples.max_age(max_age_steps), gaps=gaps_of(samples)
+    )
+
+
+def covered_by_funding(name: str, samples: Samples) -> SeriesCoverage:
+    """The coverage of settlements; a gap is a hole between two of them."""
+    entry = msgspec.structs.replace(_entry(name, samples), step=interval_of(samples))
+    gaps = tuple(hole.gap() for hole in inner_holes(samples.at))
+    return msgspec.structs.replace(entry, valid_start=valid_start(samples), valid_end=valid_end(samples), gaps=gaps)
+
+
+def uncovered(name: str, faults: tuple[Fault, ...]) -> SeriesCoverage:
+    """A needed series that could not be read at all."""
+    return SeriesCoverage(name=name, source=name, faults=faults)
+
+
+def covered_by_rewards(name: str, rewards: Rewards) -> SeriesCoverage:
+    """The coverage of reward periods: it bounds no run, later rewards are reported as missing."""
+    return SeriesCoverage(
+        name=name,
+        source=name,
+        files=rewards.files,
+        column="per_eeth",
+        first_known=rewards.periods[0].paid_at,
+        last_known=rewards.periods[-1].paid_at,
+        rows=len(rewards.periods),
+    )
+
+
+class Need(msgspec.Struct, frozen=True):
+    """From when to when a series must be known (UTC ns); `fresh` also asks for a young value at `start`."""
+
+    start: int
+    last: int
+    fresh: bool = True
+    reason: str = "at the start"
+
+
+def window_faults(samples: Samples, need: Need, max_age_steps: float) -> tuple[Fault, ...]:
+    """Why `samples` do not cover `need`: nothing known or nothing fresh at its start, or nothing near its last row.
+    Gaps in between are tolerated and marked stale."""
+    where = f"{', '.join(samples.files)} column {samples.column}"
+    age = samples.max_age(max_age_steps)
+    first_known, last_known = int(samples.at[0]), int(samples.at[-1])
+    held = int(samples.at.searchsorted(need.start, side="right")) - 1
+    faults = []
+    if held < 0:
+        expected = f"known {need.reason} {iso(need.start)}; earliest valid start {iso(first_known)}"
+        faults.append(Fault(where=where, found=f"first known {iso(first_known)}", expected=expected))
+    elif need.fresh and need.start - int(samples.at[held]) > age and held + 1 < len(samples.at):
+        before, after = iso(int(samples.at[held])), iso(int(samples.at[held + 1]))
+        expected = f"a fresh value {need.reason} {iso(need.start)}; next valid start {after}"
+        faults.append(Fault(where=where, found=f"nothing known between {before} and {after}", expected=expected))
+    if last_known + age < need.last:
+        expected = f"known until the end {iso(need.last)}; latest valid end {iso(last_known + age)}"
+        faults.append(Fault(where=where, found=f"last known {iso(last_known)}", expected=expected))
+    return tuple(faults)
+
+
+def report_of(
+    source: str, grid: Grid | None, series: tuple[SeriesCoverage, ...], faults: tuple[Fault, ...]
+) -> CoverageReport:
+    """The report over all series, with the window they share."""
+    starts = [entry.valid_start for entry in series if entry.valid_start is not None and not entry.optional]
+    ends = [entry.valid_end for entry in series if entry.valid_end is not None and not entry.optional]
+    earliest, latest = max(starts, default=None), min(ends, default=None)
+    if earliest is None or latest is None or earliest > latest:
+        earliest = latest = None
+    return CoverageReport(
+        source=source, grid=grid, series=series, faults=faults, earliest_start=earliest, latest_end=latest
+    )
+
+
+def _entry(name: str, samples: Samples) -> SeriesCoverage:
+    return SeriesCoverage(
+        name=name,
+        source=samples.name,
+        files=samples.files,
+        column=samples.column,
+        step=samples.step,
+        first_known=int(samples.at[0]),
+        last_known=int(samples.at[-1]),
+        rows=len(samples.at),
+        duplicates=samples.duplicates,
+        flat=samples.flat,
+    )
