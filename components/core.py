@@ -7,7 +7,7 @@ held. Nothing here knows whether the ports behind it are simulated or real.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -133,13 +133,24 @@ class Core:
         if plan is None:
             return
         route = Route(plan, now, self._run_id, self.manager.owed)
-        self._announce_decision(plan, trigger, row)
-        result = self.handler.run(route.groups(), row.timestamp, lambda group: self._order_prices(group, now))
+        told = trigger.kind not in ("entry", "blocked")  # these are asked on every row: told when something is done
+        if told:
+            self._announce_decision(plan, trigger, row)
+        groups = route.groups() if told else self._told(route.groups(), plan, trigger, row)
+        result = self.handler.run(groups, row.timestamp, lambda group: self._order_prices(group, now))
         self.trades += len(result.trades)
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
         self._announce_skipped(route, result.stopped, row)
-        self.manager.finish(plan, trigger, now, worked=bool(result.trades), paid=route.paid, complete=not route.skipped)
+        self.manager.finish(
+            plan,
+            trigger,
+            now,
+            worked=bool(result.trades),
+            paid=route.paid,
+            complete=not route.skipped,
+            blocked=route.blocked,
+        )
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
         """Deposits buy units at the value just before they came."""
@@ -194,6 +205,13 @@ class Core:
             status="settled",
             detail=happening.detail,
         )
+
+    def _told(self, groups: Iterator[OrderGroup], plan: Plan, trigger: Trigger, row: Row) -> Iterator[OrderGroup]:
+        """The groups, the decision announced before the first of them."""
+        for i, group in enumerate(groups):
+            if i == 0:
+                self._announce_decision(plan, trigger, row)
+            yield group
 
     def _announce_decision(self, plan: Plan, trigger: Trigger, row: Row) -> None:
         self.events.record(

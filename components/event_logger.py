@@ -71,12 +71,12 @@ class EventLogger:
             return
         if len(flows) == 1:
             which = np.zeros(total, dtype=np.int64)
-            at, amount = flows[0].at[:total], flows[0].amount[:total]
+            row, at, amount = flows[0].row[:total], flows[0].at[:total], flows[0].amount[:total]
         else:
             row = np.concatenate([flow.row[:count] for flow, count in zip(flows, counts, strict=True)])
             which = np.repeat(np.arange(len(flows)), counts)
             by_row = np.lexsort((which, row))
-            which = which[by_row]
+            which, row = which[by_row], row[by_row]
             at = np.concatenate([flow.at[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
             amount = np.concatenate([flow.amount[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
         batch = SettlementBatch(
@@ -88,6 +88,7 @@ class EventLogger:
             keys=tuple(flow.key for flow in flows),
             details=tuple(flow.detail for flow in flows),
             which=which,
+            row=row,
             at=at,
             amount=amount,
             balances=balances,

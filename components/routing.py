@@ -70,6 +70,7 @@ class Route:
         self._owed = owed
         self._groups = 0
         self._gas_bought = False
+        self.blocked = False  # a leg was left out because its price is stale
         self.paid = 0.0
         self.skipped: list[str] = []
         self._minimum = now.mode.minimum_trade_usdt if plan.careful and now.mode.costs == "default" else 1e-6
@@ -290,16 +291,17 @@ class Route:
         elif wanted > held:
             wanted = max(held, min(wanted, self._affordable(venue, price, mark)))
         change = -size if everything else self._round(venue, -wanted - size)
-        if abs(change) * mark <= self._minimum and not (everything and change):
+        if abs(change) * mark <= self._smallest(venue, "perp", size * change < 0.0) and not (everything and change):
             change = 0.0
         spot_change = -held if everything else -(size + change) - held
-        if self._plan.scope == HEDGE or (abs(spot_change) * price <= self._minimum and not everything):
+        small = abs(spot_change) * price <= self._smallest(venue, "spot", False)
+        if self._plan.scope == HEDGE or (small and not everything):
             spot_change = 0.0
         if change == 0.0 and spot_change == 0.0:
             return []
         series = (f"{venue}.spot.{coin}", f"{venue}.perp.{coin}")
         if stale := now.stale(*series):
-            self._skip(f"{venue}: stale {', '.join(stale)}")
+            self._block(f"{venue}: stale {', '.join(stale)}")
             return []
         orders = []
         if spot_change:
@@ -335,9 +337,10 @@ class Route:
                 change = -min(long - total, max(available, 0.0))
             elif total - long > self._minimum / price and plan.scope == FULL:
                 change = self._buyable(total, long, wanted, price, spot_venue, dex)
-        if abs(change) * price <= self._minimum and not (total == 0.0 and change):
-            change = 0.0
         everything = total == 0.0
+        small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
+        if abs(change) * price <= (1e-6 if everything else small):
+            change = 0.0
         perps = self._shorts(long + change, wanted, everything)
         if not perps and change == 0.0:
             return []
@@ -345,7 +348,7 @@ class Route:
         if change:
             names.append(f"{'binance' if dex else spot_venue}.spot.{coin}")
         if stale := now.stale(*names):
-            self._skip(f"stale {', '.join(stale)}")
+            self._block(f"stale {', '.join(stale)}")
             return []
         if not change:
             return perps
@@ -353,7 +356,7 @@ class Route:
             token, into = ("ETH", "USDT") if change < 0.0 else ("USDT", "ETH")
             amount = -change if change < 0.0 else change * price
             return [self._order(Verb.SWAP, "uniswap", token, amount, "uniswap_spot", into=into), *perps]
-        return [self._order(Verb.SPOT, spot_venue, coin, change, f"{spot_venue}_spot"), *perps]
+        return [self._order(Verb.SPOT, spot_venue, coin, change, f"{spot_venue}_spot", everything=everything), *perps]
 
     def _buyable(
         self, total: float, long: float, wanted: dict[str, float], price: float, spot_venue: str, dex: bool
@@ -384,7 +387,8 @@ class Route:
             size = now.size(venue)
             close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
             change = -size if close else self._round(venue, -max(long, 0.0) * weight / whole - size)
-            if abs(change) * now.mark(venue) <= self._minimum and not (close and change):
+            small = self._smallest(venue, "perp", size * change < 0.0)
+            if abs(change) * now.mark(venue) <= small and not (close and change):
                 continue
             if self._plan.scope == REDUCE and size * change > 0.0:
                 continue
@@ -527,19 +531,30 @@ class Route:
             return self._stale_ratio()
         stale = self._now.stale(f"dex.ratio.{self._now.lst}")
         if stale:
-            self._skip(f"stale {', '.join(stale)}")
+            self._block(f"stale {', '.join(stale)}")
         return bool(stale)
 
     def _stale_ratio(self) -> bool:
         protocol = "etherfi" if self._now.lst == "weETH" else "lido"
         stale = self._now.stale(f"{protocol}.ratio.{self._now.lst}")
         if stale:
-            self._skip(f"stale {', '.join(stale)}")
+            self._block(f"stale {', '.join(stale)}")
         return bool(stale)
 
     def _skip(self, reason: str) -> None:
         if reason not in self.skipped:
             self.skipped.append(reason)
+
+    def _block(self, reason: str) -> None:
+        """A leg that waits for a fresh price: the plan stays under way."""
+        self.blocked = True
+        self._skip(reason)
+
+    def _smallest(self, venue: str, product: str, reduces: bool) -> float:
+        """USDT that a trade must exceed: ours, and the venue's own minimum unless it only reduces."""
+        if reduces or self._mode.costs == "none":
+            return self._minimum
+        return max(self._minimum, self._now.run.exchanges[venue].instruments[f"{product}.{self._now.coin}"].minimum_notional_usdt)
 
     def _flash_premium(self) -> float:
         chain = self._now.run.chain

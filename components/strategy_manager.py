@@ -52,6 +52,7 @@ class StrategyManager:
         self.halted = False
         self.plan: Plan | None = None
         self.owed = 0.0
+        self._blocked = False
         self._retry_at: dict[str, int] = {}
 
     # Triggers
@@ -62,6 +63,8 @@ class StrategyManager:
             return Trigger(0, "entry", "first row")
         found = [None if crossing is None else Trigger(crossing.row, "risk", crossing.name)]
         found += self._flows(settlements)
+        if self._blocked:
+            found.append(Trigger(0, "blocked", "a stale leg"))
         if self._auto and not self.halted and self.plan is None:
             found.append(self._deviation(exposure))
             found.append(self._dust(exposure))
@@ -191,7 +194,7 @@ class StrategyManager:
                 plan = self._withdraw(now, step, withdrawals)
             case "deposit":
                 plan = self._full(Action.ENTRY_PARTIAL, "deposit", now, step)
-            case "arrival":
+            case "arrival" | "blocked":
                 plan = self._resume(now, step)
             case "risk":
                 plan = self._on_risk(trigger, now, step)
@@ -206,13 +209,22 @@ class StrategyManager:
         return plan
 
     def finish(
-        self, plan: Plan, trigger: Trigger, now: Situation, *, worked: bool, paid: float, complete: bool
+        self,
+        plan: Plan,
+        trigger: Trigger,
+        now: Situation,
+        *,
+        worked: bool,
+        paid: float,
+        complete: bool,
+        blocked: bool,
     ) -> None:
-        """What became of a plan at this row: it stays under way while anything travels or is owed to its end."""
+        """What became of a plan at this row: it stays under way while anything travels or a leg waits for its price."""
         self.owed = max(0.0, self.owed - paid)
         if trigger.kind == "entry" and (worked or complete):
             self.entered = True
-        if now.travelling():
+        self._blocked = blocked
+        if now.travelling() or blocked:
             self.plan = plan
         else:
             self.plan = None

@@ -69,7 +69,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Regular settlements over a window, in order of row and source.
 
-    Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]`.
+    Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]` on row
+    `row[i]` of the window. What changes one key on one row is added up first: that is how balances are booked.
     `first_order` is the sequence number of item 0; `balances` are those before it, and only `keys` change.
     """
 
@@ -81,6 +82,7 @@ class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[PositionKey, ...]
     details: tuple[str, ...]
     which: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
     at: npt.NDArray[np.int64]
     amount: Column
     balances: Mapping[PositionKey, float]
@@ -91,11 +93,17 @@ class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
     def events(self) -> list[Event]:
         """The batch as single events, each with the balances after it."""
         balances = dict(self.balances)
+        begun: dict[PositionKey, float] = {}
+        due: dict[PositionKey, float] = {}
+        current = -1
         out: list[Event] = []
-        items = zip(self.which.tolist(), self.at.tolist(), self.amount.tolist(), strict=True)
-        for i, (source, at, amount) in enumerate(items):
+        items = zip(self.which.tolist(), self.row.tolist(), self.at.tolist(), self.amount.tolist(), strict=True)
+        for i, (source, row, at, amount) in enumerate(items):
+            if row != current:
+                current, begun, due = row, dict(balances), {}
             key = self.keys[source]
-            balances[key] = balances.get(key, 0.0) + amount
+            due[key] = due.get(key, 0.0) + amount
+            balances[key] = begun.get(key, 0.0) + due[key]
             out.append(
                 Event(
                     timestamp=at,

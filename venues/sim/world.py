@@ -91,15 +91,14 @@ class World:
 
     def accept(self, window: Window, settlements: Settlements, rows: int) -> None:
         """The first `rows` rows of a preview have happened."""
-        for flow in settlements.cash:
-            count = int(np.searchsorted(flow.row, rows, side="left"))
-            for amount in flow.amount[:count].tolist():
-                self._add(flow.key, amount)
         self._row = window.row(rows - 1)
         for happening in settlements.happenings:
             for key, change in happening.changes.items():
                 self._add(key, change)
             self._tick_off(happening)
+        for key, amount in _by_row(settlements.cash, rows).items():
+            amount[0] += self.balances.get(key, 0.0)
+            self.balances[key] = float(np.cumsum(amount)[-1])
         if settlements.happenings:
             self._rewards.holds(self.balances, self._row.timestamp)
 
@@ -359,6 +358,15 @@ class World:
 
     def _add(self, key: PositionKey, change: float) -> None:
         self.balances[key] = self.balances.get(key, 0.0) + change
+
+
+def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
+    """Cash flows of the first `rows` rows per key and row: what falls on one row is added up first, as in the book."""
+    out: dict[PositionKey, Column] = {}
+    for flow in cash:
+        count = int(np.searchsorted(flow.row, rows, side="left"))
+        np.add.at(out.setdefault(flow.key, np.zeros(rows)), flow.row[:count], flow.amount[:count])
+    return out
 
 
 def _arrival_order(flight: InFlight) -> tuple[int, str, str]:
