@@ -20,7 +20,7 @@ from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
 HYSTERESIS = 0.1
-RESERVE_LOW, RESERVE_FULL = 0.98, 0.995  # share of the reserve that reserve_ratio asks for
+RESERVE_LOW, RESERVE_FULL = 0.97, 0.98  # share of the reserve wanted; a refill may leave 2 % open
 OK, WARNING, CRITICAL = 0, 1, 2
 LEVEL_NAMES = ("ok", "warning", "critical")
 EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
