@@ -188,7 +188,7 @@ class Route:
             return
         premium = self._flash_premium()
         due = less_debt * (1.0 + premium)
-        less_lst = max(less_lst, due / now.exit_rate(max(less_lst, due / now.ratio)) * (1.0 + 1e-12))
+        less_lst = max(less_lst, now.units_for(due))
         everything = units == 0.0 and owed == 0.0
         less_lst = min(less_lst, now.collateral())
         orders = []

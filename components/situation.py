@@ -146,8 +146,15 @@ class Situation:
         market = self.row.value(f"dex.ratio.{self.lst}")
         pair = f"{self.lst}/ETH"
         eth_usdt = self.row.value(reference_price("ETH"))
-        impact = impact_fraction(lst_units * market * eth_usdt, chain.swap_impact[pair])
+        impact = impact_fraction(lst_units * self.ratio * eth_usdt, chain.swap_impact[pair])
         return market * (1.0 - chain.swap_fee[pair]) * (1.0 - impact)
+
+    def units_for(self, eth: float) -> float:
+        """LST units whose market exit gives at least `eth`; the rate falls with the size, so it is found by steps."""
+        units = eth / self.ratio
+        for _ in range(8):
+            units = eth / self.exit_rate(units)
+        return units * (1.0 + 1e-9)
 
     def stale(self, *names: str) -> tuple[str, ...]:
         """Which of these series are too old to trade on."""

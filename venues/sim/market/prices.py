@@ -161,7 +161,8 @@ class Exchanges:
             slower = stream(self._seed, f"venue {venue} {coin}").standard_normal(hours)
             out = out + autoregress(slower * noise * 0.6, 0.8)
         since = stress.since(np.arange(hours, dtype=np.float64), clock.hours - 1)
-        return out + stress.premium_bp(self._scenario, since)
+        premium: Column = out + stress.premium_bp(self._scenario, since)
+        return premium
 
     def _perp(self, venue: str, coin: str) -> Column:
         premium = self._clock.held(self._premium_hourly(venue, coin))
@@ -169,4 +170,5 @@ class Exchanges:
             noise = stream(self._seed, f"minute {venue} {coin}").standard_normal(self._clock.steps)
             premium = premium + 0.3 * noise
         mark = self.reference(coin) * (1.0 + premium * 1e-4)
-        return np.round(mark * stress.divergence(self._scenario, venue, coin, self._since), 2)
+        rounded: Column = np.round(mark * stress.divergence(self._scenario, venue, coin, self._since), 2)
+        return rounded

@@ -59,7 +59,8 @@ class Protocols:
         """The protocol's ETH per LST; never falls but when slashed."""
         noise = stream(self._seed, f"yield {lst}").standard_normal(self._days)
         rate = np.maximum(LST_YIELD[lst] * (1.0 + 0.25 * noise), 0.0)
-        return LST_START[lst] * self._grown(rate) * stress.slashed(self._scenario, self._since)
+        ratio: Column = LST_START[lst] * self._grown(rate) * stress.slashed(self._scenario, self._since)
+        return ratio
 
     def market_ratio(self, lst: str) -> Column:
         """The market's ETH per LST: the protocol ratio less a discount."""
@@ -69,7 +70,8 @@ class Protocols:
         log = autoregress(shocks * 0.85 * np.sqrt(1.0 - persistence**2), persistence)
         discount = self._rows(np.minimum(PEG_MEDIAN_BP[lst] * np.exp(log), 60.0))
         discount = discount + stress.discount_bp(self._scenario, self._since)
-        return self.ratio(lst) * (1.0 - discount * 1e-4)
+        market: Column = self.ratio(lst) * (1.0 - discount * 1e-4)
+        return market
 
     def gas_price(self) -> Column:
         """Gwei: a slow level, an hourly disturbance, a daily cycle and rare spikes."""

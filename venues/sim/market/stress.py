@@ -5,9 +5,10 @@ A scenario is a set of paths over time added to the calm processes; all of it is
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from components.model.market import Column
+import numpy as np
+import numpy.typing as npt
 
 BEGIN = 0.4  # scenarios begin after this fraction of the span
 
@@ -24,17 +25,18 @@ SCENARIOS = {
 }
 
 
-def since(hours: Column, total_hours: float) -> Column:
+def since(hours: npt.NDArray[Any], total_hours: float) -> npt.NDArray[Any]:
     """Hours since the scenario began; negative before."""
     return hours - np.floor(BEGIN * total_hours)
 
 
-def ramp(hours: Column, length: float) -> Column:
+def ramp(hours: npt.NDArray[Any], length: float) -> npt.NDArray[Any]:
     """0 before, rising to 1 over `length` hours, then 1."""
-    return np.clip(hours / length, 0.0, 1.0)
+    risen: npt.NDArray[Any] = np.clip(hours / length, 0.0, 1.0)
+    return risen
 
 
-def log_price(scenario: str, hours: Column) -> Column | float:
+def log_price(scenario: str, hours: npt.NDArray[Any]) -> Any:
     """What the scenario adds to the log price of BTC and ETH."""
     match scenario:
         case "rally":
@@ -48,7 +50,7 @@ def log_price(scenario: str, hours: Column) -> Column | float:
     return 0.0
 
 
-def premium_bp(scenario: str, hours: Column) -> Column | float:
+def premium_bp(scenario: str, hours: npt.NDArray[Any]) -> Any:
     """What it adds to the premium of perps."""
     if scenario == "funding_negative":
         active = (hours >= 0) & (hours < 21 * 24)
@@ -56,26 +58,26 @@ def premium_bp(scenario: str, hours: Column) -> Column | float:
     return 0.0
 
 
-def discount_bp(scenario: str, hours: Column) -> Column | float:
+def discount_bp(scenario: str, hours: npt.NDArray[Any]) -> Any:
     """What it adds to the discount of LSTs on the market."""
     if scenario == "depeg":
         return 600.0 * ramp(hours, 4) * np.exp(-np.maximum(hours - 48, 0.0) / (14 * 24))
     return 0.0
 
 
-def borrow_rate(scenario: str, hours: Column) -> Column | float:
+def borrow_rate(scenario: str, hours: npt.NDArray[Any]) -> Any:
     """What it adds to the WETH borrow rate, per year."""
     if scenario == "borrow_spike":
         return np.where((hours >= 0) & (hours < 10 * 24), 0.80, 0.0)
     return 0.0
 
 
-def slashed(scenario: str, hours: Column) -> Column | float:
+def slashed(scenario: str, hours: npt.NDArray[Any]) -> Any:
     """The factor on the protocol ratio of LSTs."""
     return 1.0 - 0.06 * (hours >= 0) if scenario == "oracle_drop" else 1.0
 
 
-def divergence(scenario: str, venue: str, coin: str, hours: Column) -> Column | float:
+def divergence(scenario: str, venue: str, coin: str, hours: npt.NDArray[Any]) -> Any:
     """The factor on one venue's perp."""
     if scenario == "venue_divergence" and (venue, coin) == ("binance", "ETH"):
         return 1.0 - 0.00995 * ((hours >= 0) & (hours < 1))
