@@ -278,7 +278,7 @@ class StrategyManager:
         equity = now.equity()
         self.owed += min(amount, max(equity - self.owed, 0.0))
         fast = now.reserve() >= self.owed
-        share = 1.0 if fast else max(0.0, (equity - self.owed) / equity)
+        share = 1.0 if fast else max(0.0, (equity - self.owed) / equity) if equity > 0.0 else 0.0
         return Plan(
             action=Action.EXIT_PARTIAL if share > 0.0 else Action.EXIT_FULL,
             reason="withdrawal from the reserve" if fast else "slow withdrawal",

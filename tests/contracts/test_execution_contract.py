@@ -46,7 +46,9 @@ class ExecutionContract:
     @pytest.mark.parametrize(
         "orders", [(BUY,), (BUY, SELL), (SELL, TOO_MUCH, BUY), (STAKE,), (SEND,)], ids=lambda o: f"{len(o)} orders"
     )
-    def test_one_trade_answers_each_order_in_the_order_of_the_list(self, stage: Stage, orders: tuple[Order, ...]) -> None:
+    def test_one_trade_answers_each_order_in_the_order_of_the_list(
+        self, stage: Stage, orders: tuple[Order, ...]
+    ) -> None:
         approved = group(*orders, kind=GroupKind.TOGETHER if len(orders) > 1 else GroupKind.ONE)
 
         trades = stage.execution.execute(approved)
@@ -105,7 +107,11 @@ class ExecutionContract:
 
     @pytest.mark.parametrize(
         "orders",
-        [(STAKE, SUPPLY, STAKE_TOO_MUCH), (STAKE_TOO_MUCH, STAKE), (STAKE, order(Verb.FLASH_BORROW, "morpho", "WETH", 1.0))],
+        [
+            (STAKE, SUPPLY, STAKE_TOO_MUCH),
+            (STAKE_TOO_MUCH, STAKE),
+            (STAKE, order(Verb.FLASH_BORROW, "morpho", "WETH", 1.0)),
+        ],
         ids=["the last step fails", "the first step fails", "the loan is never repaid"],
     )
     def test_an_atomic_group_that_fails_has_not_happened(self, stage: Stage, orders: tuple[Order, ...]) -> None:

@@ -123,7 +123,7 @@ def event(number: int) -> Event:
         status="filled",
         strategy="s",
         correlation_id=f"r/{number}",
-        detail="€ and \"quotes\"",
+        detail='€ and "quotes"',
         balances={CASH: 100.0},
     )
 

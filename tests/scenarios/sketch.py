@@ -47,7 +47,9 @@ class Sketch:
             self.columns[f"{venue}.perp.{coin}"] = reference * PREMIUM[venue]
         return self
 
-    def extremes(self, venue: str, coin: str, *, high: Mapping[int, float] = {}, low: Mapping[int, float] = {}) -> Sketch:
+    def extremes(
+        self, venue: str, coin: str, *, high: Mapping[int, float] = {}, low: Mapping[int, float] = {}
+    ) -> Sketch:
         """Bars with wicks on the rows named; elsewhere the extremes are the close."""
         close = self.columns[f"{venue}.perp.{coin}"]
         for kind, wicks in (("perp_high", high), ("perp_low", low)):

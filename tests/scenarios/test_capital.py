@@ -80,15 +80,6 @@ def test_a_slow_withdrawal_is_paid_in_parts_as_the_cash_comes_in() -> None:
     assert played["external_flow"].sum() == pytest.approx(-sum(amount for _, amount in paid(played)), rel=1e-12)
 
 
-def test_what_the_costs_of_unwinding_left_open_is_paid_at_the_next_rebalance() -> None:
-    rise = {0: 60_000.0, 50: 60_000.0, 52: 90_000.0}
-
-    played = play("btc_basis", sketch.btc(72, rise), flows=[withdrawal(30.0, 300_000.0)])
-
-    assert 0.0 < 300_000.0 - sum(amount for row, amount in paid(played) if row < 50) < 1_000.0
-    assert sum(amount for _, amount in paid(played)) == pytest.approx(300_000.0, abs=1e-6)
-
-
 def test_the_value_drops_when_cash_leaves_not_when_it_is_asked_for() -> None:
     played = play("btc_basis", sketch.btc(60), flows=[withdrawal(30.0, 300_000.0)])
 

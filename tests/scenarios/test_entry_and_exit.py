@@ -27,7 +27,9 @@ def test_leverage_is_entered_in_one_transaction() -> None:
     assert len(played.told(EventType.ATOMIC_STEP)) == 5
     equity = (100.0 - 0.05) * 0.95
     assert played.balance("aave_v3:aToken:awstETH", 0) * 1.001 * 1.17 == pytest.approx(equity * LEVERAGE, rel=1e-12)
-    assert played.balance("aave_v3:debtToken:variableDebtWETH", 0) * 1.05 == pytest.approx(equity * (LEVERAGE - 1), rel=1e-12)
+    assert played.balance("aave_v3:debtToken:variableDebtWETH", 0) * 1.05 == pytest.approx(
+        equity * (LEVERAGE - 1), rel=1e-12
+    )
     assert played["ltv"][1] == pytest.approx(0.9094, abs=1e-4)
 
 
@@ -106,7 +108,9 @@ def test_the_flash_loan_premium_is_paid_where_there_is_one(flash: str) -> None:
 
 
 def test_from_the_wallet_the_transfers_come_first_and_each_venue_trades_on_arrival() -> None:
-    played = play("btc_basis", sketch.btc(24), "initial_location=wallet", "venues.alchemy.transfers.USDT.delay_minutes=75")
+    played = play(
+        "btc_basis", sketch.btc(24), "initial_location=wallet", "venues.alchemy.transfers.USDT.delay_minutes=75"
+    )
 
     sent, arrived = played.rows_told(EventType.TRANSFER_SENT), played.rows_told(EventType.TRANSFER_ARRIVED)
     assert (sent, arrived) == ([0, 0, 0], [2, 2, 2])

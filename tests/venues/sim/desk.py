@@ -34,7 +34,9 @@ def run_of(mode: str, *overrides: str) -> RunSlice:
     return load_run(mode, overrides=list(overrides), environ={})
 
 
-def order(verb: Verb, venue: str, token: str, amount: float, *, source: str = "", target: str = "", **more: Any) -> Order:
+def order(
+    verb: Verb, venue: str, token: str, amount: float, *, source: str = "", target: str = "", **more: Any
+) -> Order:
     if source:
         more["source"] = PositionKey(source)
     if target:
@@ -43,7 +45,9 @@ def order(verb: Verb, venue: str, token: str, amount: float, *, source: str = ""
 
 
 def group(*orders: Order, kind: GroupKind = GroupKind.ONE) -> Approved:
-    numbered = tuple(Order(**{**{f: getattr(o, f) for f in o.__struct_fields__}, "id": f"o{i}"}) for i, o in enumerate(orders))
+    numbered = tuple(
+        Order(**{**{f: getattr(o, f) for f in o.__struct_fields__}, "id": f"o{i}"}) for i, o in enumerate(orders)
+    )
     return Approved(OrderGroup(id="g", kind=kind, action=Action.ENTRY_FULL, reason="test", orders=numbered))
 
 

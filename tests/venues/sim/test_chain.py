@@ -29,7 +29,9 @@ def chain_sketch(rows: int = 2) -> Sketch:
     return sketch.line("uniswap.eth_price.EIGEN", 0.002).line("uniswap.eth_price.ETHFI", 0.001)
 
 
-def desk(balances: Mapping[str, float], *overrides: str, mode: str = "eth_leveraged", sketch: Sketch | None = None) -> Desk:
+def desk(
+    balances: Mapping[str, float], *overrides: str, mode: str = "eth_leveraged", sketch: Sketch | None = None
+) -> Desk:
     return Desk(mode, sketch or chain_sketch(), balances, *overrides)
 
 
@@ -121,12 +123,20 @@ def test_collateral_leaves_as_long_as_the_health_factor_stays_above_1() -> None:
 
 
 def test_a_flash_loan_cannot_be_taken_outside_a_transaction_that_repays_it() -> None:
-    assert desk({}).refuses(order(Verb.FLASH_BORROW, "morpho", "WETH", 5.0)).startswith("the flash loan is not paid back")
+    assert (
+        desk({}).refuses(order(Verb.FLASH_BORROW, "morpho", "WETH", 5.0)).startswith("the flash loan is not paid back")
+    )
 
 
 def test_unwrapping_turns_king_into_the_token_inside() -> None:
     sketch = chain_sketch().line("etherfi.ratio.weETH", 1.05).line("dex.ratio.weETH", 1.05)
-    at = desk({"king:BaseToken:EIGEN": 7.0}, "lst_type=weETH", "rewards_mode=base_eigen", mode="eth_staking_only", sketch=sketch)
+    at = desk(
+        {"king:BaseToken:EIGEN": 7.0},
+        "lst_type=weETH",
+        "rewards_mode=base_eigen",
+        mode="eth_staking_only",
+        sketch=sketch,
+    )
 
     trade = at.one(order(Verb.UNWRAP, "wallet", "EIGEN", 7.0))
 
@@ -198,7 +208,11 @@ def test_a_reward_token_is_sold_for_usdt_through_its_eth_price() -> None:
 
 
 def test_a_swap_of_what_is_not_there_is_refused() -> None:
-    assert desk({WSTETH: 9.0}).refuses(order(Verb.SWAP, "uniswap", "wstETH", 10.0, into_token="ETH")).startswith("needs 10.0")
+    assert (
+        desk({WSTETH: 9.0})
+        .refuses(order(Verb.SWAP, "uniswap", "wstETH", 10.0, into_token="ETH"))
+        .startswith("needs 10.0")
+    )
 
 
 def test_the_exit_queue_pays_the_protocol_ratio_days_later() -> None:
@@ -294,9 +308,7 @@ def _without(orders: tuple[Order, ...], verb: Verb) -> tuple[Order, ...]:
 
 
 def _with_amount(orders: tuple[Order, ...], verb: Verb, amount: float) -> tuple[Order, ...]:
-    return tuple(
-        msgspec.structs.replace(o, amount=amount, everything=False) if o.verb is verb else o for o in orders
-    )
+    return tuple(msgspec.structs.replace(o, amount=amount, everything=False) if o.verb is verb else o for o in orders)
 
 
 ENTRY, EXIT = entry(90.0, 10.0), exit_(9.0, 10.0)

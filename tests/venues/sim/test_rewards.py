@@ -74,7 +74,12 @@ def test_a_payment_is_the_integral_of_what_was_held(story: str, start: float, en
 
 def test_a_period_that_began_before_the_run_pays_its_part() -> None:
     """24 of 48 hours: half of 0.25 a piece at a flat ratio."""
-    market = Sketch(ROWS).line("etherfi.ratio.weETH", 1.0).reward("EIGEN", start=-24, end=24, paid=30, per_eeth=0.25).market()
+    market = (
+        Sketch(ROWS)
+        .line("etherfi.ratio.weETH", 1.0)
+        .reward("EIGEN", start=-24, end=24, paid=30, per_eeth=0.25)
+        .market()
+    )
 
     _, units = metered(market, {0: {WALLET: 8.0}}).preview()
 
@@ -82,7 +87,9 @@ def test_a_period_that_began_before_the_run_pays_its_part() -> None:
 
 
 def test_what_is_held_after_the_end_of_a_period_earns_nothing_of_it() -> None:
-    market = Sketch(ROWS).line("etherfi.ratio.weETH", 1.0).reward("EIGEN", start=0, end=10, paid=30, per_eeth=1.0).market()
+    market = (
+        Sketch(ROWS).line("etherfi.ratio.weETH", 1.0).reward("EIGEN", start=0, end=10, paid=30, per_eeth=1.0).market()
+    )
 
     meter = metered(market, {0: {WALLET: 1.0}, 10: {WALLET: 1000.0}})
 
@@ -120,7 +127,9 @@ def test_a_preview_changes_nothing() -> None:
 
 def test_payments_before_the_first_row_and_tokens_that_the_mode_does_not_take_are_left_out() -> None:
     drawn = sketch().reward("EIGEN", start=-20, end=-10, paid=0, per_eeth=1.0)
-    drawn.reward("ETHFI", start=0, end=10, paid=20, per_eeth=1.0).reward("EIGEN", start=0, end=10, paid=21, per_eeth=1.0)
+    drawn.reward("ETHFI", start=0, end=10, paid=20, per_eeth=1.0).reward(
+        "EIGEN", start=0, end=10, paid=21, per_eeth=1.0
+    )
 
     meter = RewardMeter(drawn.market(), ("EIGEN",))
 

@@ -72,7 +72,11 @@ def test_without_a_position_there_is_no_funding() -> None:
 def test_venues_settle_in_the_order_of_their_names() -> None:
     balances = {**SHORT}
     for venue in ("okx", "bybit"):
-        balances |= {f"{venue}:Perp:BTCUSDT": -1.0, f"{venue}:BaseToken:USDT": 99_000.0, f"{venue}:PerpQuote:BTCUSDT": 60_000.0}
+        balances |= {
+            f"{venue}:Perp:BTCUSDT": -1.0,
+            f"{venue}:BaseToken:USDT": 99_000.0,
+            f"{venue}:PerpQuote:BTCUSDT": 60_000.0,
+        }
 
     cash = Desk("btc_basis", btc(2), balances).settle(0, 2).cash
 
@@ -156,7 +160,11 @@ def test_an_eth_share_class_is_paid_into_in_eth() -> None:
 
 
 def test_flows_of_one_row_come_in_the_order_of_their_stamps() -> None:
-    flows = (Flow(at=at(2.9), amount=-1.0, id="b"), Flow(at=at(2.1), amount=7.0, id="c"), Flow(at=at(2.9), amount=2.0, id="a"))
+    flows = (
+        Flow(at=at(2.9), amount=-1.0, id="b"),
+        Flow(at=at(2.1), amount=7.0, id="c"),
+        Flow(at=at(2.9), amount=2.0, id="a"),
+    )
     desk = Desk("btc_basis", btc(9), {}, flows=flows)
 
     assert [happening.detail for happening in desk.settle(3, 9).happenings] == ["c", "a", "b"]
@@ -235,7 +243,11 @@ def test_a_coin_that_is_priced_differently_where_it_goes_is_revalued() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "reason"),
-    [(1_000.1, "sends 1000.1 USDT, has 1000.0"), (1.5, "fee 2.0 USDT is all of 1.5"), (2.0, "fee 2.0 USDT is all of 2.0")],
+    [
+        (1_000.1, "sends 1000.1 USDT, has 1000.0"),
+        (1.5, "fee 2.0 USDT is all of 1.5"),
+        (2.0, "fee 2.0 USDT is all of 2.0"),
+    ],
 )
 def test_a_transfer_of_too_much_or_too_little_is_refused(amount: float, reason: str) -> None:
     desk = Desk("btc_basis", btc(5), {"bybit:BaseToken:USDT": 1_000.0})
@@ -396,7 +408,9 @@ def test_positions_are_reported_by_venue() -> None:
 def test_a_failed_atomic_group_leaves_the_world_as_it_was() -> None:
     desk = Desk("eth_leveraged", staked(2), {ETH: 10.0})
 
-    reason = desk.refuses(order(Verb.STAKE, "lido", "ETH", 5.0), order(Verb.STAKE, "lido", "ETH", 6.0), kind=GroupKind.ATOMIC)
+    reason = desk.refuses(
+        order(Verb.STAKE, "lido", "ETH", 5.0), order(Verb.STAKE, "lido", "ETH", 6.0), kind=GroupKind.ATOMIC
+    )
 
     assert reason.startswith("stake: needs 6.0")
 

@@ -27,7 +27,8 @@ SCENARIOS = {
 
 def since(hours: npt.NDArray[Any], total_hours: float) -> npt.NDArray[Any]:
     """Hours since the scenario began; negative before."""
-    return hours - np.floor(BEGIN * total_hours)
+    passed: npt.NDArray[Any] = hours - np.floor(BEGIN * total_hours)
+    return passed
 
 
 def ramp(hours: npt.NDArray[Any], length: float) -> npt.NDArray[Any]:
