@@ -121,7 +121,7 @@ class Route:
                 yield self._one(Verb.SWAP, "uniswap", token, amount, f"sell_{token}", into=into)
 
     def _gas(self) -> Iterator[OrderGroup]:
-        """Gas debt bought back with spare cash, once per plan and the swap's own gas included; a gas reserve (ETH class)
+        """Gas debt bought back with spare cash, once per plan, the swap's own gas included; a gas reserve (ETH class)
         topped up from ETH at hand."""
         now = self._now
         if self._mode.share_class == "USDT":
@@ -236,10 +236,12 @@ class Route:
         own = min(max(need, 0.0), max(now.wallet("ETH"), 0.0))
         if need > small and own <= small:
             return
-        if own <= small and more_debt <= self._mode.position_deviation_threshold * now.debt():
+        premium, ltv = self._flash_premium(), self._mode.target_ltv
+        carried = (ltv * (now.collateral() * now.ratio + own) - now.debt()) / (1.0 - ltv * (1.0 - premium))
+        flash = max(min(more_debt, carried), 0.0)  # never above the target LTV, whatever has arrived by now
+        if own <= small and flash <= max(self._mode.position_deviation_threshold * now.debt(), small):
             return
-        flash = max(more_debt, 0.0) * (own / need if need > small else 1.0)
-        fee = flash * self._flash_premium()
+        fee = flash * premium
         stake = own + flash - fee
         venue = self._mode_flash()
         protocol = "etherfi" if lst == "weETH" else "lido"
@@ -289,7 +291,7 @@ class Route:
         elif self._plan.scope == REDUCE:
             wanted = min(wanted, held)
         elif wanted > held:
-            wanted = max(held, min(wanted, self._affordable(venue, price, mark)))
+            wanted = max(held, min(wanted, self._affordable(venue, price)))
         change = -size if everything else self._round(venue, -wanted - size)
         if abs(change) * mark <= self._smallest(venue, "perp", size * change < 0.0) and not (everything and change):
             change = 0.0
@@ -313,13 +315,13 @@ class Route:
             )
         return orders
 
-    def _affordable(self, venue: str, price: float, mark: float) -> float:
+    def _affordable(self, venue: str, price: float) -> float:
         """Coins the account carries, spot and margin together; in a unified account its cash buys spot."""
         now = self._now
         if self._mode.collateral == "unified":
             return now.coins(venue) + max(now.cash(venue), 0.0) / price
         worth = now.account(venue) + now.coins(venue) * price
-        return worth / (price + self._mode.margin_ratio_target * mark)
+        return worth / (price * (1.0 + self._mode.margin_ratio_target))
 
     def _hedge_orders(self) -> list[Order]:
         """Coins at the spot venue and shorts everywhere, so that the shorts equal what is long afterwards."""
@@ -554,7 +556,8 @@ class Route:
         """USDT that a trade must exceed: ours, and the venue's own minimum unless it only reduces."""
         if reduces or self._mode.costs == "none":
             return self._minimum
-        return max(self._minimum, self._now.run.exchanges[venue].instruments[f"{product}.{self._now.coin}"].minimum_notional_usdt)
+        instrument = self._now.run.exchanges[venue].instruments[f"{product}.{self._now.coin}"]
+        return max(self._minimum, instrument.minimum_notional_usdt)
 
     def _flash_premium(self) -> float:
         chain = self._now.run.chain

@@ -24,7 +24,6 @@ from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target
 from components.utility_manager import UtilityManager
 
-
 FLOWS = {
     EventType.TRANSFER_ARRIVED: "arrival",
     EventType.DEPOSIT: "deposit",
@@ -161,9 +160,9 @@ class StrategyManager:
             if native > 0.0:
                 value = self._prices.unit(window.market, key).value
                 total = total + native * (value if isinstance(value, float) else window.cut(value))
-        if (isinstance(total, float) and total == 0.0) or exposure.equity.min() <= 0.0:
+        if isinstance(total, float) and total == 0.0:
             return None
-        return total / exposure.equity
+        return total / np.maximum(exposure.equity, total)  # after a full payout equity may be a gas debt
 
     def _dust(self, exposure: Exposure) -> Trigger | None:
         window, book = exposure.window, exposure.book
@@ -242,7 +241,7 @@ class StrategyManager:
             reason=reason,
             target=self._strategy.target(max(investable, 0.0), now.view()),
             step=step,
-            reserve=equity * self._mode.reserve_ratio,
+            reserve=max(equity, 0.0) * self._mode.reserve_ratio,
             careful=action is not Action.ENTRY_FULL,
         )
 

@@ -69,8 +69,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Regular settlements over a window, in order of row and source.
 
-    Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]` on row
-    `row[i]` of the window. What changes one key on one row is added up first: that is how balances are booked.
+    Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]` on
+    row `row[i]` of the window. What changes one key on one row is added up first: that is how balances are booked.
     `first_order` is the sequence number of item 0; `balances` are those before it, and only `keys` change.
     """
 

@@ -13,7 +13,7 @@ from components.model.requirements import DAY_NS
 from venues.sim.market import stress
 from venues.sim.market.streams import DAY_HOURS, YEAR_HOURS, Clock, autoregress, stream
 
-UTILISATION = {"USDT": (0.81, 0.94, 0.45), "WETH": (0.845, 0.97, 0.40)}  # mean, daily persistence, sd of the logit
+UTILISATION = {"USDT": (0.81, 0.94, 0.45), "WETH": (0.845, 0.97, 0.25)}  # mean, daily persistence, sd of the logit
 BASE = {"USDT": 0.0, "WETH": 0.0}
 SLOPE = {"USDT": (0.079, 0.60, 0.91), "WETH": (0.0285, 0.80, 0.92)}  # to the kink, above it, the kink
 RESERVE_FACTOR = {"USDT": 0.10, "WETH": 0.15}
