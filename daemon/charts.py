@@ -6,7 +6,7 @@ bucket, so no extreme is lost. Only charts whose data exist are made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ import numpy as np
 
 from components.model.market import Column, Stamps
 from components.model.requirements import DAY_NS
-from components.model.slices import RunSlice
 from components.pnl_monitor import PARTS
-from daemon.replay import ReplayResult
-from daemon.summary import daily_values
+from daemon.results_summary import FinishedRun, Summary
 
 POINTS = 4000
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#65a30d", "#78716c", "#1e3a8a")
@@ -43,16 +41,17 @@ section a{{font-size:13px;color:#2563eb;text-decoration:none;padding-left:8px}}
 class Pages:
     """Makes figures from one result; a builder returns None when its data are not there."""
 
-    def __init__(self, run: RunSlice, result: ReplayResult, summary: Mapping[str, Any]) -> None:
+    def __init__(self, finished: FinishedRun) -> None:
         import plotly.graph_objects as go
 
         self._go = go
-        self._run = run
-        self._result = result
-        self._columns = result.columns
-        self._summary = summary
-        self._money = run.mode.share_class
-        self._venues = tuple(run.mode.hedge_allocation)
+        self._run = finished.run
+        self._result = finished.result
+        self._columns = finished.result.columns
+        self._holdings = finished.holdings
+        self._benchmarks = finished.benchmarks
+        self._money = finished.run.mode.share_class
+        self._venues = tuple(finished.run.mode.hedge_allocation)
 
     def builders(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -105,7 +104,8 @@ class Pages:
         return self._styled(figure, "Where the P&L came from", f"P&L ({self._money})")
 
     def equity_drawdown(self) -> Any:
-        figure = self._figure("Equity and drawdown", f"equity ({self._money})", [("equity", self._columns["equity"])])
+        series = [("equity", self._columns["equity"]), *self._benchmarks.items()]
+        figure = self._figure("Equity, benchmarks and drawdown", f"equity ({self._money})", series)
         x, y = thin(self._result.timestamps, -100.0 * self._columns["drawdown"])
         figure.add_trace(
             self._go.Scatter(
@@ -199,13 +199,13 @@ class Pages:
         return self._figure("Equity by exchange", f"equity ({self._money})", series) if series else None
 
     def balance_sheet(self) -> Any:
-        series = []
-        for name in sorted(self._columns):
-            if name.startswith("balance."):
-                column = self._columns[name]
-                if np.any(column != 0.0):
-                    series.append((name.removeprefix("balance."), column))
-        return self._figure("Balances", "native units", series)
+        figure = self._go.Figure()
+        for i, (place, column) in enumerate(self._holdings.items()):
+            x, y = thin(self._result.timestamps, column)
+            group = "owed" if float(column.min()) < 0.0 else "held"
+            line = {"width": 0.5, "color": COLOURS[i % len(COLOURS)]}
+            figure.add_trace(self._go.Scatter(x=x, y=y, name=place, stackgroup=group, line=line))
+        return self._styled(figure, "Balance sheet: what is held, and owed", f"value ({self._money})")
 
     def monthly(self) -> Any:
         unit = self._columns["unit_value"]
@@ -228,7 +228,7 @@ class Pages:
         views = np.lib.stride_tricks.sliding_window_view(returns, window)
         with np.errstate(divide="ignore", invalid="ignore"):
             values = views.mean(axis=1) / views.std(axis=1, ddof=1) * np.sqrt(365.0)
-        stamps = daily_values(self._result.timestamps, self._result.timestamps)[window:]
+        stamps = self._result.timestamps[day_ends(self._result.timestamps)][window:]
         return self._figure("Rolling Sharpe ratio, 30 days", "Sharpe", [("Sharpe", values)], stamps)
 
     def _figure(self, title: str, axis: str, series: list[tuple[str, Column]], timestamps: Stamps | None = None) -> Any:
@@ -273,14 +273,14 @@ class Pages:
         return figure
 
 
-def write_pages(folder: Path, run: RunSlice, result: ReplayResult, summary: Mapping[str, Any]) -> tuple[Path, ...]:
+def write_pages(finished: FinishedRun, folder: Path) -> tuple[Path, ...]:
     """Writes every chart there are data for, the index and plotly.js below `folder`; returns the pages."""
     from plotly.offline import get_plotlyjs
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     written, sections = [], []
-    for name, build in Pages(run, result, summary).builders().items():
+    for name, build in Pages(finished).builders().items():
         figure = build()
         if figure is None:
             continue
@@ -292,11 +292,11 @@ def write_pages(folder: Path, run: RunSlice, result: ReplayResult, summary: Mapp
         sections.append(f'<section>{inner}<a href="{name}.html">open on its own</a></section>')
         written.append(page)
     index = folder / "index.html"
-    index.write_text(_index(summary, "".join(sections)), encoding="utf-8")
+    index.write_text(_index(finished.summary, "".join(sections)), encoding="utf-8")
     return (index, *written)
 
 
-def thin(timestamps: Stamps, values: Column) -> tuple[list[str], list[float | None]]:
+def thin(timestamps: Stamps, values: Column) -> tuple[list[str], list[float]]:
     """At most `POINTS` points: of each bucket the lowest and the highest, in order; absent values are left out."""
     present = np.flatnonzero(~np.isnan(values))
     if len(present) > POINTS:
@@ -309,25 +309,36 @@ def thin(timestamps: Stamps, values: Column) -> tuple[list[str], list[float | No
     return stamps, [float(f"{value:.8g}") for value in values[present].tolist()]
 
 
-def _index(summary: Mapping[str, Any], sections: str) -> str:
-    currency = summary["share_class"]
+def _index(summary: Summary, sections: str) -> str:
+    currency = summary.share_class
 
     def percent(value: float | None) -> str:
         return "—" if value is None else f"{value:.2%}"
 
     tiles = {
-        f"final equity ({currency})": f"{summary['final_equity']:,.2f}",
-        "total return": percent(summary["total_return"]),
-        "a year": percent(summary["annualised_return"]),
-        "worst drawdown": percent(summary["max_drawdown"]),
-        "Sharpe": "—" if summary["sharpe"] is None else f"{summary['sharpe']:.2f}",
-        "trades": f"{summary['trades']:,}",
-        "liquidations": f"{summary['liquidations']:,}",
-        "largest unexplained": f"{summary['residual_max']:.0e}",
+        f"final equity ({currency})": f"{summary.final_equity:,.2f}",
+        "total return": percent(summary.total_return),
+        "a year": percent(summary.annualised_return),
+        "worst drawdown": percent(summary.max_drawdown),
+        "Sharpe": "—" if summary.sharpe is None else f"{summary.sharpe:.2f}",
+        "trades": f"{summary.trades:,}",
+        "liquidations": f"{summary.liquidations:,}",
+        "largest unexplained": f"{summary.residual_max:.0e}",
     }
     shown = "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in tiles.items())
     subtitle = (
-        f"{summary['start'][:10]} to {summary['end'][:10]} · {summary['initial_capital']:,.0f} {currency} · "
-        f"{summary['data_source']} · {summary['run_id']}"
+        f"{summary.start[:10]} to {summary.end[:10]} · {summary.initial_capital:,.0f} {currency} · "
+        f"{summary.market} · {summary.run_id}"
     )
-    return INDEX.format(title=escape(summary["mode"]), subtitle=escape(subtitle), tiles=shown, sections=sections)
+    return INDEX.format(title=escape(summary.mode), subtitle=escape(subtitle), tiles=shown, sections=sections)
+
+
+def daily_values(timestamps: Stamps, values: Column) -> Column:
+    """The last value of each UTC day."""
+    return values[day_ends(timestamps)]
+
+
+def day_ends(timestamps: Stamps) -> Stamps:
+    """Rows that close a UTC day; 00:00 closes the day before."""
+    days = (timestamps - 1) // DAY_NS
+    return np.flatnonzero(np.concatenate((days[1:] != days[:-1], (True,))))

@@ -1,129 +1,150 @@
-"""`basis data`: what there is for a mode, and synthetic data folders."""
+"""`basis data`: what a folder of history covers, and folders of synthetic history."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.output import EX_CONFIG, answers, format_option, show_rows
+from daemon.cli.output import EX_CONFIG, emit, json_of, message_of, output_option, refusals, set_option
 
-HOUR_NS = 3_600_000_000_000
+if TYPE_CHECKING:
+    from components.model.errors import Fault
+    from venues.history import CoverageReport, SeriesCoverage
+    from venues.history.align import Gap
+
+TABLE = ("series", "from", "to", "step", "rows", "gaps", "files")
 
 
 @click.group()
 def data() -> None:
-    """What market data there is, and synthetic data."""
+    """Look at historical data, or make some."""
 
 
 @data.command()
 @click.argument("mode")
-@click.option("--data", "folder", type=click.Path(path_type=Path), required=True, help="Folder with market data.")
-@click.option("--start", help="First row of a run.")
-@click.option("--end", help="Last row of a run.")
+@click.option("--data", "folder", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Data folder.")
+@click.option("--start", metavar="DATE", help="First row of the run to be covered.")
+@click.option("--end", metavar="DATE", help="Last row.")
 @click.option("--step", default="1h", show_default=True, help="Distance of rows.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a configuration key.")
-@format_option
-@answers
+@set_option
+@output_option
 def coverage(
     mode: str, folder: Path, start: str | None, end: str | None, step: str, overrides: tuple[str, ...], output: str
 ) -> None:
-    """What MODE needs, what there is, and the gaps; exit code 78 when a run is not covered."""
-    import os
+    """Show what MODE needs, what DIR has of it, and the gaps.
 
-    from components.model.errors import CFG_REQUEST, DAT_NOT_COVERED, Fault, InvalidInput
-    from components.model.requirements import Grid
-    from daemon.cli import request as words
-    from daemon.cli.backtest import cache_folder
-    from daemon.results_store import iso
-    from daemon.settings import load_run
-    from venues import history
+    Exit code 0 when everything is covered, 78 with every fault when it is not.
+    """
+    with refusals():
+        from components.model.errors import DAT_NOT_COVERED, InvalidInput
+        from daemon.backtest_request import Reading
+        from daemon.backtests import cache_folder
+        from daemon.settings import PACKAGED, load_run
+        from venues import history
 
-    faults = words.Faults()
-    if (start is None) != (end is None):
-        faults.say("--start, --end", f"{start}, {end}", "both or none")
-    width = words.step(step, faults)
-    grid = None
-    if start is not None and end is not None:
-        grid = Grid(words.stamp("--start", start, faults), words.stamp("--end", end, faults), width)
-        if not faults and grid.end <= grid.start:
-            faults.say("--end", end, f"later than --start {start}")
-    if faults:
-        raise InvalidInput(CFG_REQUEST, faults)
-    if not folder.is_dir():
-        missing = Fault(where="--data", found=str(folder), expected="a folder with market data")
-        raise InvalidInput(DAT_NOT_COVERED, (missing,))
-    run = load_run(mode, overrides=overrides, environ=os.environ)
-    report = history.coverage(folder, run.mode, grid, cache=cache_folder())
-
-    def day(at: int | None) -> str | None:
-        return None if at is None else iso([at])[0]
-
-    rows = [
-        {
-            "series": series.name,
-            "files": " ".join(Path(file).name for file in series.files) or None,
-            "column": series.column or None,
-            "step_hours": None if series.step is None else series.step / HOUR_NS,
-            "first_known": day(series.first_known),
-            "last_known": day(series.last_known),
-            "rows": series.rows,
-            "gaps": len(series.gaps),
-            "missing": sum(gap.missing for gap in series.gaps),
-            "faults": len(series.faults),
-        }
-        for series in report.series
-    ]
-    show_rows(rows, output, title=f"{mode} on {folder.name}")
-    if output == "table":
-        for series in report.series:
-            for gap in series.gaps[:20]:
-                click.echo(f"  gap in {series.name}: {day(gap.start)} … {day(gap.end)}, {gap.missing} missing")
-            if len(series.gaps) > 20:
-                click.echo(f"  … and {len(series.gaps) - 20} more gaps in {series.name}")
-        click.echo(f"a run can start at {day(report.earliest_start) or '—'} and end at {day(report.latest_end) or '—'}")
-    for fault in report.faults:
-        click.echo(f"  - {fault}", err=True)
-    if report.faults:
-        click.echo("not covered", err=True)
-        sys.exit(EX_CONFIG)
+        reading = Reading()
+        reading.mode(mode, PACKAGED)
+        if (start is None) != (end is None):
+            given = "--start" if end is None else "--end"
+            reading.fault(given, "one end of the window", "both --start and --end, or neither")
+        grid = reading.grid(start, end, step) if start is not None and end is not None else None
+        reading.finish()
+        run = load_run(mode, overrides=overrides)
+        report = history.coverage(folder, run.mode, grid, cache=cache_folder())
+        if output == "json":
+            click.echo(json_of(_whole(report)))
+        else:
+            emit([_record(series) for series in report.series], output, columns=TABLE)
+        if output == "table":
+            click.echo(f"\nAll series together: {_day(report.earliest_start)} to {_day(report.latest_end)}")
+        if not report.covered:
+            click.echo(message_of(InvalidInput(DAT_NOT_COVERED, report.faults)), err=True)
+            sys.exit(EX_CONFIG)
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--start", required=True, help="First row.")
-@click.option("--end", required=True, help="Last row.")
-@click.option("--step", default="1h", show_default=True, help="Distance of rows: minutes or hours.")
-@click.option("--seed", type=int, default=7, show_default=True)
-@click.option("--scenario", default="calm", show_default=True, help="calm, rally, crash, depeg, squeeze, …")
-@click.option("--defect", "defects", multiple=True, help="A fault to put into the files; may be given often.")
-@click.option("--format", "fmt", type=click.Choice(["csv", "csv.gz"]), default="csv.gz", show_default=True)
-@format_option
-@answers
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--start", metavar="DATE", help="First row.")
+@click.option("--end", metavar="DATE", help="Last row.")
+@click.option("--step", default="1h", show_default=True, help="Distance of rows.")
+@click.option("--seed", metavar="N", help="Another seed, another market.  [default: 7]")
+@click.option("--scenario", metavar="NAME", help="Stress in the middle of the span.  [default: calm]")
+@click.option("--defects", metavar="KIND", multiple=True, help="Put in a defect real files have. May be given often.")
+@click.option("--format", "fmt", default="csv.gz", show_default=True, help="csv or csv.gz.")
+@output_option
 def generate(
-    folder: Path,
-    start: str,
-    end: str,
-    step: str,
-    seed: int,
-    scenario: str,
-    defects: tuple[str, ...],
-    fmt: str,
-    output: str,
-) -> None:
-    """Write a synthetic market as a data folder."""
-    from components.model.errors import CFG_REQUEST, InvalidInput
-    from components.model.requirements import Grid
-    from daemon.cli import request as words
-    from venues.sim import market
+    folder: Path, start: str | None, end: str | None, step: str, seed: str | None, scenario: str | None,
+    defects: tuple[str, ...], fmt: str, output: str,
+) -> None:  # fmt: skip
+    """Write a synthetic market as a data folder DIR."""
+    with refusals():
+        from daemon.backtest_request import Reading
+        from venues.sim import market
 
-    faults = words.Faults()
-    grid = Grid(words.stamp("--start", start, faults), words.stamp("--end", end, faults), words.step(step, faults))
-    if not faults and grid.end <= grid.start:
-        faults.say("--end", end, f"later than --start {start}")
-    if faults:
-        raise InvalidInput(CFG_REQUEST, faults)
-    made = market.generate(grid, seed=seed, scenario=scenario)
-    files = market.write_tree(made, folder, defects=defects, seed=seed, fmt=fmt)
-    show_rows([{"file": str(file)} for file in files], output, title=f"{len(files)} files in {folder}")
+        reading = Reading()
+        grid = reading.grid(start, end, step)
+        source = reading.embedded(seed, scenario)
+        kinds = tuple(kind.strip() for text in defects for kind in text.split(",") if kind.strip())
+        for kind in kinds:
+            reading.known("--defects", kind, market.DEFECTS)
+        reading.known("--format", fmt, ("csv", "csv.gz"))
+        reading.finish()
+        if grid is None:
+            raise AssertionError("a grid that cannot be read is a fault")
+        made = market.generate(grid, seed=source.seed, scenario=source.scenario)
+        files = market.write_tree(made, folder, defects=kinds, seed=source.seed, fmt=fmt)
+        records = [{"file": file.as_posix(), "bytes": (folder / file).stat().st_size} for file in files]
+        emit(records, output)
+
+
+def _record(series: SeriesCoverage) -> dict[str, Any]:
+    return {
+        "series": series.name,
+        "source": series.source,
+        "from": _day(series.first_known),
+        "to": _day(series.last_known),
+        "step": "-" if series.step is None else f"{series.step / 3.6e12:g} h",
+        "rows": series.rows,
+        "duplicates": series.duplicates,
+        "flat": series.flat,
+        "gaps": len(series.gaps),
+        "missing_rows": sum(gap.missing for gap in series.gaps),
+        "optional": series.optional,
+        "faults": len(series.faults),
+        "files": ", ".join(series.files) or "-",
+    }
+
+
+def _whole(report: CoverageReport) -> dict[str, Any]:
+    """The report as JSON has it: with every gap and every fault."""
+    return {
+        "source": report.source,
+        "covered": report.covered,
+        "earliest_start": _day(report.earliest_start),
+        "latest_end": _day(report.latest_end),
+        "series": [
+            {
+                **_record(series),
+                "gaps": [{"from": _day(gap.start), "to": _day(gap.end), "rows": gap.missing} for gap in series.gaps],
+            }
+            for series in report.series
+        ],
+        "faults": [_fault(fault) for fault in report.faults],
+    }
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {"from": _day(gap.start), "to": _day(gap.end), "missing": gap.missing}
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {"where": fault.where, "found": fault.found, "expected": fault.expected, "nearest": fault.nearest}
+
+
+def _day(at: int | None) -> str:
+    from daemon.results_tables import iso_stamp
+
+    return "-" if at is None else iso_stamp(at)

@@ -1,74 +1,66 @@
-"""`basis`: the command line. Commands are imported when they are called, so that `--help` is quick."""
+"""`basis`: the command line. A command's module is imported when the command is used, and heavy libraries inside it.
+
+Exit codes: 0 done, 2 the request is malformed, 78 (EX_CONFIG) configuration or data do not allow it, 130 interrupted.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+EX_INTERRUPTED = 130
+EX_BROKEN_PIPE = 141
 COMMANDS = {
-    "backtest": ("daemon.cli.backtest", "backtest", "Replay history through the core, and look at the results."),
-    "config": ("daemon.cli.config", "config", "Check and show the configuration."),
-    "data": ("daemon.cli.data", "data", "What market data there is, and synthetic data."),
-    "strategies": ("daemon.cli.strategies", "strategies", "The modes and what they hold."),
+    "backtest": "daemon.cli.backtest:backtest",
+    "config": "daemon.cli.config:config",
+    "data": "daemon.cli.data:data",
+    "strategies": "daemon.cli.strategies:strategies",
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one only when it runs."""
+    """A group whose commands are named in a table and imported one at a time."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(module), attribute)
+        module, _, name = place.partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        from components.model.errors import nearest_name
 
-        if args and args[0] not in COMMANDS:
-            nearest = nearest_name(args[0], COMMANDS)
-            hint = f" Did you mean {nearest!r}?" if nearest else ""
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][2]) for name in sorted(COMMANDS)])
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="basisd", prog_name="basis")
+def basis() -> None:
+    """Crypto basis and yield strategies, replayed over history."""
 
 
-def _version() -> str:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: ends the process with the exit code of the command."""
     try:
-        return version("basisd")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-@click.group(cls=LazyGroup)
-@click.version_option(_version(), prog_name="basis")
-def cli() -> None:
-    """basisd trades crypto basis and yield strategies: live, on paper and over history, by one core."""
-
-
-def main() -> None:
-    """Runs the command line; expected errors are told in words, with the exit code that belongs to them."""
-    try:
-        cli(standalone_mode=False)
+        code = basis.main(args=arguments, prog_name="basis", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        sys.exit(130)
+        click.echo("interrupted; nothing was written", err=True)
+        sys.exit(EX_INTERRUPTED)
     except BrokenPipeError:
+        # The reader has gone; Python would complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(EX_BROKEN_PIPE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

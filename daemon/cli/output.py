@@ -1,100 +1,159 @@
-"""How commands answer: tables for people, JSON and CSV for programs, errors with the right exit code."""
+"""What commands print: records as a table, JSON or CSV on stdout; refusals and progress on stderr."""
 
 from __future__ import annotations
 
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+if TYPE_CHECKING:
+    from components.model.errors import BasisError
+
+EX_FAILED = 1
 EX_USAGE = 2
 EX_CONFIG = 78
-REQUEST_CODES = frozenset({"CFG-003"})
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Record = Mapping[str, Any]
 
-format_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json", "csv"]), default="table", help="How to answer."
+output_option = click.option(
+    "-o", "output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="Format."
 )
+set_option = click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    help="Replace a configuration key, e.g. risk.delta.warning=0.02; the value is YAML. May be given often.",
+)  # fmt: skip
 
 
-def answers(command: Callable[P, R]) -> Callable[P, R]:
-    """Turns expected errors of a command into a message and an exit code: 2 the request, 78 configuration or data."""
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns an error of ours into one clear message and an exit code."""
+    from components.model.errors import BasisError
 
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from components.model.errors import BasisError
-
-        try:
-            return command(*args, **kwargs)
-        except BasisError as error:
-            refuse(error)
-        except OSError as error:
-            click.echo(f"{error.strerror}: {error.filename}", err=True)
-            sys.exit(EX_CONFIG)
-
-    return run
+    try:
+        yield
+    except BasisError as error:
+        click.echo(message_of(error), err=True)
+        sys.exit(exit_code_of(error))
 
 
-def refuse(error: Any) -> NoReturn:
-    """Says what is wrong and what to do, and leaves."""
-    click.echo(str(error), err=True)
-    sys.exit(EX_USAGE if error.code in REQUEST_CODES else EX_CONFIG)
+def message_of(error: BasisError) -> str:
+    """What is wrong, every fault on its own line, and what to do."""
+    from components.model.errors import CATALOGUE, InvalidInput
+
+    if not isinstance(error, InvalidInput):
+        return f"{error}"
+    lines = [f"{CATALOGUE[error.code].title} ({error.code}):", *(f"  - {fault}" for fault in error.faults)]
+    return "\n".join([*lines, f"{error.hint.rstrip('.')}."])
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], output: str, *, title: str = "") -> None:
-    """Rows of equal keys as a table, a JSON array or CSV."""
+def exit_code_of(error: BasisError) -> int:
+    from components.model.errors import CFG_REQUEST, Refuse
+
+    if error.code == CFG_REQUEST:
+        return EX_USAGE
+    return EX_CONFIG if isinstance(error, Refuse) else EX_FAILED
+
+
+def emit(records: Sequence[Record], output: str, *, columns: Sequence[str] | None = None) -> None:
+    """Prints records of one shape; `columns` names those of the table, JSON and CSV have all."""
     if output == "json":
-        click.echo(msgspec.json.encode(rows).decode())
-        return
-    if output == "csv":
-        click.echo(as_csv(rows), nl=False)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left")
-    for name in rows[0] if rows else ("nothing",):
-        table.add_column(name, justify="right" if rows and _is_number(rows[0][name]) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[say(value) for value in row.values()])
-    Console().print(table)
+        click.echo(json_of(records))
+    elif output == "csv":
+        click.echo(csv_of(records), nl=False)
+    else:
+        names = columns or (list(records[0]) if records else [])
+        click.echo(table_of(names, [[text_of(record.get(name)) for name in names] for record in records]))
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def json_of(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def csv_of(records: Sequence[Record]) -> str:
+    """One line per record; what is nested becomes columns like `parts.funding`."""
+    flat = [flattened(record) for record in records]
+    names = list(dict.fromkeys(name for record in flat for name in record))
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
+    if names:
         writer.writeheader()
-        writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
+    writer.writerows(flat)
     return text.getvalue()
 
 
-def flat(summary: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The named entries of a summary; a dotted name reaches inside."""
+def flattened(record: Record, prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for name in names:
-        value: Any = summary
-        for step in name.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        out[name] = value
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            out.update(flattened(value, f"{prefix}{name}."))
+        elif isinstance(value, (list, tuple)):
+            out[prefix + name] = "; ".join(map(str, value))
+        else:
+            out[prefix + name] = value
     return out
 
 
-def say(value: object) -> str:
+def table_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side; numbers to the right."""
+    if not rows:
+        return "nothing there"
+    widths = [max(len(line[i]) for line in (names, *rows)) for i in range(len(names))]
+    right = [all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    lines = []
+    for row in (names, *rows):
+        padded = (
+            text.rjust(width) if numbers else text.ljust(width)
+            for text, width, numbers in zip(row, widths, right, strict=True)
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def text_of(value: Any) -> str:
     """A value as people read it."""
-    if value is None:
-        return "—"
-    if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 1000 else f"{value:.6g}"
-    return str(value)
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.6g}"
+        case _:
+            return str(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with rows/s and time left on a terminal's stderr; None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+    from rich.text import Text
+
+    class RowsPerSecond(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} rows/s" if task.speed else "")
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), RowsPerSecond(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace("%", "").strip().replace(".", "", 1).lstrip("+-").isdigit() or text == "-"

@@ -1,21 +1,20 @@
-"""`basis strategies`: the modes."""
+"""`basis strategies`: the modes there are."""
 
 from __future__ import annotations
 
 import click
 
-from daemon.cli.output import answers, format_option, show_rows
+from daemon.cli.output import emit, output_option
 
 
 @click.command()
-@format_option
-@answers
+@output_option
 def strategies(output: str) -> None:
-    """The modes and what they hold."""
-    from daemon.settings import modes
+    """List the strategies (modes)."""
+    from daemon import settings
 
-    rows = [
-        {"mode": info.name, "share_class": info.share_class, "asset": info.asset, "what": info.description}
-        for info in modes()
+    records = [
+        {"mode": info.name, "share_class": info.share_class, "asset": info.asset, "description": info.description}
+        for info in settings.modes()
     ]
-    show_rows(rows, output)
+    emit(records, output)

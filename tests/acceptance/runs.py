@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from components.model.requirements import HOUR_NS, Grid, requirements
 from components.model.slices import RunSlice
 from components.ports import Flow
 from daemon.replay import Replay, ReplayRequest, ReplayResult
+from daemon.results_events import write_events
+from daemon.results_tables import pnl_table
 from daemon.settings import load_run
 from venues.history import load
 from venues.sim.market import generate
@@ -73,4 +76,8 @@ def play(
 
 def as_bytes(result: ReplayResult) -> tuple[bytes, bytes]:
     """`pnl.csv` and `event_log.csv`."""
-    return pnl_csv(result, "x"), event_log_csv(result.events)
+    with TemporaryDirectory() as folder:
+        pnl, events = Path(folder) / "pnl.csv", Path(folder) / "event_log.csv"
+        pnl_table(result, {}, "x").write(pnl)
+        write_events(events, result.events)
+        return pnl.read_bytes(), events.read_bytes()

@@ -69,7 +69,9 @@ def test_a_settlement_booked_off_by_a_millionth_is_found(
 @pytest.mark.parametrize("mode", MODES)
 def test_parts_add_up_at_every_row(mode: str, scenario: str) -> None:
     run = slice_of(mode)
-    assert play(run, embedded(run, "2024-01-01", "2024-07-01", scenario=scenario), close_at_end=True).residual_max <= 1e-9
+    assert (
+        play(run, embedded(run, "2024-01-01", "2024-07-01", scenario=scenario), close_at_end=True).residual_max <= 1e-9
+    )
 
 
 @needs_data

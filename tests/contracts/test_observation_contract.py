@@ -1,6 +1,6 @@
 """The Observation port, described once; each implementation plugs in a stage.
 
-A stage holds a short perp with regular funding, a transfer on its way and a deposit to come; it tells no more than that.
+A stage holds a short perp with regular funding, a transfer on its way and a deposit to come; it tells no more.
 To put another implementation under this contract, write a `Stage` for it and a class with a `stage` fixture.
 """
 

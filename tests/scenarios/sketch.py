@@ -48,19 +48,19 @@ class Sketch:
         return self
 
     def extremes(
-        self, venue: str, coin: str, *, high: Mapping[int, float] = {}, low: Mapping[int, float] = {}
+        self, venue: str, coin: str, *, high: Mapping[int, float] | None = None, low: Mapping[int, float] | None = None
     ) -> Sketch:
         """Bars with wicks on the rows named; elsewhere the extremes are the close."""
         close = self.columns[f"{venue}.perp.{coin}"]
         for kind, wicks in (("perp_high", high), ("perp_low", low)):
             column = close.copy()
-            for row, price in wicks.items():
+            for row, price in (wicks or {}).items():
                 column[row] = price
             self.columns[f"{venue}.{kind}.{coin}"] = column
         return self
 
     def funding(self, coin: str, rate: float, *, every_hours: int = 8, venues: Iterable[str] = VENUES) -> Sketch:
-        """A settlement every so many hours from the first row on, at the mark of the last row at or before its stamp."""
+        """A settlement every so many hours from the first row on, at the mark of the last row at or before it."""
         stamps = np.arange(self.timestamps[0], self.timestamps[-1] + 1, every_hours * HOUR_NS, dtype=np.int64)
         for venue in venues:
             mark = self.columns[f"{venue}.perp.{coin}"]

@@ -168,6 +168,17 @@ def test_a_fund_that_was_emptied_can_be_filled_again() -> None:
     assert played["unit_value"][-1] == pytest.approx(1.0, abs=5e-3)
 
 
+@pytest.mark.parametrize(
+    "mode", ["pure_lending", "eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral"]
+)
+def test_a_fund_that_was_emptied_sends_no_order_that_cannot_be_done(mode: str) -> None:
+    played = play(mode, sketch.staked(DAYS * 5), flows=[withdrawal(30.0, 5_000_000.0)])
+
+    assert not played.told(EventType.ORDER_REJECTED, EventType.ORDER_WITHHELD)
+    assert abs(played["equity"][-1]) < 100.0
+    assert played["external_flow"].sum() < -970_000.0
+
+
 # Deposits
 
 

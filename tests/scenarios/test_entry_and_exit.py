@@ -104,6 +104,16 @@ def test_the_flash_loan_premium_is_paid_where_there_is_one(flash: str) -> None:
     assert premiums == pytest.approx([0.0005 * amount for amount in borrowed][: len(premiums)], rel=1e-9)
 
 
+def test_without_costs_spot_is_exactly_the_share_that_margin_leaves() -> None:
+    """Capital ÷ (1 + margin ratio) at the price of spot: a perp above spot takes nothing from the size."""
+    played = play("btc_basis", sketch.btc(24), "costs=none", "margin_ratio_target=1.5")
+
+    for venue, weight in {"binance": 0.4, "bybit": 0.3, "okx": 0.3}.items():
+        price = played.market.column(f"{venue}.spot.BTC")[0]
+        size = 950_000.0 * weight / 2.5 / price
+        assert played.balance(f"{venue}:BaseToken:BTC") == pytest.approx(size, rel=1e-12)
+
+
 # Starting in the wallet
 
 

@@ -1,4 +1,4 @@
-"""Each of the seven modes over ten days: it enters, its books hold, it is worth less sold than held, and it can leave."""
+"""Each of the seven modes over ten days: it enters, its books hold, it is worth less sold than held, it can leave."""
 
 from __future__ import annotations
 

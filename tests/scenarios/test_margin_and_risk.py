@@ -184,7 +184,7 @@ def test_the_loss_of_a_day_stops_the_strategy_and_recording_goes_on() -> None:
     assert sizes(played, 16) == [0.0, 0.0, 0.0]
     assert len(played["equity"]) == 72
     assert (np.diff(played["equity"][17:]) == 0.0).all()
-    assert played.result.final_equity == pytest.approx(912_735.0, abs=1.0)
+    assert played.result.final_equity == pytest.approx(912_735.0, rel=1e-4)
 
 
 def test_a_slow_loss_is_stopped_by_the_drawdown() -> None:

@@ -1,7 +1,7 @@
 """The simulated chain, in numbers worked out by hand.
 
-Prices that divide well: ETH 2,000 USDT, wstETH 1.25 ETH by Lido and 1.2 on the market, collateral index 1.25, debt index 2,
-gas 10 gwei (110,000 units = 0.0011 ETH).
+Prices that divide well: ETH 2,000 USDT, wstETH 1.25 ETH by Lido and 1.2 on the market, collateral index 1.25, debt
+index 2, gas 10 gwei (110,000 units = 0.0011 ETH).
 """
 
 from __future__ import annotations

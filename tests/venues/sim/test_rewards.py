@@ -30,10 +30,7 @@ def brute_force(market: Market, story: Mapping[int, Mapping[str, float]], start:
     total, half_hours = 0.0, round(2 * (end - start))
     for i in range(half_hours):
         hour = int(start + i / 2)
-        if hour >= ROWS or hour < 0:
-            row = min(max(hour, 0), ROWS - 1)
-        else:
-            row = hour
+        row = min(max(hour, 0), ROWS - 1)
         holding = story[max(h for h in story if h <= hour)] if hour >= min(story) else {}
         ratio, index = market.column("etherfi.ratio.weETH")[row], market.column("aave_v3.supply_index.weETH")[row]
         total += holding.get(WALLET, 0.0) * ratio + holding.get(SUPPLIED, 0.0) * ratio * index

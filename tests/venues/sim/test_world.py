@@ -1,4 +1,4 @@
-"""The simulated world: what venues do on their own, transfers, and the ledger that only `accept` and `execute` change."""
+"""The simulated world: what venues do on their own, transfers, a ledger that only `accept` and `execute` change."""
 
 from __future__ import annotations
 
