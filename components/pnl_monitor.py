@@ -133,6 +133,10 @@ class PnlMonitor:
         total: Column | float = 0.0
         for part in PARTS:
             column = steps.parts.get(part, 0.0)
+            if isinstance(column, float):   # nothing of this part in these rows
+                if part in self._enabled:
+                    enabled[part] = column
+                continue
             total = total + column
             self.sums[part] = _running(self.sums[part], column)
             if part in self._enabled:
@@ -351,10 +355,10 @@ def _running(total: float, column: Column | float) -> float:
     """The total after the rows of a column, added one by one."""
     if isinstance(column, float):
         return total
-    return float(np.cumsum(np.concatenate(((total,), column)))[-1])
+    return float(np.concatenate(((total,), column)).cumsum()[-1])
 
 
 def _accumulate(start: float, column: Column | float, rows: int) -> Column:
     if isinstance(column, float):
         return np.full(rows, start)
-    return np.cumsum(np.concatenate(((start,), column)))[1:]
+    return np.concatenate(((start,), column)).cumsum()[1:]

@@ -75,7 +75,7 @@ class PositionMonitor:
             amounts = _by_row(settlements.cash, len(window))
             for key, amount in amounts.items():
                 amount[0] += quantities.get(key, 0.0)
-                flowing[key] = np.cumsum(amount)
+                flowing[key] = amount.cumsum()
         return BookColumns(window, held, quantities, flowing)
 
     def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
