@@ -25,7 +25,8 @@ from components.position_monitor import BookColumns, PositionMonitor
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
 from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor
-from components.routing import Plan, Route
+from components.routing.plan import Plan
+from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.strategy_manager import StrategyManager, Trigger

@@ -133,7 +133,7 @@ class PnlMonitor:
         total: Column | float = 0.0
         for part in PARTS:
             column = steps.parts.get(part, 0.0)
-            if isinstance(column, float):   # nothing of this part in these rows
+            if isinstance(column, float):  # nothing of this part in these rows
                 if part in self._enabled:
                     enabled[part] = column
                 continue

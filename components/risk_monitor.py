@@ -1,8 +1,8 @@
 """Risk Monitor: how close each enabled measure is to its limits, and when it crosses one.
 
 Levels are `ok`, `warning`, `critical`. A crossing is reported once, on the row where the level rises; a level falls
-back to ok when the measure has recovered past its warning limit by `HYSTERESIS`. State between windows: latched levels, the
-peak and the day's first unit value. It forecasts; venues liquidate.
+back to ok when the measure has recovered past its warning limit by `HYSTERESIS`. State between windows: latched
+levels, the peak and the day's first unit value. It forecasts; venues liquidate.
 """
 
 from __future__ import annotations

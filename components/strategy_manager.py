@@ -19,7 +19,7 @@ from components.model.requirements import DAY_NS, reward_tokens
 from components.model.slices import ModeSlice
 from components.ports import Settlements
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
-from components.routing import HEDGE, REDUCE, Plan
+from components.routing.plan import HEDGE, REDUCE, Plan
 from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target
 from components.utility_manager import UtilityManager
@@ -256,20 +256,20 @@ class StrategyManager:
             return msgspec.structs.replace(
                 self._hold(now, step), action=Action.ENTRY_PARTIAL, reason=trigger.reason, repay_gas=True
             )
-        if trigger.reason == "delta" or trigger.reason.startswith("legs:"):
-            if now.long_coins() > 0.0 and self._mode.lst_type is not None:
-                held = self._held(now)
-                shorts = {
-                    perp(venue, now.coin): -now.long_coins() * weight
-                    for venue, weight in self._mode.hedge_allocation.items()
-                }
-                return Plan(
-                    action=Action.ENTRY_PARTIAL,
-                    reason=trigger.reason,
-                    step=step,
-                    scope=HEDGE,
-                    target=Target({**held.holdings, **shorts}),
-                )
+        parted = trigger.reason == "delta" or trigger.reason.startswith("legs:")
+        if parted and now.long_coins() > 0.0 and self._mode.lst_type is not None:
+            held = self._held(now)
+            shorts = {
+                perp(venue, now.coin): -now.long_coins() * weight
+                for venue, weight in self._mode.hedge_allocation.items()
+            }
+            return Plan(
+                action=Action.ENTRY_PARTIAL,
+                reason=trigger.reason,
+                step=step,
+                scope=HEDGE,
+                target=Target({**held.holdings, **shorts}),
+            )
         return self._full(Action.ENTRY_PARTIAL, trigger.reason, now, step)
 
     def _withdraw(self, now: Situation, step: int, amount: float) -> Plan:

@@ -49,7 +49,7 @@ def run_backtest(
     progress: Progress | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> RunOutcome:
-    """Replays and writes. Raises InvalidInput with every fault of configuration or data, and then has written nothing."""
+    """Replays and writes; InvalidInput with every fault of configuration or data, and then nothing was written."""
     run = load_run(request.mode, root=request.configs, overrides=request.overrides, environ=environ)
     store.check_writable()
     market = load_market(request, run, environ)
@@ -108,7 +108,7 @@ def run_id_of(request: BacktestRequest, run: RunSlice, market: Market) -> str:
 
 
 def holdings(result: ReplayResult, run: RunSlice, market: Market) -> dict[str, Column]:
-    """The balance sheet by place, share-class currency: exchanges by equity, the chain by what is held, debt negative."""
+    """The balance sheet by place, share-class currency: exchanges by equity, the chain by holding, debt negative."""
     prices = UtilityManager(run.mode.share_class)
     found: dict[str, Column] = {}
     for name in result.columns:

@@ -17,7 +17,7 @@ from components.model.slices import RunSlice
 from components.pnl_monitor import PARTS
 from components.ports import Approved, Flow, RowBlock
 from components.position_monitor import PositionMonitor
-from components.routing import Route
+from components.routing.route import Route
 from components.situation import Situation
 from venues.sim.world import World
 

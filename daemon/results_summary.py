@@ -61,7 +61,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     out: str
     pnl: float = 0.0
     residual: float = 0.0
-    liquidation_value: float | None = None
+    liquidation_value: float = 0.0
     benchmarks: Mapping[str, float] = {}
     market: str = ""
     step_seconds: float = 0.0

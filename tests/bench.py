@@ -1,7 +1,8 @@
 """`make bench`: speed as ratios to a bare Python loop measured in the same run, because machines are noisy.
 
 The bare loop does only the arithmetic of a BTC basis position and keeps equity, funding, margin and drift per row, as
-the comparison of NOTES-peers §4 asks of every system; it rebalances when a band is left. The core does the same rows with attribution, risk and event log on.
+the comparison of NOTES-peers §4 asks of every system; it rebalances when a band is left. The core does the same rows
+with attribution, risk and event log on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a mode needs to know: its `data_requirements` templates, expanded to series names.
 
 Templates may use `{hedge}` (each venue of `hedge_allocation`), `{asset}`, `{lst}` and `{lst_protocol}`. Series that
-only price costs (`gas_price`, the market `ratio` of the DEX) are left out under `costs: none`; reward tokens are needed only
-in a rewards mode that pays them.
+only price costs (`gas_price`, the market `ratio` of the DEX) are left out under `costs: none`; reward tokens are
+needed only in a rewards mode that pays them.
 """
 
 from __future__ import annotations

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.output import (
-    csv_of, emit, flattened, json_of, output_option, percent, progress_bar, refusals, set_option, table_of, text_of,
+    csv_of,
+    emit,
+    flattened,
+    json_of,
+    output_option,
+    percent,
+    progress_bar,
+    refusals,
+    set_option,
+    table_of,
+    text_of,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -53,7 +63,8 @@ def backtest() -> None:
 @_out
 @output_option
 def run(
-    mode: str, start: str | None, end: str | None, capital: str | None, step: str, folder: str | None, market: str | None, seed: str | None,
+    mode: str, start: str | None, end: str | None, capital: str | None, step: str, folder: str | None,
+    market: str | None, seed: str | None,
     scenario: str | None, overrides: tuple[str, ...], flows: tuple[str, ...], close_at_end: bool, charts: bool,
     window_rows: int | None, out: Path, output: str,
 ) -> None:  # fmt: skip

@@ -12,7 +12,17 @@ import pytest
 from components.model.requirements import HOUR_NS
 from components.ports import Flow
 from tests.acceptance.runs import (
-    MODES, TWO, as_bytes, capital_of, embedded, hedged, needs_data, play, real, slice_of, stamp,
+    MODES,
+    TWO,
+    as_bytes,
+    capital_of,
+    embedded,
+    hedged,
+    needs_data,
+    play,
+    real,
+    slice_of,
+    stamp,
 )  # fmt: skip
 
 SCENARIOS = ("calm", "squeeze", "oracle_drop", "crash")

@@ -1,0 +1,157 @@
+"""Exchange stages: pairs of spot and perp on one exchange, or shorts that hedge what is long on chain."""
+
+from collections.abc import Iterator
+
+from components.model.keys import (
+    base_token,
+    perp,
+)
+from components.model.orders import GroupKind, Order, OrderGroup, Verb
+from components.routing.plan import FULL, HEDGE, REDUCE, Stage
+
+
+class ExchangeStage(Stage):
+    """Legs that leave together."""
+
+    def _trade(self) -> Iterator[OrderGroup]:
+        if not self._mode.hedge_allocation:
+            return
+        orders = self._pair_orders() if self._is_pairs() else self._hedge_orders()
+        if orders:
+            kind = GroupKind.TOGETHER if len(orders) > 1 else GroupKind.ONE
+            yield self._group(kind, orders)
+
+    def _pair_orders(self) -> list[Order]:
+        orders: list[Order] = []
+        for venue in self._mode.hedge_allocation:
+            if self._plan.venues is None or venue in self._plan.venues:
+                orders += self._pair(venue)
+        return orders
+
+    def _pair(self, venue: str) -> list[Order]:
+        now, coin = self._now, self._now.coin
+        held, size = now.coins(venue), now.size(venue)
+        wanted = self._target.of(base_token(venue, coin))
+        price, mark = now.spot_price(venue), now.mark(venue)
+        everything = wanted == 0.0
+        if self._plan.scope == HEDGE:
+            wanted, everything = held, False
+        elif self._plan.scope == REDUCE:
+            wanted = min(wanted, held)
+        elif wanted > held:
+            wanted = max(held, min(wanted, self._affordable(venue, price)))
+        change = -size if everything else self._round(venue, -wanted - size)
+        if abs(change) * mark <= self._smallest(venue, "perp", size * change < 0.0) and not (everything and change):
+            change = 0.0
+        spot_change = -held if everything else -(size + change) - held
+        small = abs(spot_change) * price <= self._smallest(venue, "spot", False)
+        if self._plan.scope == HEDGE or (small and not everything):
+            spot_change = 0.0
+        if change == 0.0 and spot_change == 0.0:
+            return []
+        series = (f"{venue}.spot.{coin}", f"{venue}.perp.{coin}")
+        if stale := now.stale(*series):
+            self._block(f"{venue}: stale {', '.join(stale)}")
+            return []
+        orders = []
+        if spot_change:
+            orders.append(self._order(Verb.SPOT, venue, coin, spot_change, f"{venue}_spot", everything=everything))
+        if change:
+            reduces = size * change < 0.0
+            orders.append(
+                self._order(Verb.PERP, venue, coin, change, f"{venue}_perp", reduce_only=reduces, everything=everything)
+            )
+        return orders
+
+    def _affordable(self, venue: str, price: float) -> float:
+        """Coins the account carries, spot and margin together; in a unified account its cash buys spot."""
+        now = self._now
+        if self._mode.collateral == "unified":
+            return now.coins(venue) + max(now.cash(venue), 0.0) / price
+        worth = now.account(venue) + now.coins(venue) * price
+        return worth / (price * (1.0 + self._mode.margin_ratio_target))
+
+    def _hedge_orders(self) -> list[Order]:
+        """Coins at the spot venue and shorts everywhere, so that the shorts equal what is long afterwards."""
+        now, coin, plan = self._now, self._now.coin, self._plan
+        wanted = {venue: -self._target.of(perp(venue, coin)) for venue in self._mode.hedge_allocation}
+        total = sum(wanted.values())
+        long = now.long_coins()
+        spot_venue = self._mode.spot_venue or ""
+        dex = spot_venue == "uniswap"
+        price = now.reference() if dex else now.spot_price(spot_venue)
+        change = 0.0
+        if plan.scope != HEDGE:
+            available = now.wallet("ETH") if dex else now.coins(spot_venue)
+            if long - total > self._minimum / price:
+                change = -min(long - total, max(available, 0.0))
+            elif total - long > self._minimum / price and plan.scope == FULL:
+                change = self._buyable(total, long, wanted, price, spot_venue, dex)
+        everything = total == 0.0
+        small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
+        if abs(change) * price <= (1e-6 if everything else small):
+            change = 0.0
+        perps = self._shorts(long + change, wanted, everything)
+        if not perps and change == 0.0:
+            return []
+        names = [f"{order.venue}.perp.{coin}" for order in perps]
+        if change:
+            names.append(f"{'binance' if dex else spot_venue}.spot.{coin}")
+        if stale := now.stale(*names):
+            self._block(f"stale {', '.join(stale)}")
+            return []
+        if not change:
+            return perps
+        if dex:
+            token, into = ("ETH", "USDT") if change < 0.0 else ("USDT", "ETH")
+            amount = -change if change < 0.0 else change * price
+            return [self._order(Verb.SWAP, "uniswap", token, amount, "uniswap_spot", into=into), *perps]
+        return [self._order(Verb.SPOT, spot_venue, coin, change, f"{spot_venue}_spot", everything=everything), *perps]
+
+    def _buyable(
+        self, total: float, long: float, wanted: dict[str, float], price: float, spot_venue: str, dex: bool
+    ) -> float:
+        """Coins to buy now: no more than the venues whose margin is there can hedge, and the cash can pay."""
+        now = self._now
+        capacity = sum(amount for venue, amount in wanted.items() if self._ready(venue, amount))
+        margin = self._target.of(base_token(spot_venue, "USDT"))
+        if dex:
+            cash = now.wallet("USDT")
+        else:
+            unrealised = now.account(spot_venue) - now.cash(spot_venue)
+            cash = now.cash(spot_venue) - max(margin - unrealised, 0.0)
+        return max(0.0, min(min(total, capacity) - long, cash / price))
+
+    def _ready(self, venue: str, coins: float) -> bool:
+        """Its margin has arrived, or it already carries a short."""
+        margin = self._target.of(base_token(venue, "USDT"))
+        return self._now.size(venue) != 0.0 or self._now.account(venue) >= 0.5 * margin
+
+    def _shorts(self, long: float, wanted: dict[str, float], everything: bool) -> list[Order]:
+        now, coin = self._now, self._now.coin
+        ready = {venue: amount for venue, amount in wanted.items() if everything or self._ready(venue, amount)}
+        weights = ready if sum(ready.values()) > 0.0 else dict(self._mode.hedge_allocation)
+        whole = sum(weights.values())
+        orders = []
+        for venue, weight in weights.items():
+            size = now.size(venue)
+            close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
+            change = -size if close else self._round(venue, -max(long, 0.0) * weight / whole - size)
+            small = self._smallest(venue, "perp", size * change < 0.0)
+            if abs(change) * now.mark(venue) <= small and not (close and change):
+                continue
+            if self._plan.scope == REDUCE and size * change > 0.0:
+                continue
+            if change:
+                orders.append(
+                    self._order(
+                        Verb.PERP,
+                        venue,
+                        coin,
+                        change,
+                        f"{venue}_perp",
+                        reduce_only=size * change < 0.0,
+                        everything=close,
+                    )
+                )
+        return orders

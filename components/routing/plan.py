@@ -1,0 +1,204 @@
+"""Plan: where a route goes and how far, and the words of its orders.
+
+The base of the stages: it makes orders and groups with ids from their content, and knows the small amounts."""
+
+from hashlib import sha256
+
+import msgspec
+
+from components.maths.costs import gas_eth, round_to_lot
+from components.model.keys import (
+    GAS,
+    WALLET,
+    PositionKey,
+    a_token,
+    base_token,
+    debt_token,
+    perp,
+)
+from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
+from components.situation import Situation
+from components.strategies.strategy import Target
+
+GAS_KEY = base_token(GAS, "ETH")
+GAS_SERIES = "ethereum.gas_price.gwei"
+FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to and how far: `scope` full, reduce (nothing grows) or hedge (perps only); `venues` None = all.
+
+    `careful` keeps minimum trade sizes; a critical reduction and a full exit ignore them. `pay_out` is owed to the
+    owner, share-class currency. `sell_dust` sells reward tokens on the way.
+    """
+
+    action: Action
+    reason: str
+    target: Target
+    step: int
+    scope: str = FULL
+    venues: tuple[str, ...] | None = None
+    careful: bool = True
+    reserve: float = 0.0
+    pay_out: float = 0.0
+    from_reserve: bool = False
+    sell_dust: bool = False
+    repay_gas: bool = False
+
+
+class Stage:
+    """What every stage of a route shares: the plan, the situation, and making orders."""
+
+    def __init__(self, plan: Plan, now: Situation, run_id: str, owed: float) -> None:
+        self._plan = plan
+        self._now = now
+        self._target = plan.target
+        self._mode = now.mode
+        self._run_id = run_id
+        self._owed = owed
+        self._groups = 0
+        self._gas_bought = False
+        self.blocked = False  # a leg was left out because its price is stale
+        self.paid = 0.0
+        self.skipped: list[str] = []
+        self._minimum = now.mode.minimum_trade_usdt if plan.careful and now.mode.costs == "default" else 1e-6
+
+    def _is_pairs(self) -> bool:
+        """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""
+        return self._now.lst is None
+
+    def _perp_targets(self) -> list[float]:
+        return [self._target.of(perp(venue, self._now.coin)) for venue in self._mode.hedge_allocation]
+
+    def _chain_need(self) -> float:
+        """ETH the chain leg still wants."""
+        now, target = self._now, self._target
+        lst = now.lst or ""
+        if self._mode.max_ltv is None:
+            return (target.of(base_token(WALLET, lst)) - now.lst_in_wallet()) * now.ratio
+        more = (target.of(a_token(lst)) - now.collateral()) * now.ratio
+        return more - (target.of(debt_token("WETH")) - now.debt())
+
+    def _venue_scope(self) -> bool:
+        return self._plan.venues is not None and self._is_pairs()
+
+    def _swap_gas(self) -> float:
+        """ETH that one swap costs at the gas price of the row."""
+        if self._mode.costs == "none":
+            return 0.0
+        chain = self._now.run.chain
+        return gas_eth(chain.gas_units["swap"], self._now.row.value(GAS_SERIES) * chain.gas_price_buffer)
+
+    def _eth_usdt(self) -> float:
+        return self._now.row.value("binance.spot.ETH") if "binance.spot.ETH" in self._now.row.market.columns else 1.0
+
+    def _eth_or_one(self) -> float:
+        return self._eth_usdt() if self._mode.share_class == "ETH" else 1.0
+
+    def _stale_exit(self) -> bool:
+        if self._mode.costs == "none":
+            return self._stale_ratio()
+        stale = self._now.stale(f"dex.ratio.{self._now.lst}")
+        if stale:
+            self._block(f"stale {', '.join(stale)}")
+        return bool(stale)
+
+    def _stale_ratio(self) -> bool:
+        protocol = "etherfi" if self._now.lst == "weETH" else "lido"
+        stale = self._now.stale(f"{protocol}.ratio.{self._now.lst}")
+        if stale:
+            self._block(f"stale {', '.join(stale)}")
+        return bool(stale)
+
+    def _skip(self, reason: str) -> None:
+        if reason not in self.skipped:
+            self.skipped.append(reason)
+
+    def _block(self, reason: str) -> None:
+        """A leg that waits for a fresh price: the plan stays under way."""
+        self.blocked = True
+        self._skip(reason)
+
+    def _smallest(self, venue: str, product: str, reduces: bool) -> float:
+        """USDT that a trade must exceed: ours, and the venue's own minimum unless it only reduces."""
+        if reduces or self._mode.costs == "none":
+            return self._minimum
+        instrument = self._now.run.exchanges[venue].instruments[f"{product}.{self._now.coin}"]
+        return max(self._minimum, instrument.minimum_notional_usdt)
+
+    def _flash_premium(self) -> float:
+        chain = self._now.run.chain
+        return 0.0 if self._mode.costs == "none" else chain.flash_premium[chain.flash_venue]
+
+    def _mode_flash(self) -> str:
+        return self._now.run.chain.flash_venue
+
+    def _round(self, venue: str, change: float) -> float:
+        if self._mode.costs == "none":
+            return change
+        return round_to_lot(change, self._now.run.exchanges[venue].instruments[f"perp.{self._now.coin}"].lot)
+
+    def _arrives(self, source: str, token: str, amount: float) -> bool:
+        """Whether anything is left of a transfer after its fee."""
+        if self._mode.costs == "none":
+            return True
+        exchange = self._now.run.exchanges.get(source)
+        terms = self._now.run.chain.transfers if exchange is None else exchange.transfers
+        return amount > terms[token].fee
+
+    def _transfer(self, source: str, sink: str, token: str, amount: float) -> OrderGroup:
+        keys = {"source": base_token(source, token), "target": base_token(sink, token)}
+        order = self._order(Verb.TRANSFER, source, token, amount, f"{source}_to_{sink}")
+        return self._group(GroupKind.ONE, [msgspec.structs.replace(order, **keys)])
+
+    def _one(
+        self,
+        verb: Verb,
+        venue: str,
+        token: str,
+        amount: float,
+        leg: str,
+        *,
+        into: str | None = None,
+        everything: bool = False,
+        source: PositionKey | None = None,
+    ) -> OrderGroup:
+        order = self._order(verb, venue, token, amount, leg, into=into, everything=everything, source=source)
+        return self._group(GroupKind.ONE, [order])
+
+    def _order(
+        self,
+        verb: Verb,
+        venue: str,
+        token: str,
+        amount: float,
+        leg: str,
+        *,
+        into: str | None = None,
+        everything: bool = False,
+        reduce_only: bool = False,
+        source: PositionKey | None = None,
+    ) -> Order:
+        content = f"{self._run_id}/{self._plan.step}/{self._groups}/{leg}/0"
+        return Order(
+            id=sha256(content.encode()).hexdigest()[:28],
+            verb=verb,
+            venue=venue,
+            token=token,
+            amount=amount,
+            leg=leg,
+            into_token=into,
+            everything=everything,
+            reduce_only=reduce_only,
+            source=source,
+        )
+
+    def _group(self, kind: GroupKind, orders: list[Order]) -> OrderGroup:
+        self._groups += 1
+        return OrderGroup(
+            id=f"{self._run_id}/{self._plan.step}/{self._groups}",
+            kind=kind,
+            action=self._plan.action,
+            reason=self._plan.reason,
+            orders=tuple(orders),
+        )

@@ -1,0 +1,41 @@
+"""Routing: from what is held to a target, as order groups, one stage at a time.
+
+Theory of operation. A route is a generator. It yields a group; the tight loop executes it; the route then looks at the
+book afresh and goes on. One pass goes: pay withdrawals → free capital on chain → trade on exchanges together → put
+capital to work on chain → move cash and coins. Passes repeat until nothing is left to do now; what is still on its way
+is picked up when it arrives. The route trades no stale leg and never leaves the two sides of a hedge apart: coins are
+bought only against margin that is there, and sold together with the shorts that hedge them.
+"
+"""
+
+from collections.abc import Iterator
+
+from components.model.orders import OrderGroup
+from components.routing.cash import CashStage
+from components.routing.chain import ChainStage
+from components.routing.exchanges import ExchangeStage
+from components.routing.plan import FULL, HEDGE
+
+PASSES = 6
+
+
+class Route(CashStage, ChainStage, ExchangeStage):
+    """The groups of one plan at one row."""
+
+    def groups(self) -> Iterator[OrderGroup]:
+        for _ in range(PASSES):
+            before = self._groups
+            if self._plan.sell_dust:
+                yield from self._dust()
+            if self._plan.repay_gas:
+                yield from self._gas()
+            if self._plan.scope != HEDGE:
+                yield from self._pay()
+                yield from self._free_on_chain()
+            yield from self._trade()
+            if self._plan.scope == FULL:
+                yield from self._work_on_chain()
+            if self._plan.scope != HEDGE:
+                yield from self._move()
+            if self._groups == before:
+                return

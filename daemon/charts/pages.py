@@ -1,0 +1,187 @@
+"""Charts as HTML: one page each, and `index.html` with all of them under the figures of the run.
+
+`plotly.min.js` lies beside the pages, once, and nothing is loaded from anywhere else. Figures are written as data for
+it, so the chart library of Python is not imported.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from components.model.market import Stamps
+from daemon.charts import style
+from daemon.charts.exposure import exposure_charts
+from daemon.charts.profit import profit_charts
+from daemon.charts.traces import Chart
+from daemon.results_summary import FinishedRun, Summary
+
+PLOTLY = "plotly.min.js"
+
+CSS = f"""
+:root {{ color-scheme: light; }}
+* {{ box-sizing: border-box; }}
+body {{ margin: 0; background: #f3f5f8; color: {style.INK}; font: 14px/1.5 {style.FONT}; }}
+main {{ max-width: 1440px; margin: 0 auto; padding: 28px 28px 48px; }}
+header {{ display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; margin-bottom: 18px; }}
+h1 {{ font-size: 26px; line-height: 1.2; margin: 0; letter-spacing: -0.01em; }}
+header p {{ margin: 0; color: {style.MUTED}; }}
+.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 12px; margin-bottom: 16px; }}
+.tile, .card {{ background: {style.PAPER}; border: 1px solid #e3e8ee; border-radius: 10px; }}
+.tile {{ padding: 12px 14px; }}
+.tile b {{ display: block; font-size: 18px; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.tile span {{ color: {style.MUTED}; font-size: 12px; }}
+.good b {{ color: #15815a; }} .bad b {{ color: {style.CRITICAL}; }}
+.grid {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; grid-auto-flow: dense; }}
+.card {{ padding: 16px 16px 8px; min-width: 0; }}
+.card.wide {{ grid-column: 1 / -1; }}
+.card h2 {{ font-size: 16px; margin: 0; }}
+.card h2 a {{ color: inherit; text-decoration: none; }} .card h2 a:hover {{ text-decoration: underline; }}
+.card p {{ margin: 0 0 4px; color: {style.MUTED}; font-size: 13px; }}
+.chart {{ width: 100%; height: 360px; }}
+.wide .chart {{ height: 400px; }}
+.alone .chart {{ height: calc(100vh - 210px); min-height: 420px; }}
+.notes {{ margin-top: 16px; padding: 14px 18px; font-size: 13px; }}
+.notes h2 {{ margin-bottom: 6px; }}
+.notes ul {{ margin: 0; padding-left: 18px; }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 0; overflow-wrap: anywhere; }}
+dt {{ color: {style.MUTED}; }} dd {{ margin: 0; font-variant-numeric: tabular-nums; }}
+a {{ color: {style.ACCENT}; }}
+@media (max-width: 900px) {{ .grid {{ grid-template-columns: 1fr; }} main {{ padding: 16px; }} }}
+"""
+
+# Rows are stored as differences; times are start + row × step (milliseconds, UTC).
+SCRIPT = """
+function draw(id, figure, alone) {
+  let row = 0;
+  const x = (figure.rows || []).map(d => figure.start + (row += d) * figure.step);
+  for (const trace of figure.data) if (trace.x === undefined) trace.x = x;
+  Plotly.newPlot(id, figure.data, figure.layout, {responsive: true, displaylogo: false, displayModeBar: alone,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], toImageButtonOptions: {filename: id, scale: 2}});
+}
+"""
+
+
+def write_pages(finished: FinishedRun, folder: Path) -> tuple[Path, ...]:
+    """Writes `plots/`: every chart this run has data for, and the index; returns the pages, the index first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLOTLY).write_bytes(files("plotly").joinpath("package_data", PLOTLY).read_bytes())
+    summary = finished.summary
+    pages, cards = [], []
+    for chart in chain(profit_charts(finished), exposure_charts(finished)):
+        figure = figure_json(chart, finished.result.timestamps)
+        page = folder / f"{chart.name}.html"
+        back = f'<header><p><a href="index.html">{escape(summary.mode)}</a> · {escape(_span(summary))}</p></header>'
+        page.write_text(_page(f"{chart.title} · {summary.mode}", back + _card(chart, figure, alone=True)), "utf-8")
+        pages.append(page)
+        cards.append(_card(chart, figure))
+    index = folder / "index.html"
+    grid = f'<div class="grid">{"".join(cards)}</div>'
+    index.write_text(_page(f"{summary.mode} · {_span(summary)}", _head(summary) + grid + _notes(summary)), "utf-8")
+    return (index, *pages)
+
+
+def figure_json(chart: Chart, timestamps: Stamps) -> str:
+    """The chart as `draw` takes it; safe inside a script element."""
+    figure: dict[str, Any] = {"data": list(chart.traces), "layout": chart.layout}
+    if chart.rows is not None:
+        start, step = int(timestamps[0]), int(timestamps[1] - timestamps[0]) if len(timestamps) > 1 else 0
+        figure |= {"rows": np.diff(chart.rows, prepend=0).tolist(), "start": start // 1e6, "step": step / 1e6}
+    return msgspec.json.encode(figure).decode().replace("</", "<\\/")
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style>'
+        f'<script src="{PLOTLY}"></script><script>{SCRIPT}</script></head>\n<body><main>{body}</main></body></html>\n'
+    )
+
+
+def _card(chart: Chart, figure: str, *, alone: bool = False) -> str:
+    title = escape(chart.title)
+    heading = title if alone else f'<a href="{chart.name}.html" title="open alone">{title}</a>'
+    tools = "true" if alone else "false"
+    kind = "card alone" if alone else "card wide" if chart.wide else "card"
+    return (
+        f'<section class="{kind}"><h2>{heading}</h2><p>{escape(chart.lead)}</p>'
+        f'<div class="chart" id="{chart.name}"></div>'
+        f'<script>draw("{chart.name}", {figure}, {tools})</script></section>\n'
+    )
+
+
+def _head(summary: Summary) -> str:
+    tiles = "".join(
+        f'<div class="tile {kind}"><b>{escape(figure)}</b><span>{escape(name)}</span></div>'
+        for name, figure, kind in _tiles(summary)
+    )
+    about = f"{_span(summary)} · {_money(summary.initial_capital, summary)} at the start · {summary.market}"
+    return (
+        f"<header><h1>{escape(summary.mode)}</h1><p>{escape(about)}</p></header>"
+        f'<section class="tiles">{tiles}</section>\n'
+    )
+
+
+def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
+    """Name, figure, and whether it is good or bad news."""
+    tone = "good" if summary.total_return >= 0.0 else "bad"
+    tiles = [
+        (f"final equity, {summary.share_class}", _amount(summary.final_equity, summary), ""),
+        ("total return", _percent(summary.total_return, "+"), tone),
+        ("return a year", _percent(summary.annualised_return, "+"), tone),
+        ("largest drawdown", _percent(summary.max_drawdown), ""),
+        ("Sharpe ratio", "–" if summary.sharpe is None else f"{summary.sharpe:.2f}", ""),
+    ]
+    if summary.min_margin_ratio is not None:
+        tiles.append(("lowest margin ratio", f"{summary.min_margin_ratio:.2f}", ""))
+    if summary.min_health_factor is not None:
+        tiles.append(("lowest health factor", f"{summary.min_health_factor:.3f}", ""))
+    if summary.external_flows:
+        tiles.append(("paid in, less paid out", _amount(summary.external_flows, summary), ""))
+    tiles.append(("trades", f"{summary.trades:,}", ""))
+    tiles.append(("liquidations", f"{summary.liquidations}", "bad" if summary.liquidations else ""))
+    return tiles
+
+
+def _notes(summary: Summary) -> str:
+    """What a reader should know: where the data are patched, what was left out, and how to make the same run."""
+    facts = {
+        "Run": summary.run_id,
+        "Worth if sold at the end": _money(summary.liquidation_value, summary),
+        **{style.title_of(name): _money(value, summary) for name, value in summary.benchmarks.items()},
+        "Unexplained": f"{summary.residual_max:.1e} of equity at most, on any row",
+        "Rows": f"{summary.rows:,}, every {summary.step_seconds / 60:g} minutes",
+        "Events": f"{summary.events:,}, last hash {summary.last_event_hash}",
+        "Configuration": summary.hashes.config,
+        "Data": summary.hashes.data,
+        "Code": summary.hashes.code,
+    }
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
+    out = f'<section class="card notes"><h2>About this run</h2><dl>{listed}</dl></section>'
+    remarks = [*summary.notes, *(f"left out: {reason}" for reason in summary.skipped)]
+    if remarks:
+        items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
+        out += f'<section class="card notes"><h2>Notes</h2><ul>{items}</ul></section>'
+    return out
+
+
+def _span(summary: Summary) -> str:
+    return f"{summary.start[:10]} to {summary.end[:10]}"
+
+
+def _money(amount: float, summary: Summary) -> str:
+    return f"{_amount(amount, summary)} {summary.share_class}"
+
+
+def _amount(amount: float, summary: Summary) -> str:
+    return f"{amount:,.4f}" if summary.share_class == "ETH" else f"{amount:,.2f}"
+
+
+def _percent(fraction: float | None, sign: str = "") -> str:
+    return "–" if fraction is None else f"{100 * fraction:{sign}.2f} %"
