@@ -172,7 +172,6 @@ def _balance_sheet(finished: FinishedRun) -> Chart:
         traces=traces,
         layout=money_layout(finished, "Value"),
         rows=rows,
-        wide=True,
     )
 
 

@@ -64,9 +64,8 @@ def backtest() -> None:
 @output_option
 def run(
     mode: str, start: str | None, end: str | None, capital: str | None, step: str, folder: str | None,
-    market: str | None, seed: str | None,
-    scenario: str | None, overrides: tuple[str, ...], flows: tuple[str, ...], close_at_end: bool, charts: bool,
-    window_rows: int | None, out: Path, output: str,
+    market: str | None, seed: str | None, scenario: str | None, overrides: tuple[str, ...], flows: tuple[str, ...],
+    close_at_end: bool, charts: bool, window_rows: int | None, out: Path, output: str,
 ) -> None:  # fmt: skip
     """Replay MODE and write results/RUN/."""
     with refusals():
@@ -145,22 +144,24 @@ def compare(run_ids: tuple[str, ...], out: Path, output: str) -> None:
 
 def in_words(summary: Summary, *, charts: bool) -> str:
     """What a run came to, as one would say it."""
-    unit, parts = summary.share_class, summary.parts
+    unit = summary.share_class
+    digits = 6 if unit == "ETH" else 2
     yearly = "" if summary.annualised_return is None else f", {percent(summary.annualised_return)} a year"
     verb = "made" if summary.total_return >= 0 else "lost"
     lines = [
         f"{summary.mode} {verb} {percent(abs(summary.total_return))}{yearly}, "
-        f"from {summary.start[:10]} to {summary.end[:10]} on the {summary.market}.",
+        f"from {summary.start[:10]} to {summary.end[:10]} ({summary.market}).",
         "",
-        f"  {_money(summary.initial_capital)} {unit} became {_money(summary.final_equity)} {unit}"
-        + (f" with {_signed(summary.external_flows)} {unit} paid in" if summary.external_flows else "")
-        + ":",
     ]
-    earned = {**parts, "residual": summary.residual} if summary.residual else dict(parts)
-    width = max(len(name) for name in (*earned, "sum"))
-    figures = {name: _signed(value) for name, value in earned.items() if value} | {"sum": _signed(summary.pnl)}
-    right = max(len(figure) for figure in figures.values())
-    lines += [f"    {name.replace('_', ' '):<{width}}  {figure:>{right}}" for name, figure in figures.items()]
+    earned = {name: value for name, value in (*summary.parts.items(), ("residual", summary.residual)) if value}
+    earned["profit"] = summary.pnl
+    money = {"at the start": summary.initial_capital} | earned
+    if summary.external_flows:
+        money["paid in" if summary.external_flows > 0 else "paid out"] = summary.external_flows
+    money["at the end"] = summary.final_equity
+    figures = {name: f"{value:{'+' if name in earned else ''},.{digits}f}" for name, value in money.items()}
+    wide, right = max(map(len, figures)), max(map(len, figures.values()))
+    lines += [f"  {name.replace('_', ' '):<{wide}}  {figure:>{right}} {unit}" for name, figure in figures.items()]
     lines += ["", f"  {_risk_in_words(summary)}", ""]
     lines += [f"  {note}" for note in (*summary.notes, *(f"left out: {reason}" for reason in summary.skipped))]
     lines += [f"  {summary.rows:,} rows at {summary.rows_per_second:,.0f} rows/s"]
@@ -171,7 +172,6 @@ def in_words(summary: Summary, *, charts: bool) -> str:
 
 
 def _risk_in_words(summary: Summary) -> str:
-    liquidations = f"{summary.liquidations} liquidation{'s' if summary.liquidations != 1 else ''}"
     found = [f"largest fall {percent(summary.max_drawdown)}"]
     if summary.sharpe is not None:
         found.append(f"Sharpe {summary.sharpe:.2f}")
@@ -179,7 +179,11 @@ def _risk_in_words(summary: Summary) -> str:
         found.append(f"lowest margin ratio {summary.min_margin_ratio:.2f}")
     if summary.min_health_factor is not None:
         found.append(f"lowest health factor {summary.min_health_factor:.3f}")
-    return ", ".join([*found, f"{summary.trades} trades", liquidations])
+    return ", ".join([*found, _counted(summary.trades, "trade"), _counted(summary.liquidations, "liquidation")])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _record(summary: Summary) -> dict[str, Any]:
@@ -196,11 +200,3 @@ def _readable(record: dict[str, Any]) -> dict[str, Any]:
 def _emit_one(summary: Summary, output: str) -> None:
     """JSON is the very text of summary.json."""
     click.echo(json_of(summary) if output == "json" else csv_of([_record(summary)]), nl=output == "json")
-
-
-def _money(amount: float) -> str:
-    return f"{amount:,.2f}" if abs(amount) >= 1_000 else f"{amount:,.6g}"
-
-
-def _signed(amount: float) -> str:
-    return f"{amount:+,.2f}" if abs(amount) >= 1_000 else f"{amount:+,.4f}"
