@@ -1,143 +1,174 @@
-"""Spot prices of BTC and ETH on three exchanges and a pool (NOTES-data §3; §4 points 1 and 8).
-
-Theory of operation. The log price of a coin is a trend plus a mean-reverting sum of hourly returns. A return is a common
-and an own Student-t shock times a volatility that clusters, plus rare jumps downwards whose mean is given back as drift.
-The trend has rallies of weeks at times the seed chooses, because a short that is never rebalanced must see its margin go.
-Between whole hours the price is a bridge of normal noise, so the hours are the same at every step.
-"""
+"""Spot prices, premiums and funding of three exchanges (NOTES-data §3 and §4, points 1–3)."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
-from components.model.market import Column
+from components.model.market import Column, FundingSeries
 from venues.sim.market import stress
-from venues.sim.market.clock import YEAR_HOURS, Clock
-from venues.sim.market.streams import autoregress, normals, persistence, stream, uniforms, wandering
+from venues.sim.market.streams import HOUR_NS, YEAR_HOURS, Clock, autoregress, stream
 
-START_USDT = {"BTC": 42_500.0, "ETH": 2_300.0}
-HOURLY_SD = {"BTC": 0.00519, "ETH": 0.00716}  # without jumps
-COMMON_SHARE = 0.885  # of each coin's shock; its square is the correlation
-WORST_SHOCK = 10.0  # hourly standard deviations that shock × volatility may reach
-VOLATILITY = ((60.0, 0.50), (2.5, 0.34))  # half-life in hours, sd of the log: days of unrest, and hours
-JUMPS_PER_YEAR = 3.0
-JUMP_SIZE = {"BTC": 0.45, "ETH": 1.0}  # as a share of a jump of 5 to 12 %
-DRIFT_PER_YEAR = {"BTC": 0.12, "ETH": 0.08}
-DRIFT_YEARS = 3.0
-PULL_HALF_LIFE_HOURS = 250 * 24.0  # how fast a price returns to its trend
-RALLY_EVERY_DAYS, RALLY_FIRST_DAYS = (180.0, 420.0), (15.0, 120.0)
-RALLY_SIZE, RALLY_DAYS, RALLY_HALF_LIFE_DAYS = (0.33, 0.58), (20.0, 55.0), 200.0
-SPOT_NOISE_BP = {"binance": 0.0, "bybit": 1.2, "okx": 1.4, "uniswap": 5.0}
-POOL_LAG = 0.2  # share of the last hour's move that a 0.3 % pool has not followed yet
-BAR_REACH = 0.35  # how far a bar reaches beyond its ends, in standard deviations of its return
+START = {"BTC": 42_500.0, "ETH": 2_300.0}
+HOURLY_SD = {"BTC": 0.00529, "ETH": 0.00729}
+COMMON = {"BTC": 0.885, "ETH": 0.885}  # product = correlation 0.785
+DRIFT_PER_YEAR, DRIFT_YEARS = 0.35, 3.0
+PULL_HALF_LIFE_HOURS = 250 * 24  # how fast a price returns to its trend
+VOLATILITY_HALF_LIFE_HOURS, VOLATILITY_SD = 60.0, 0.45
+SPOT_NOISE_BP = {"binance": 0.0, "bybit": 1.2, "okx": 1.4, "uniswap": 8.0}
+CALM, BULL = (-4.3, 0.6, 45 * 24.0), (5.0, 4.0, 14 * 24.0)  # level bp, sd bp, mean stay h
+PREMIUM_HALF_LIFE_HOURS = 72.0
+VENUE_NOISE_BP = {"binance": 0.0, "bybit": 2.0, "okx": 3.5}
+FUNDING_CAP = {"BTC": 0.0030, "ETH": 0.00375}
+FUNDING_HOURS = 8
 
 
-class Prices:
-    """Spot prices of one seed and scenario, USDT, on the fine steps of a clock; each path is made once."""
+class Exchanges:
+    """Prices of one seed and scenario on the fine steps of a clock; each process is made once, when asked for."""
 
     def __init__(self, clock: Clock, seed: int, scenario: str) -> None:
-        self.clock = clock
-        self.seed = seed
-        self.scenario = scenario
-        self.begin = stress.begins_at((clock.steps - 1) / clock.per_hour)
-        self.reference = cache(self._reference)
-        self._volatility = cache(self._make_volatility)
+        self._clock = clock
+        self._seed = seed
+        self._scenario = scenario
+        self._kept: dict[str, Column] = {}
+        self._since = stress.since(clock.hours_since_start(), clock.hours - 1)
 
-    def since(self) -> Column:
-        """Hours since the scenario began, per fine step; negative before."""
-        return self.clock.fine_hours() - self.begin
-
-    def since_hourly(self) -> Column:
-        return self.clock.hour_numbers() - self.begin
+    def reference(self, coin: str) -> Column:
+        """Binance spot, USDT, on the fine steps."""
+        return self._keep(f"reference {coin}", lambda: self._reference(coin))
 
     def spot(self, venue: str, coin: str) -> Column:
-        """Binance is the reference, the others are noise around it; a pool also lags fast moves."""
-        reference, noise = self.reference(coin), SPOT_NOISE_BP[venue]
-        if venue == "binance":
-            return reference
-        shocks = noise * 1e-4 * self.clock.noise(self.seed, f"spot {venue} {coin}")
+        noise = SPOT_NOISE_BP[venue]
+        if noise == 0.0:
+            return self.reference(coin)
+        shocks = stream(self._seed, f"spot {venue} {coin}").standard_normal(self._clock.steps)
         if venue == "uniswap":
-            shocks -= POOL_LAG * self._last_hour(reference)
-        return np.round(reference * (1.0 + shocks), 2)
+            shocks = autoregress(shocks * 0.6, 0.8)
+        return self.reference(coin) * (1.0 + noise * 1e-4 * shocks)
 
-    def jumps(self) -> Column:
-        """Log size of the falls, per hour: 0 but in about three hours a year."""
-        hours = self.clock.hours
-        happens = uniforms(self.seed, "jumps", hours) < JUMPS_PER_YEAR / YEAR_HOURS
-        happens[0] = False
-        return np.where(happens, np.log1p(-(0.05 + 0.07 * uniforms(self.seed, "jump sizes", hours))), 0.0)
+    def perp(self, venue: str, coin: str) -> Column:
+        """Mark, USDT: reference × (1 + premium)."""
+        return self._keep(f"perp {venue} {coin}", lambda: self._perp(venue, coin))
 
-    def reach(self, coin: str) -> float:
-        """How far, as a fraction, a bar of one fine step reaches beyond its ends on average of squares."""
-        return float(BAR_REACH * HOURLY_SD[coin] / np.sqrt(self.clock.per_hour))
+    def extremes(self, venue: str, coin: str) -> tuple[Column, Column]:
+        """(high, low) of the bar that closed at each grid row; the first row's bar is flat."""
+        clock, mark = self._clock, self.perp(venue, coin)
+        reach = HOURLY_SD[coin] * 0.35 / np.sqrt(clock.per_hour)
+        draw = stream(self._seed, f"extremes {venue} {coin}")
+        above = np.abs(draw.standard_normal(clock.steps))
+        below = np.abs(stream(self._seed, f"lows {venue} {coin}").standard_normal(clock.steps))
+        before = np.concatenate((mark[:1], mark[:-1]))
+        high = np.maximum(mark, before) * (1.0 + reach * above)
+        low = np.minimum(mark, before) * (1.0 - reach * below)
+        high[0] = low[0] = mark[0]
+        if clock.stride == 1:
+            return high, low
+        rows = (clock.steps - 1) // clock.stride
+        tops = high[1:].reshape(rows, clock.stride).max(axis=1)
+        bottoms = low[1:].reshape(rows, clock.stride).min(axis=1)
+        return np.concatenate((high[:1], tops)), np.concatenate((low[:1], bottoms))
+
+    def funding(self, venue: str, coin: str) -> FundingSeries:
+        """A settlement every 8 hours UTC, on the premium of the hours before it."""
+        clock = self._clock
+        grid = clock.grid
+        interval = FUNDING_HOURS * HOUR_NS
+        first = (grid.start // interval + 1) * interval
+        at = np.arange(first, grid.end + 1, interval, dtype=np.int64)
+        step = (at - grid.start) // clock.fine
+        hour = (at - grid.start) // HOUR_NS
+        premium = 0.5 * (self._premium_hourly(venue, coin) + self._premium_hourly("binance", coin))
+        sums = np.concatenate(((0.0,), np.cumsum(premium)))
+        last = np.minimum(hour, len(premium))
+        begin = np.maximum(last - FUNDING_HOURS, 0)
+        mean = (sums[last] - sums[begin]) / np.maximum(last - begin, 1)
+        rate = mean + np.clip(1.0 - mean, -5.0, 5.0)
+        if venue == "okx":  # no mass at 1 bp: its formula has no such centre
+            noise = stream(self._seed, f"funding okx {coin}").standard_normal(len(at))
+            rate = 0.75 * rate + 0.05 + 0.35 * noise
+        rate = np.clip(rate * 1e-4, -FUNDING_CAP[coin], FUNDING_CAP[coin])
+        row = -((grid.start - at) // grid.step)
+        return FundingSeries(at=at, row=row.astype(np.int64), rate=rate, mark_usdt=self.perp(venue, coin)[step])
+
+    def _keep(self, name: str, make: Callable[[], Column]) -> Column:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def _reference(self, coin: str) -> Column:
-        clock = self.clock
-        hourly = self._log_hourly(coin)
-        log = hourly[: clock.steps] if clock.per_hour == 1 else self._bridged(hourly, coin)
-        log = log + stress.log_price(self.scenario, self.since())
-        return np.round(START_USDT[coin] * np.exp(log), 2)
+        clock = self._clock
+        share = COMMON[coin]
+        shocks = share * self._shocks("common") + np.sqrt(1.0 - share * share) * self._shocks(f"own {coin}")
+        sd = HOURLY_SD[coin] / np.sqrt(clock.per_hour)
+        shocks *= sd
+        shocks *= clock.held(self._volatility)
+        shocks[0] = 0.0
+        persistence = 0.5 ** (1.0 / (PULL_HALF_LIFE_HOURS * clock.per_hour))
+        log = autoregress(shocks, persistence)
+        years = clock.hours_since_start() / YEAR_HOURS
+        log += DRIFT_PER_YEAR * np.minimum(years, DRIFT_YEARS)
+        log += stress.log_price(self._scenario, self._since)
+        prices: Column = START[coin] * np.exp(log)
+        return np.round(prices, 2)
 
-    def _log_hourly(self, coin: str) -> Column:
-        """Log price over the start, at each whole hour."""
-        own = np.sqrt(1.0 - COMMON_SHARE**2)
-        shocks = COMMON_SHARE * self._student("common") + own * self._student(f"own {coin}")
-        shocks *= self._volatility()
-        returns = HOURLY_SD[coin] * np.clip(shocks, -WORST_SHOCK, WORST_SHOCK)
-        mean_jump = -0.0886 * JUMP_SIZE[coin] * JUMPS_PER_YEAR / YEAR_HOURS
-        returns += JUMP_SIZE[coin] * self.jumps() - mean_jump
-        returns[0] = 0.0
-        return autoregress(returns, persistence(PULL_HALF_LIFE_HOURS)) + self._trend(coin)
+    def _shocks(self, name: str) -> Column:
+        """Student t with 4 degrees of freedom, unit variance; rare jumps in the common factor."""
+        draw = stream(self._seed, f"shocks {name}")
+        shocks = draw.standard_t(4, self._clock.steps)
+        shocks *= np.sqrt(0.5)
+        return np.clip(shocks, -14.0, 11.0)
 
-    def _bridged(self, hourly: Column, coin: str) -> Column:
-        """Steps within each hour: from one hour's price to the next by noise that ends where the hour ends."""
-        clock = self.clock
-        size = clock.per_hour
-        whole = clock.hours - 1
-        share = np.arange(size) / size
-        own = np.sqrt(1.0 - COMMON_SHARE**2)
-        noise = COMMON_SHARE * normals(self.seed, f"bridge common {size}", whole * size)
-        noise += own * normals(self.seed, f"bridge {coin} {size}", whole * size)
-        walk = np.cumsum(noise.reshape(whole, size), axis=1)
-        total = walk[:, -1:].copy()
-        walk[:, 1:] = walk[:, :-1]
-        walk[:, 0] = 0.0
-        walk -= total * share
-        walk *= (HOURLY_SD[coin] / np.sqrt(size) * self._volatility()[1:])[:, None]
-        walk += hourly[:-1, None] + np.diff(hourly)[:, None] * share
-        return np.append(walk.ravel(), hourly[-1])[: clock.steps]
+    @cached_property
+    def _volatility(self) -> Column:
+        """Hourly factor on the volatility, mean square 1, half-life 2.5 days."""
+        persistence = 0.5 ** (1.0 / VOLATILITY_HALF_LIFE_HOURS)
+        shocks = stream(self._seed, "volatility").standard_normal(self._clock.hours)
+        log = autoregress(shocks * VOLATILITY_SD * np.sqrt(1.0 - persistence**2), persistence)
+        factor: Column = np.exp(log - VOLATILITY_SD**2)
+        return factor
 
-    def _student(self, name: str) -> Column:
-        """Student t with 4 degrees of freedom, unit variance, per hour."""
-        return np.sqrt(0.5) * stream(self.seed, f"returns {name}").standard_t(4, self.clock.hours)
+    @cached_property
+    def _bull(self) -> Column:
+        """1 in the bull regime, 0 in the calm one, per hour."""
+        draw = stream(self._seed, "regime").random(self._clock.hours).tolist()
+        out, bull = [], False
+        for chance in draw:
+            if chance < 1.0 / (BULL[2] if bull else CALM[2]):
+                bull = not bull
+            out.append(1.0 if bull else 0.0)
+        return np.array(out)
 
-    def _make_volatility(self) -> Column:
-        """Factor on the hourly standard deviation, mean square 1."""
-        log = np.zeros(self.clock.hours)
-        for half_life, sd in VOLATILITY:
-            factor = persistence(half_life)
-            log += wandering(self.seed, f"volatility {half_life:g}", len(log), factor=factor, sd=sd) - sd * sd
-        return np.exp(log)
+    def _premium_hourly(self, venue: str, coin: str) -> Column:
+        """Premium in bp per hour: pulled to the level of the regime, plus the venue's own noise."""
+        return self._keep(f"premium {venue} {coin}", lambda: self._make_premium(venue, coin))
 
-    def _trend(self, coin: str) -> Column:
-        """Drift for some years, and rallies of which half is given back after 200 days."""
-        days = self.clock.hour_numbers() / 24.0
-        trend = DRIFT_PER_YEAR[coin] * np.minimum(days / 365.0, DRIFT_YEARS)
-        count = int(days[-1] / RALLY_EVERY_DAYS[0]) + 1
-        begin = 0.0
-        for i, draw in enumerate(stream(self.seed, "rallies").random((count, 3)).tolist()):
-            wait, size, length = (low + (high - low) * u for u, (low, high) in zip(
-                draw, (RALLY_EVERY_DAYS if i else RALLY_FIRST_DAYS, RALLY_SIZE, RALLY_DAYS), strict=True
-            ))  # fmt: skip
-            begin += wait
-            after = np.maximum(days - begin - length, 0.0)
-            trend += size * stress.ramp(days - begin, length) * np.exp2(-after / RALLY_HALF_LIFE_DAYS)
-        return trend
+    def _make_premium(self, venue: str, coin: str) -> Column:
+        clock, bull = self._clock, self._bull
+        hours = clock.hours
+        pull = 1.0 - 0.5 ** (1.0 / PREMIUM_HALF_LIFE_HOURS)
+        level = np.where(bull > 0.0, BULL[0], CALM[0])
+        sd = np.where(bull > 0.0, BULL[1], CALM[1]) * np.sqrt(2.0 * pull)
+        common = stream(self._seed, "premium").standard_normal(hours)
+        own = stream(self._seed, f"premium {coin}").standard_normal(hours)
+        shocks = pull * level + sd * (0.9 * common + np.sqrt(1.0 - 0.81) * own)
+        slow = autoregress(shocks, 1.0 - pull, CALM[0])
+        quick = autoregress(stream(self._seed, f"quick {coin}").standard_normal(hours) * 0.56, 0.6)
+        out = slow + quick
+        noise = VENUE_NOISE_BP[venue]
+        if noise:
+            slower = stream(self._seed, f"venue {venue} {coin}").standard_normal(hours)
+            out = out + autoregress(slower * noise * 0.6, 0.8)
+        since = stress.since(np.arange(hours, dtype=np.float64), clock.hours - 1)
+        premium: Column = out + stress.premium_bp(self._scenario, since)
+        return premium
 
-    def _last_hour(self, price: Column) -> Column:
-        """Log return over the hour before each fine step; since the start in the first hour."""
-        log = np.log(price)
-        before = np.concatenate((np.full(min(self.clock.per_hour, len(log)), log[0]), log[: -self.clock.per_hour]))
-        return log - before[: len(log)]
+    def _perp(self, venue: str, coin: str) -> Column:
+        premium = self._clock.held(self._premium_hourly(venue, coin))
+        if self._clock.per_hour > 1:
+            noise = stream(self._seed, f"minute {venue} {coin}").standard_normal(self._clock.steps)
+            premium = premium + 0.3 * noise
+        mark = self.reference(coin) * (1.0 + premium * 1e-4)
+        rounded: Column = np.round(mark * stress.divergence(self._scenario, venue, coin, self._since), 2)
+        return rounded

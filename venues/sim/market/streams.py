@@ -1,7 +1,7 @@
-"""Random numbers by name, and the recursion most processes are made of.
+"""Random numbers by name, and the recursions the market is made of.
 
-Every process draws from streams of its own, one per quantity, so a series depends neither on which others are asked for
-nor on how long the span is: draws are taken in time order and a longer span only takes more of them.
+Every process draws from its own stream, so a series does not depend on which others are asked for. All recursions run
+forward from the first row: a longer span has the same values on the rows it shares.
 """
 
 from __future__ import annotations
@@ -10,38 +10,24 @@ from zlib import crc32
 
 import numpy as np
 
-from components.model.market import Column
+from components.model.market import Column, Stamps
+from components.model.requirements import Grid
+
+HOUR_NS = 3_600_000_000_000
+DAY_HOURS = 24
+YEAR_HOURS = 365 * 24
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """The generator of one named quantity. Take all draws of it in one call: a second call would begin elsewhere."""
+    """The generator of one named process."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, crc32(name.encode())])))
 
 
-def normals(seed: int, name: str, count: int) -> Column:
-    """`count` standard normal draws."""
-    return stream(seed, name).standard_normal(count)
-
-
-def uniforms(seed: int, name: str, count: int) -> Column:
-    """`count` uniform draws in [0, 1)."""
-    return stream(seed, name).random(count)
-
-
-def persistence(half_life: float) -> float:
-    """The factor per step at which half is left after `half_life` steps."""
-    return float(0.5 ** (1.0 / half_life))
-
-
-def autoregress(shocks: Column, factor: float, start: float = 0.0) -> Column:
-    """`x[t] = factor × x[t−1] + shocks[t]`, from x[−1] = `start`; blocks of cumulative sums, no loop over rows.
-
-    A block ends where `factor ** n` would fall below 1e-6, which bounds the loss of digits and keeps block borders
-    independent of the length.
-    """
+def autoregress(shocks: Column, persistence: float, start: float = 0.0) -> Column:
+    """`x[t] = persistence × x[t−1] + shocks[t]`, from x[−1] = `start`; blocks of cumulative sums, no loop over rows."""
     out = np.empty_like(shocks)
-    block = max(1, int(np.log(1e6) / -np.log(factor)))
-    powers = factor ** np.arange(1, min(block, len(shocks)) + 1)
+    block = max(1, min(len(shocks), int(np.log(1e6) / -np.log(persistence))))
+    powers = persistence ** np.arange(1, block + 1)
     last = start
     for begin in range(0, len(shocks), block):
         part = shocks[begin : begin + block]
@@ -51,6 +37,31 @@ def autoregress(shocks: Column, factor: float, start: float = 0.0) -> Column:
     return out
 
 
-def wandering(seed: int, name: str, count: int, *, factor: float, sd: float) -> Column:
-    """An autoregression around 0 of stationary standard deviation `sd`, begun at 0."""
-    return autoregress(normals(seed, name, count) * (sd * np.sqrt(1.0 - factor * factor)), factor)
+class Clock:
+    """The steps a market is generated on: hours, or the grid's own step where that is finer.
+
+    `rows` are the grid's rows as positions on the fine steps; `hour` is the whole hour each fine step lies in.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        if grid.step < HOUR_NS and HOUR_NS % grid.step or grid.step > HOUR_NS and grid.step % HOUR_NS:
+            raise ValueError(f"a step of {grid.step} ns neither divides an hour nor is a multiple of one")
+        self.grid = grid
+        self.fine = min(grid.step, HOUR_NS)
+        self.per_hour = HOUR_NS // self.fine
+        self.stride = grid.step // self.fine
+        self.steps = (len(grid) - 1) * self.stride + 1
+        self.hours = (self.steps - 1) // self.per_hour + 1
+        self.timestamps: Stamps = grid.start + grid.step * np.arange(len(grid), dtype=np.int64)
+
+    def at_rows(self, fine: Column) -> Column:
+        """A fine series at the grid's rows."""
+        return fine if self.stride == 1 else fine[:: self.stride].copy()
+
+    def held(self, hourly: Column) -> Column:
+        """An hourly series on the fine steps, held until the next hour."""
+        return hourly if self.per_hour == 1 else np.repeat(hourly, self.per_hour)[: self.steps]
+
+    def hours_since_start(self) -> Column:
+        """Hours from the first row to each fine step."""
+        return np.arange(self.steps) / self.per_hour
