@@ -81,8 +81,8 @@ class Protocols:
         quick = autoregress(stream(self._seed, "gas").standard_normal(hours) * 0.70 * 0.6, 0.80)
         start_hour = self._clock.grid.start // 3_600_000_000_000 % DAY_HOURS
         cycle = 0.55 * np.cos((np.arange(hours) + start_hour - 15.5) * (2 * np.pi / DAY_HOURS))
-        draw = stream(self._seed, "gas spikes")
-        spikes = np.where(draw.random(hours) < 4.0 / YEAR_HOURS, draw.uniform(2.3, 3.9, hours), 0.0)
+        spike = stream(self._seed, "gas spikes").random(hours) < 4.0 / YEAR_HOURS
+        spikes = np.where(spike, stream(self._seed, "gas spike heights").uniform(2.3, 3.9, hours), 0.0)
         gwei = np.exp(np.log(5.3) + level + quick + cycle + autoregress(spikes, 0.5))
         return self._rows(np.clip(gwei, 0.05, 900.0))
 
@@ -130,9 +130,9 @@ class Protocols:
         """Per year, per day; about two one-day spikes a year."""
         slope1, slope2, kink = SLOPE[token]
         rate = borrow_rate(self._utilisation(token), base=BASE[token], slope1=slope1, slope2=slope2, optimal=kink)
-        draw = stream(self._seed, f"rate spikes {token}")
-        spike = draw.random(self._days) < 2.0 / 365.0
-        return np.where(spike, rate * draw.uniform(3.0, 7.0, self._days), rate)
+        spike = stream(self._seed, f"rate spikes {token}").random(self._days) < 2.0 / 365.0
+        height = stream(self._seed, f"rate spike heights {token}").uniform(3.0, 7.0, self._days)
+        return np.where(spike, rate * height, rate)
 
     def _grown(self, rate_per_day: Column) -> Column:
         """Growth from the first row: whole days compounded, the running day linear."""
