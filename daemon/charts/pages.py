@@ -32,10 +32,10 @@ main {{ max-width: 1440px; margin: 0 auto; padding: 28px 28px 48px; }}
 header {{ display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; margin-bottom: 18px; }}
 h1 {{ font-size: 26px; line-height: 1.2; margin: 0; letter-spacing: -0.01em; }}
 header p {{ margin: 0; color: {style.MUTED}; }}
-.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 12px; margin-bottom: 16px; }}
+.tiles {{ display: flex; flex-wrap: wrap; gap: 12px; margin-bottom: 16px; }}
 .tile, .card {{ background: {style.PAPER}; border: 1px solid #e3e8ee; border-radius: 10px; }}
-.tile {{ padding: 12px 14px; }}
-.tile b {{ display: block; font-size: 18px; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.tile {{ padding: 12px 14px; flex: 1 1 auto; max-width: 240px; white-space: nowrap; }}
+.tile b {{ display: block; font-size: 18px; font-variant-numeric: tabular-nums; }}
 .tile span {{ color: {style.MUTED}; font-size: 12px; }}
 .good b {{ color: #15815a; }} .bad b {{ color: {style.CRITICAL}; }}
 .grid {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; grid-auto-flow: dense; }}

@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 
 EX_INTERRUPTED = 130
-EX_BROKEN_PIPE = 141
+EX_BROKEN_PIPE = 1  # as click ends when it notices first
 COMMANDS = {
     "backtest": "daemon.cli.backtest:backtest",
     "config": "daemon.cli.config:config",
