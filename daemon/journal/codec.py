@@ -1,0 +1,42 @@
+"""Bytes of journaled structs: msgpack, keys sorted, float64 columns as raw bytes, position keys as strings."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from components.model.keys import PositionKey
+
+T = TypeVar("T")
+
+
+def encode(value: object) -> bytes:
+    """Canonical bytes: the same value gives the same bytes in every process."""
+    return _ENCODER.encode(value)
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The value back, bit for bit; msgspec.ValidationError names the field that does not fit."""
+    return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, value.tobytes()]
+    if isinstance(value, PositionKey):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} has no place in the journal")
+
+
+def _from_plain(kind: type, value: Any) -> Any:
+    if kind is PositionKey:
+        return PositionKey(value)
+    if getattr(kind, "__origin__", kind) is np.ndarray:
+        dtype, data = value
+        return np.frombuffer(data, dtype=dtype).copy()
+    raise NotImplementedError(f"{kind} has no place in the journal")
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_plain, order="deterministic")
