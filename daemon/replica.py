@@ -1,0 +1,106 @@
+"""What a cell publishes of itself: immutable, swapped whole, read by status, metrics, health, page and logs.
+
+Readers never see the core's objects. Amounts are in share-class currency unless the name says otherwise; a figure that
+is not known is None, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from components.model.orders import OrderId
+
+
+class CellState(StrEnum):
+    STARTING = "starting"
+    RECOVERING = "recovering"
+    RUNNING = "running"
+    PAUSED = "paused"
+    HALTED = "halted"  # by its own risk limits: it closed and waits for an operator
+    LATCHED = "latched"  # emergency stop
+    BACKING_OFF = "backing_off"  # crashed, starts again at `restart_at`
+    FAILED = "failed"  # restarts used up
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order whose outcome is not known: exposure counts it both ways."""
+
+    id: OrderId
+    venue: str
+    verb: str
+    token: str
+    amount: float  # native units, signed as in the order
+    notional_usdt: float | None
+    sent_at: int
+    reason: str
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """One input contract and how it stands; `reason` is empty while it holds."""
+
+    name: str
+    holds: bool
+    blocks: str  # "all" trading, "risk" (only what adds risk), or "" (told, blocks nothing)
+    reason: str = ""
+    since: int | None = None
+
+
+class VenueState(msgspec.Struct, frozen=True, kw_only=True):
+    """One venue as its poller last saw it. Times are market time, UTC ns."""
+
+    name: str
+    reachable: bool
+    last_answer_at: int | None
+    requests: int
+    errors: int
+    error: str = ""
+    mismatches: tuple[str, ...] = ()
+    foreign: int = 0
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy, as of its last step. Times are market time in UTC ns, durations seconds of process time."""
+
+    strategy: str
+    mode: str
+    share_class: str
+    account: str
+    state: CellState
+    reason: str = ""
+    epoch: int = 0
+    tick: int | None = None
+    timestamp: int | None = None  # of the last handled row
+    step: int = 0  # decisions so far
+    interval_s: float = 60.0
+    equity: float | None = None
+    initial: float | None = None
+    external_flows: float = 0.0
+    pnl: Mapping[str, float] = {}  # part → sum since the start; also `residual`, `adjustment`
+    unexplained: float = 0.0
+    columns: Mapping[str, float] = {}  # result columns of the last row: ratios, deltas, per-venue figures
+    risk_levels: Mapping[str, str] = {}
+    positions: Mapping[str, float] = {}  # expected, native units
+    observed: Mapping[str, float] = {}
+    prices: Mapping[str, float] = {}  # market columns of the last row
+    ages_s: Mapping[str, float] = {}
+    uncertain: tuple[OpenOrder, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    venues: tuple[VenueState, ...] = ()
+    withheld: tuple[str, ...] = ()  # why orders do not leave now
+    ticks: int = 0
+    missed: int = 0
+    skipped: int = 0  # ticks that came but were not decided (no authority, paused)
+    restarts: int = 0
+    restart_at: float | None = None
+    trades: int = 0
+    events: int = 0
+    journal_sequence: int = 0
+    journal_hash: str = ""
+    heartbeat: float = 0.0  # process time of the core's last progress (step or effect)
+    step_s: float = 0.0  # how long the last step took
+    mailboxes: Mapping[str, int] = {}
