@@ -19,20 +19,20 @@ from components.model.keys import PositionKey
 from components.model.market import Row, Window
 from components.model.orders import OrderGroup, Verb
 from components.model.slices import RunSlice
-from components.pnl_monitor import FLOW, PnlMonitor, Steps
-from components.ports import Execution, Happening, MarketData, Observation, Settlements, Sink
-from components.position_monitor import BookColumns, PositionMonitor
+from components.pnl_monitor import FLOW, PnlMonitor, PnlState, Steps
+from components.ports import GRANTED, Execution, Happening, MarketData, Observation, Settlements, Sink, Standing
+from components.position_monitor import BookColumns, PositionMonitor, PositionState
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
-from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor
+from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor, RiskState
 from components.routing.plan import Plan
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import StrategyManager, Trigger
+from components.strategy_manager import ManagerState, StrategyManager, Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
-from components.venue_manager import VenueManager
+from components.venue_manager import Doubt, VenueManager
 
 SHORTEST, LONGEST = 64, 8192
 CROSSING_EVENTS = {
@@ -49,6 +49,22 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     observation: Observation
     execution: Mapping[str, Execution]
     sink: Sink
+
+
+class CoreState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the core carries from step to step: restoring it gives a core that goes on byte for byte."""
+
+    events: int
+    step: int
+    positions: PositionState
+    risk: RiskState
+    manager: ManagerState
+    pnl: PnlState
+    mismatches: int
+    trades: int
+    liquidations: int
+    skipped: tuple[str, ...]
+    withheld: tuple[str, ...]
 
 
 class Core:
@@ -69,8 +85,9 @@ class Core:
         self.manager = StrategyManager(mode, self.strategy, self.prices)
         self.venues = VenueManager(VenueInterfaceManager(ports.execution), run.exchanges)
         self.pnl = PnlMonitor(run, self.prices, self.positions, ports.sink)
+        self.reconciliation = Reconciliation()
         self.handler = PositionUpdateHandler(
-            self.venues, self.positions, ports.observation, Reconciliation(), self.events
+            self.venues, self.positions, ports.observation, self.reconciliation, self.events
         )
         self.trades = 0
         self.liquidations = 0
@@ -85,6 +102,33 @@ class Core:
             EventType.CAPITAL_PLACED, at, self.positions.snapshot(), token=self._run.mode.share_class, amount=capital
         )
 
+    def state(self) -> CoreState:
+        return CoreState(
+            events=self.events.order,
+            step=self.events.step,
+            positions=self.positions.state(),
+            risk=self.risk.state(),
+            manager=self.manager.state(),
+            pnl=self.pnl.state(),
+            mismatches=self.reconciliation.mismatches,
+            trades=self.trades,
+            liquidations=self.liquidations,
+            skipped=tuple(self._skipped),
+            withheld=self.handler.told,
+        )
+
+    def restore(self, state: CoreState) -> None:
+        """Goes on where a core with this state stopped."""
+        self.events.order, self.events.step = state.events, state.step
+        self.positions.restore(state.positions)
+        self.risk.restore(state.risk)
+        self.manager.restore(state.manager)
+        self.pnl.restore(state.pnl)
+        self.reconciliation.mismatches = state.mismatches
+        self.trades, self.liquidations = state.trades, state.liquidations
+        self._skipped = dict.fromkeys(state.skipped)
+        self.handler.told = state.withheld
+
     def run_row(self, start: int, *, until: int, rows: int | None = None, close: bool = False) -> int:
         """Advances over the next window, not beyond `until`; its length adapts: short after a trigger, longer while it
         is quiet."""
@@ -93,11 +137,16 @@ class Core:
         self._rows = min(2 * self._rows, LONGEST) if done == window.stop else SHORTEST * 4
         return done
 
-    def advance(self, window: Window, *, close: bool = False) -> int:
+    def advance(
+        self, window: Window, *, close: bool = False, standing: Standing = GRANTED, commands: tuple[str, ...] = ()
+    ) -> int:
         """Handles rows of `window` up to and including the first that needs an action; returns the next row.
 
-        `close` asks for everything to be sold on the last row of the window, if it is reached.
+        `close` asks for everything to be sold on the last row of the window, if it is reached. `standing` is the
+        authority to trade in this window; `commands` are what an operator asked for: `rebalance`, `resume`.
         """
+        if "resume" in commands:
+            self.manager.halted = False
         settlements = self._ports.observation.settle(window, self.positions.expected)
         whole = settlements.rows == len(window)
         window = window if whole else window.head(settlements.rows)
@@ -106,7 +155,7 @@ class Core:
         self._take_flows(settlements, exposure)
         risk = self.risk.assess(exposure, self.pnl.units)
         crossing = self.risk.first_crossing(risk) if self._run.mode.rebalance == "auto" else None
-        trigger = self.manager.first_trigger(exposure, settlements, crossing)
+        trigger = self.manager.first_trigger(exposure, settlements, crossing, commands)
         if close and whole and (trigger is None or trigger.row == len(window) - 1):
             trigger = Trigger(len(window) - 1, "close", "close at end")
         rows = len(window) if trigger is None else trigger.row + 1
@@ -121,11 +170,13 @@ class Core:
         if trigger is not None:
             first = msgspec.structs.replace(trigger, crossings=crossings)
             for one in self.manager.in_turn(first, settlements):
-                self._act(one, settlements, window.row(rows - 1), steps)
+                self._act(one, settlements, window.row(rows - 1), steps, standing)
         self.pnl.commit(steps)
         return window.start + rows
 
-    def _act(self, trigger: Trigger, settlements: Settlements, row: Row, steps: Steps) -> None:
+    def _act(
+        self, trigger: Trigger, settlements: Settlements, row: Row, steps: Steps, standing: Standing = GRANTED
+    ) -> None:
         """Decide and do, on one row."""
         asked = sum(h.amount for h in settlements.happenings if h.event_type is EventType.WITHDRAWAL_REQUESTED)
         now = Situation(self._run, row, self.positions, self.prices)
@@ -134,11 +185,17 @@ class Core:
         if plan is None:
             return
         route = Route(plan, now, self._run_id, self.manager.owed)
-        told = trigger.kind not in ("entry", "blocked")  # these are asked on every row: told when something is done
+        told = trigger.kind not in (
+            "entry",
+            "blocked",
+            "retry",
+        )  # these are asked on every row: told when something is done
         if told:
             self._announce_decision(plan, trigger, row)
         groups = route.groups() if told else self._told(route.groups(), plan, trigger, row)
-        result = self.handler.run(groups, row.timestamp, lambda group: self._order_prices(group, now))
+        result = self.handler.run(
+            groups, row.timestamp, lambda group: self._order_prices(group, now), standing, lambda: self._doubt(now)
+        )
         self.trades += len(result.trades)
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
@@ -151,6 +208,7 @@ class Core:
             paid=route.paid,
             complete=not route.skipped,
             blocked=route.blocked,
+            disturbed=result.disturbed,
         )
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
@@ -160,6 +218,11 @@ class Core:
             if happening.part == FLOW:
                 value = sum(change * self.prices.value_at(row, key) for key, change in happening.changes.items())
                 self.pnl.take_flow(value, float(exposure.equity[0]) - value)
+
+    def _doubt(self, now: Situation) -> Doubt:
+        low, high = now.net_coins()
+        reference = now.reference() if self._run.mode.hedge_allocation else 1.0
+        return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts))
 
     def _order_prices(self, group: OrderGroup, now: Situation) -> dict[str, float]:
         """USDT per unit of the orders that have an exchange price."""

@@ -20,11 +20,11 @@ class EventLogger:
         self._sink = sink
         self._strategy = strategy
         self._run_id = run_id
-        self._order = 0
+        self.order = 0
         self.step = 0
 
     def statistics(self) -> Mapping[str, int]:
-        return {"events": self._order, "step": self.step}
+        return {"events": self.order, "step": self.step}
 
     @property
     def correlation_id(self) -> str:
@@ -49,7 +49,7 @@ class EventLogger:
     ) -> None:
         event = Event(
             timestamp=at,
-            order=self._order,
+            order=self.order,
             event_type=event_type,
             venue=venue,
             token=token,
@@ -60,7 +60,7 @@ class EventLogger:
             detail=detail,
             balances=balances,
         )
-        self._order += 1
+        self.order += 1
         self._sink.record((event,))
 
     def settle(self, flows: tuple[CashFlows, ...], rows: int, balances: Mapping[PositionKey, float]) -> None:
@@ -80,7 +80,7 @@ class EventLogger:
             at = np.concatenate([flow.at[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
             amount = np.concatenate([flow.amount[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
         batch = SettlementBatch(
-            first_order=self._order,
+            first_order=self.order,
             strategy=self._strategy,
             correlation_id=self.correlation_id,
             event_types=tuple(flow.event_type for flow in flows),
@@ -93,5 +93,5 @@ class EventLogger:
             amount=amount,
             balances=balances,
         )
-        self._order += total
+        self.order += total
         self._sink.record((batch,))

@@ -14,6 +14,8 @@ import numpy as np
 from components.maths.perps import unrealised_usdt
 from components.model.keys import GAS, KING, RESERVE, WALLET, PositionKey, PositionType, base_token, token_of
 from components.model.market import Column, Window
+from components.model.orders import Verb, coins_moved
+from components.model.requirements import reference_price
 from components.model.slices import CexSlice, ModeSlice
 from components.position_monitor import BookColumns
 from components.utility_manager import UtilityManager
@@ -34,7 +36,8 @@ class Exposure(msgspec.Struct, frozen=True):
     """Columns over one window.
 
     `equity` in share-class currency; `net_coin` and `gross_coin` in coins of the asset (a number where nothing
-    changes), None for a mode that is not hedged; `collateral_eth`, `debt_eth` and `ltv` None without debt.
+    changes), None for a mode that is not hedged; `collateral_eth`, `debt_eth` and `ltv` None without debt. Orders whose
+    outcome is not known may add between `doubt_low` and `doubt_high` coins to `net_coin`.
     """
 
     window: Window
@@ -46,6 +49,8 @@ class Exposure(msgspec.Struct, frozen=True):
     collateral_eth: Column | None
     debt_eth: Column | None
     ltv: Column | None
+    doubt_low: float = 0.0
+    doubt_high: float = 0.0
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +87,7 @@ class ExposureMonitor:
         collateral, debt = self._eth(book, layout.collateral), self._eth(book, layout.debt)
         ltv = None if debt is None or collateral is None else -debt / collateral
         net, gross = self._coins(book, layout) if self._hedged else (None, None)
+        moves = self._doubts(book) if book.doubts else ()
         return Exposure(
             window=window,
             book=book,
@@ -92,6 +98,8 @@ class ExposureMonitor:
             collateral_eth=collateral,
             debt_eth=None if debt is None else -debt,
             ltv=ltv,
+            doubt_low=sum(min(move, 0.0) for move in moves),
+            doubt_high=sum(max(move, 0.0) for move in moves),
         )
 
     def equity(self, book: BookColumns) -> Column:
@@ -133,9 +141,14 @@ class ExposureMonitor:
                 haircut = self._exchanges[venue].haircuts.get(key.symbol, 0.0)
                 equity = equity + book.native(key) * haircut * window.column(f"{venue}.spot.{key.symbol}")
         equity = np.full(len(window), equity) if isinstance(equity, float) else equity
-        if held == 0.0:
+        worst = abs(held)
+        if book.doubts:
+            moves = [o.amount for o in book.doubts if o.verb is Verb.PERP and o.venue == venue]
+            low, high = sum(min(move, 0.0) for move in moves), sum(max(move, 0.0) for move in moves)
+            worst = max(worst, abs(held + low), abs(held + high))
+        if worst == 0.0:
             return Account(equity, None, None)
-        notional = abs(held) * mark
+        notional = worst * window.column(f"{venue}.perp.{token_of(size)}")
         return Account(equity, notional, equity / notional)
 
     def _coins(self, book: BookColumns, layout: Layout) -> tuple[Column | float, Column | float]:
@@ -154,6 +167,12 @@ class ExposureMonitor:
         if isinstance(net, float):
             return net, max(net + short, short)
         return net, np.maximum(net + short, short)
+
+    def _doubts(self, book: BookColumns) -> tuple[float, ...]:
+        """Coins that each order in doubt would move, at the first row."""
+        coin, row = self._mode.asset, book.window.row(0)
+        reference = row.value(reference_price(coin)) if self._hedged else 1.0
+        return tuple(coins_moved(order, coin, reference) for order in book.doubts)
 
     def _eth(self, book: BookColumns, keys: tuple[PositionKey, ...]) -> Column | None:
         total: Column | None = None

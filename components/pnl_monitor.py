@@ -34,7 +34,10 @@ PARTS = (
     "liquidation",
     "transaction_costs",
 )
+ADJUSTMENT = "adjustment"  # accepted differences from what venues report: a line of its own, in every mode
+LINES = (*PARTS, ADJUSTMENT)
 FLOW = "flow"
+LATE = "late"  # a trade of an earlier row, known only now
 PAID_OUT = 1e-6  # of the initial equity: less than this after a payment and the last unit is redeemed
 
 
@@ -46,6 +49,22 @@ class Steps(msgspec.Struct):
     flow: Column | float
     equity: Column
     columns: dict[str, Column | float]
+
+
+class PnlState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the P&L Monitor carries from step to step, share-class currency."""
+
+    equity: float
+    total: float
+    paid_in: float
+    venue_worth: dict[str, float]
+    initial: float
+    units: float
+    unit_value: float
+    sums: dict[str, float]
+    residual: float
+    external_flows: float
+    residual_max: float
 
 
 class PnlMonitor:
@@ -63,13 +82,36 @@ class PnlMonitor:
         self.initial = 0.0
         self.units = 0.0
         self._unit_value = 1.0
-        self.sums = dict.fromkeys(PARTS, 0.0)
+        self.sums = dict.fromkeys(LINES, 0.0)
         self.residual = 0.0
         self.external_flows = 0.0
         self.residual_max = 0.0
 
     def statistics(self) -> Mapping[str, float]:
         return {"residual_max": self.residual_max, "units": self.units, **self.sums}
+
+    def state(self) -> PnlState:
+        return PnlState(
+            equity=self._equity,
+            total=self._total,
+            paid_in=self._paid_in,
+            venue_worth=dict(self._venue_worth),
+            initial=self.initial,
+            units=self.units,
+            unit_value=self._unit_value,
+            sums=dict(self.sums),
+            residual=self.residual,
+            external_flows=self.external_flows,
+            residual_max=self.residual_max,
+        )
+
+    def restore(self, state: PnlState) -> None:
+        self._equity, self._total, self._paid_in = state.equity, state.total, state.paid_in
+        self._venue_worth = dict(state.venue_worth)
+        self.initial, self.units, self._unit_value = state.initial, state.units, state.unit_value
+        self.sums = dict(state.sums)
+        self.residual, self.external_flows = state.residual, state.external_flows
+        self.residual_max = state.residual_max
 
     @property
     def equity(self) -> float:
@@ -131,7 +173,7 @@ class PnlMonitor:
         enabled: dict[str, Column | float] = {}
         residual: Column | float = 0.0
         total: Column | float = 0.0
-        for part in PARTS:
+        for part in LINES:
             column = steps.parts.get(part, 0.0)
             if isinstance(column, float):  # nothing of this part in these rows
                 if part in self._enabled:
@@ -139,7 +181,7 @@ class PnlMonitor:
                 continue
             total = total + column
             self.sums[part] = _running(self.sums[part], column)
-            if part in self._enabled:
+            if part in self._enabled or part == ADJUSTMENT:
                 enabled[part] = column
             else:
                 residual = residual + column
@@ -203,6 +245,9 @@ class PnlMonitor:
         row, rows = window.row(0), len(window)
         external: Column | float = 0.0
         for happening in settlements.happenings:
+            if happening.part == LATE:
+                self._late(parts, happening.changes, window)
+                continue
             value = 0.0
             for key, change in happening.changes.items():
                 value += change * self._prices.value_at(row, key)
@@ -211,6 +256,18 @@ class PnlMonitor:
             else:
                 _patch(parts, happening.part or "transaction_costs", 0, value, rows)
         return external
+
+    def _late(self, parts: dict[str, Column | float], changes: Mapping[PositionKey, float], window: Window) -> None:
+        """A trade that happened before this row: its cost at the prices of the row before, and what has moved since
+        in the parts it belongs to, as if it had been held from there."""
+        rows = len(window)
+        known = Row(window.market, window.start - 1 if window.start else window.start)
+        cost = 0.0
+        for key, change in changes.items():
+            cost += change * self._prices.value_at(known, key)
+            for part, column in self._prices.unit(window.market, key).terms if window.start else ():
+                _patch(parts, part, 0, change * float(column[window.start]), rows)
+        _patch(parts, "transaction_costs", 0, cost, rows)
 
     def _cash_value(self, window: Window, key: PositionKey, amount: Column) -> Column:
         value = self._prices.unit(window.market, key).value

@@ -13,7 +13,7 @@ import msgspec
 from components.model.events import Event, EventType, SettlementBatch
 from components.model.keys import PositionKey, VenueName
 from components.model.market import Column, Stamps, Window
-from components.model.orders import InFlight, OrderGroup, Trade
+from components.model.orders import InFlight, Order, OrderGroup, OrderId, Trade
 from components.model.positions import Book
 
 
@@ -44,7 +44,8 @@ class CashFlows(msgspec.Struct, frozen=True, kw_only=True):
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a venue did on its own that changes the book: reward, arrival, liquidation, scheduled flow.
 
-    `part` names the P&L part its value belongs to; None = neutral, `flow` = external.
+    `part` names the P&L part its value belongs to; None = neutral, `flow` = external, `late` = a trade of an earlier
+    row that is known only now. `resolves` ends the uncertainty of an order; `unknown` is one whose outcome is open.
     """
 
     event_type: EventType
@@ -56,7 +57,9 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     part: str | None
     detail: str = ""
     arrived: InFlight | None = None
-    request_usd_or_eth: float | None = None
+    departed: InFlight | None = None
+    resolves: OrderId | None = None
+    unknown: Order | None = None
 
 
 class Settlements(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +74,20 @@ class Settlements(msgspec.Struct, frozen=True, kw_only=True):
     happenings: tuple[Happening, ...]
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The authority to trade on one row, computed from input contracts; every reason why it is withheld.
+
+    `no_trade`: nothing may leave; `no_risk`: only what reduces risk may. `max_trade_usdt` bounds a single order.
+    """
+
+    no_trade: tuple[str, ...] = ()
+    no_risk: tuple[str, ...] = ()
+    max_trade_usdt: float | None = None
+
+
+GRANTED = Standing()
+
+
 class Observation(Protocol):
     """What venues do on their own, and what they say we hold."""
 
@@ -83,7 +100,7 @@ class Observation(Protocol):
         ...
 
     def positions(self, venues: frozenset[VenueName]) -> Mapping[PositionKey, float]:
-        """Balances as the venues report them now, past any cache."""
+        """Balances as the venues report them now, past any cache; Retry when one of them does not answer."""
         ...
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
 import numpy as np
 
 from components.model.keys import TRANSIT, PositionKey, base_token
 from components.model.market import Column, Window
-from components.model.orders import InFlight, Trade
+from components.model.orders import InFlight, Order, OrderId, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
 
@@ -21,10 +22,11 @@ class BookColumns:
     """Balances over a window: constant but for the positions that cash flows change.
 
     `held` is what was held when the first row began, `quantities` what is held after its happenings; both in native
-    units. `flowing` are the columns of balances that change within the window.
+    units. `flowing` are the columns of balances that change within the window. `doubts` are orders whose outcome is
+    not known: the book does not count them, exposure counts them both ways.
     """
 
-    __slots__ = ("flowing", "held", "quantities", "window")
+    __slots__ = ("doubts", "flowing", "held", "quantities", "window")
 
     def __init__(
         self,
@@ -32,11 +34,13 @@ class BookColumns:
         held: Mapping[PositionKey, float],
         quantities: Mapping[PositionKey, float],
         flowing: Mapping[PositionKey, Column],
+        doubts: tuple[Order, ...] = (),
     ) -> None:
         self.window = window
         self.held = held
         self.quantities = quantities
         self.flowing = flowing
+        self.doubts = doubts
 
     def native(self, key: PositionKey) -> Column | float:
         """The balance of `key` at each row, settlements of the row included."""
@@ -48,14 +52,38 @@ class BookColumns:
         return float(column[row]) if column is not None else self.quantities.get(key, 0.0)
 
 
+class PositionState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Position Monitor carries from step to step."""
+
+    expected: dict[PositionKey, float]
+    observed: dict[PositionKey, float]
+    in_flight: dict[str, InFlight]
+    doubts: dict[OrderId, Order]
+
+
 class PositionMonitor:
     def __init__(self) -> None:
         self.expected = Book()
         self.observed: dict[PositionKey, float] = {}
         self.in_flight: dict[str, InFlight] = {}
+        self.doubts: dict[OrderId, Order] = {}
 
     def statistics(self) -> Mapping[str, int]:
-        return {"positions": len(self.expected), "in_flight": len(self.in_flight)}
+        return {"positions": len(self.expected), "in_flight": len(self.in_flight), "doubts": len(self.doubts)}
+
+    def state(self) -> PositionState:
+        return PositionState(
+            expected=dict(self.expected),
+            observed=dict(self.observed),
+            in_flight=dict(self.in_flight),
+            doubts=dict(self.doubts),
+        )
+
+    def restore(self, state: PositionState) -> None:
+        self.expected = Book(state.expected)
+        self.observed = dict(state.observed)
+        self.in_flight = dict(state.in_flight)
+        self.doubts = dict(state.doubts)
 
     def place(self, balances: Mapping[PositionKey, float]) -> None:
         """The positions a run starts from."""
@@ -76,7 +104,13 @@ class PositionMonitor:
             for key, amount in amounts.items():
                 amount[0] += quantities.get(key, 0.0)
                 flowing[key] = amount.cumsum()
-        return BookColumns(window, held, quantities, flowing)
+        doubts = dict(self.doubts)
+        for happening in settlements.happenings:
+            if happening.resolves is not None:
+                doubts.pop(happening.resolves, None)
+            if happening.unknown is not None:
+                doubts[happening.unknown.id] = happening.unknown
+        return BookColumns(window, held, quantities, flowing, tuple(doubts.values()))
 
     def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
         """The first `rows` rows of a projection have happened."""
@@ -94,6 +128,10 @@ class PositionMonitor:
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
 
+    def doubt(self, order: Order) -> None:
+        """The outcome of this order is not known."""
+        self.doubts[order.id] = order
+
     def observe(self, report: Mapping[PositionKey, float]) -> None:
         self.observed.update(report)
 
@@ -108,6 +146,12 @@ class PositionMonitor:
     def _arrive(self, happening: Happening) -> None:
         if happening.arrived is not None:
             self.in_flight.pop(happening.arrived.id, None)
+        if happening.departed is not None:
+            self.in_flight[happening.departed.id] = happening.departed
+        if happening.resolves is not None:
+            self.doubts.pop(happening.resolves, None)
+        if happening.unknown is not None:
+            self.doubts[happening.unknown.id] = happening.unknown
 
 
 def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:

@@ -11,21 +11,37 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from components.event_logger import EventLogger
+from components.model.errors import Retry
 from components.model.events import EventType
 from components.model.orders import GroupKind, OrderGroup, Trade, TradeStatus, Verb
-from components.ports import Observation, Withheld
+from components.ports import GRANTED, Observation, Standing, Withheld
 from components.position_monitor import PositionMonitor
 from components.reconciliation import Reconciliation
-from components.venue_manager import VenueManager
+from components.venue_manager import NO_DOUBT, Doubt, VenueManager
 
 Prices = Callable[[OrderGroup], Mapping[str, float]]
 
 
+def _no_doubt() -> Doubt:
+    return NO_DOUBT
+
+
 class TightLoopResult(msgspec.Struct, frozen=True):
-    """Everything that was executed, and why the list ended early if it did."""
+    """Everything that was executed, and why the list ended early if it did; `withheld` when it lacked authority."""
 
     trades: tuple[Trade, ...]
     stopped: str | None
+    withheld: bool = False
+    unreconciled: bool = False
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something outside cut the list short, so that the same plan is worth another try."""
+        return (
+            self.withheld
+            or self.unreconciled
+            or any(t.status is TradeStatus.UNKNOWN or t.transient for t in self.trades)
+        )
 
 
 class PositionUpdateHandler:
@@ -42,33 +58,50 @@ class PositionUpdateHandler:
         self._observation = observation
         self._reconciliation = reconciliation
         self._events = events
+        self.told: tuple[str, ...] = ()  # reasons last announced: repeated on every row, they are told once
 
-    def run(self, groups: Iterable[OrderGroup], at: int, prices: Prices) -> TightLoopResult:
+    def run(
+        self,
+        groups: Iterable[OrderGroup],
+        at: int,
+        prices: Prices,
+        standing: Standing = GRANTED,
+        doubt: Callable[[], Doubt] = _no_doubt,
+    ) -> TightLoopResult:
         """Works through `groups`; a later group may be made from what the earlier ones did."""
         done: list[Trade] = []
         for group in groups:
-            verdict = self._venues.approve(group, prices(group))
+            verdict = self._venues.approve(group, prices(group), standing, doubt())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
-                return TightLoopResult(tuple(done), "; ".join(verdict.reasons))
+                return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True)
+            self.told = ()
             self._events.intend(group, at)
             trades = self._venues.execute(verdict)
             self._record(group, trades, at)
             done.extend(trades)
-            stopped = self._stop_reason(trades) or self._reconcile(trades, at)
+            stopped = self._stop_reason(trades)
             if stopped:
                 return TightLoopResult(tuple(done), stopped)
+            stopped = self._reconcile(trades, at)
+            if stopped:
+                return TightLoopResult(tuple(done), stopped, unreconciled=True)
         return TightLoopResult(tuple(done), None)
 
     def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
         venues = frozenset(key.venue for trade in trades for key in trade.changes)
         for attempt in range(1, self._reconciliation.max_attempts + 1):
-            report = self._observation.positions(venues)
+            last = attempt == self._reconciliation.max_attempts
+            try:
+                report = self._observation.positions(venues)
+            except Retry as silent:
+                if last:
+                    return self._no_answer(silent, at)
+                continue
             self._positions.observe(report)
             differences = self._reconciliation.compare(self._positions.expected, report, venues)
             if not differences:
                 return None
-            last = attempt == self._reconciliation.max_attempts
             event = EventType.RECONCILIATION_FAILED if last else EventType.RECONCILIATION_MISMATCH
             for difference in differences:
                 self._events.record(
@@ -83,6 +116,16 @@ class PositionUpdateHandler:
                 )
         return "positions do not reconcile"
 
+    def _no_answer(self, silent: Retry, at: int) -> str:
+        self._events.record(
+            EventType.RECONCILIATION_FAILED,
+            at,
+            self._positions.snapshot(),
+            status="stopped",
+            detail=f"venues do not say what we hold: {silent.message}",
+        )
+        return "venues do not say what we hold"
+
     @staticmethod
     def _stop_reason(trades: tuple[Trade, ...]) -> str | None:
         for trade in trades:
@@ -93,8 +136,10 @@ class PositionUpdateHandler:
     def _record(self, group: OrderGroup, trades: tuple[Trade, ...], at: int) -> None:
         """Books the trades one by one; each event carries the balances after its own trade."""
         snapshots = []
-        for trade in trades:
+        for order, trade in zip(group.orders, trades, strict=True):
             self._positions.expect((trade,))
+            if trade.status is TradeStatus.UNKNOWN:
+                self._positions.doubt(order)
             snapshots.append(self._positions.snapshot())
         if group.kind is GroupKind.ATOMIC:
             self._events.record(
@@ -120,6 +165,9 @@ class PositionUpdateHandler:
             )
 
     def _withheld(self, verdict: Withheld, at: int) -> None:
+        if verdict.reasons == self.told:
+            return
+        self.told = verdict.reasons
         for order in verdict.group.orders:
             self._events.record(
                 EventType.ORDER_WITHHELD,
@@ -136,6 +184,8 @@ class PositionUpdateHandler:
 def _event_type(group: OrderGroup, trade: Trade) -> EventType:
     if trade.status is TradeStatus.REJECTED:
         return EventType.ORDER_REJECTED
+    if trade.status is TradeStatus.UNKNOWN:
+        return EventType.ORDER_UNKNOWN
     if group.kind is GroupKind.ATOMIC:
         return EventType.ATOMIC_STEP
     if trade.in_flight is not None:

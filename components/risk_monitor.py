@@ -67,6 +67,16 @@ class Risk(msgspec.Struct, frozen=True):
     measures: tuple[Measure, ...]
 
 
+class RiskState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Risk Monitor carries from step to step."""
+
+    levels: dict[str, int]
+    peak: float
+    unit_value: float
+    day: int
+    day_start: float
+
+
 class RiskMonitor:
     def __init__(self, mode: ModeSlice, chain: ChainSlice) -> None:
         self._mode = mode
@@ -80,6 +90,24 @@ class RiskMonitor:
 
     def statistics(self) -> Mapping[str, float]:
         return {"peak": self._peak, "day_start": self._day_start, **self._levels}
+
+    def state(self) -> RiskState:
+        return RiskState(
+            levels=dict(self._levels),
+            peak=self._peak,
+            unit_value=self._unit_value,
+            day=self._day,
+            day_start=self._day_start,
+        )
+
+    def restore(self, state: RiskState) -> None:
+        self._levels = dict(state.levels)
+        self._peak, self._unit_value = state.peak, state.unit_value
+        self._day, self._day_start = state.day, state.day_start
+
+    def levels(self) -> Mapping[str, int]:
+        """The latched level of each measure."""
+        return dict(self._levels)
 
     def level(self) -> int:
         """The highest latched level."""
@@ -160,6 +188,12 @@ class RiskMonitor:
         net, gross = exposure.net_coin, exposure.gross_coin
         if net is None or gross is None:
             return None
+        if exposure.doubt_low or exposure.doubt_high:
+            worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
+            larger = np.maximum(gross, worst)
+            return np.where(larger > 0.0, worst / np.where(larger > 0.0, larger, 1.0), 0.0) + np.zeros(
+                len(exposure.window)
+            )
         if isinstance(net, float) and isinstance(gross, float):
             return abs(net) / gross if gross > 0.0 else None
         with np.errstate(divide="ignore", invalid="ignore"):

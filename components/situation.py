@@ -20,13 +20,12 @@ from components.model.keys import (
     token_of,
 )
 from components.model.market import Row
+from components.model.orders import ETH_TOKENS, coins_moved
 from components.model.requirements import LST_PROTOCOL, reference_price
 from components.model.slices import RunSlice
 from components.position_monitor import PositionMonitor
 from components.strategies.strategy import View
 from components.utility_manager import UtilityManager
-
-ETH_TOKENS = ("ETH", "WETH", "weETH", "wstETH")
 
 
 class Situation:
@@ -137,6 +136,14 @@ class Situation:
             reference=self.reference(),
             ratio=self.ratio,
         )
+
+    def net_coins(self) -> tuple[float, float]:
+        """Net coins over everything: the lowest and the highest they may be, given the orders in doubt."""
+        if not self.mode.hedge_allocation:
+            return 0.0, 0.0
+        net = self.long_coins() + sum(self.size(venue) for venue in self.mode.hedge_allocation)
+        moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.doubts.values()]
+        return net + sum(min(move, 0.0) for move in moves), net + sum(max(move, 0.0) for move in moves)
 
     def exit_rate(self, lst_units: float) -> float:
         """ETH per LST that a market exit of `lst_units` gets; the protocol rate under `costs: none`."""

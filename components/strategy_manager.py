@@ -19,7 +19,7 @@ from components.model.requirements import DAY_NS, reward_tokens
 from components.model.slices import ModeSlice
 from components.ports import Settlements
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
-from components.routing.plan import HEDGE, REDUCE, Plan
+from components.routing.plan import FULL, HEDGE, REDUCE, Plan
 from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target
 from components.utility_manager import UtilityManager
@@ -41,6 +41,18 @@ class Trigger(msgspec.Struct, frozen=True):
     crossings: tuple[Crossing, ...] = ()
 
 
+class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Strategy Manager carries from step to step."""
+
+    entered: bool
+    halted: bool
+    plan: Plan | None
+    owed: float
+    blocked: bool
+    retry_at: dict[str, int]
+    unfinished: bool
+
+
 class StrategyManager:
     def __init__(self, mode: ModeSlice, strategy: Strategy, prices: UtilityManager) -> None:
         self._mode = mode
@@ -53,10 +65,32 @@ class StrategyManager:
         self.owed = 0.0
         self._blocked = False
         self._retry_at: dict[str, int] = {}
+        self._unfinished = False  # the plan under way was cut short by trouble outside: tried again on the next row
+
+    def state(self) -> ManagerState:
+        return ManagerState(
+            entered=self.entered,
+            halted=self.halted,
+            plan=self.plan,
+            owed=self.owed,
+            blocked=self._blocked,
+            retry_at=dict(self._retry_at),
+            unfinished=self._unfinished,
+        )
+
+    def restore(self, state: ManagerState) -> None:
+        self.entered, self.halted, self.plan, self.owed = state.entered, state.halted, state.plan, state.owed
+        self._blocked, self._retry_at, self._unfinished = state.blocked, dict(state.retry_at), state.unfinished
 
     # Triggers
 
-    def first_trigger(self, exposure: Exposure, settlements: Settlements, crossing: Crossing | None) -> Trigger | None:
+    def first_trigger(
+        self,
+        exposure: Exposure,
+        settlements: Settlements,
+        crossing: Crossing | None,
+        commands: tuple[str, ...] = (),
+    ) -> Trigger | None:
         """The first row that needs an action; on one row risk comes before flows, flows before deviation, then dust."""
         if not self.entered:
             return Trigger(0, "entry", "first row")
@@ -64,6 +98,10 @@ class StrategyManager:
         found += self._flows(settlements)
         if self._blocked:
             found.append(Trigger(0, "blocked", "a stale leg"))
+        if self._unfinished:
+            found.append(Trigger(0, "retry", "cut short"))
+        if "rebalance" in commands and not self.halted:
+            found.append(Trigger(0, "deviation", "asked for"))
         if self._auto and not self.halted and self.plan is None:
             found.append(self._deviation(exposure))
             found.append(self._dust(exposure))
@@ -195,6 +233,8 @@ class StrategyManager:
                 plan = self._full(Action.ENTRY_PARTIAL, "deposit", now, step)
             case "arrival" | "blocked":
                 plan = self._resume(now, step)
+            case "retry":
+                plan = self._again(now, step)
             case "risk":
                 plan = self._on_risk(trigger, now, step)
             case "dust":
@@ -217,19 +257,22 @@ class StrategyManager:
         paid: float,
         complete: bool,
         blocked: bool,
+        disturbed: bool = False,
     ) -> None:
-        """What became of a plan at this row: it stays under way while anything travels or a leg waits for its price."""
+        """What became of a plan at this row: it stays under way while anything travels, a leg waits for its price, or
+        something outside (`disturbed`: a venue, an open outcome, withheld authority) cut it short."""
         self.owed = max(0.0, self.owed - paid)
         if trigger.kind == "entry" and (worked or complete):
             self.entered = True
         self._blocked = blocked
-        if now.travelling() or blocked:
+        self._unfinished = disturbed and self.entered
+        if now.travelling() or blocked or self._unfinished:
             self.plan = plan
         else:
             self.plan = None
             if self.owed < 1e-9:
                 self.owed = 0.0
-        if not worked and trigger.kind in ("deviation", "dust"):
+        if not worked and not disturbed and trigger.kind in ("deviation", "dust"):
             name = "dust" if trigger.kind == "dust" else trigger.reason
             self._retry_at[name] = now.row.timestamp + DAY_NS
 
@@ -300,6 +343,14 @@ class StrategyManager:
         if self.halted:
             return self.exit_plan("halted", now, step)
         return self._full(Action.ENTRY_PARTIAL, "arrival", now, step) if self._auto else None
+
+    def _again(self, now: Situation, step: int) -> Plan | None:
+        """The plan that was cut short, made anew where it grows: what is wanted has moved on since."""
+        if self.halted:
+            return self.exit_plan("halted", now, step)
+        if self.plan is not None and self.plan.scope == FULL:
+            return self._full(Action.ENTRY_PARTIAL, self.plan.reason, now, step)
+        return self._resume(now, step)
 
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
         emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.name in EMERGENCIES]

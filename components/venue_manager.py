@@ -1,6 +1,7 @@
 """Venue Manager: checks an order group before it may leave; the verdict is a type.
 
-A group is approved or withheld as a whole: a single leg is never cut out of it.
+A group is approved or withheld as a whole: a single leg is never cut out of it. What adds risk needs more than what
+reduces it: authority, and no order whose outcome is in doubt. "Adding" means raising the worst end of |net coins|.
 """
 
 from __future__ import annotations
@@ -8,13 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 
+import msgspec
+
 from components.model.keys import VenueName
-from components.model.orders import Order, OrderGroup, Trade, Verb
+from components.model.orders import Order, OrderGroup, Trade, Verb, coins_moved, reduces_risk
 from components.model.slices import CexSlice
-from components.ports import Approved, Withheld
+from components.ports import GRANTED, Approved, Standing, Withheld
 from components.venue_interface_manager import VenueInterfaceManager
 
 SIGNED = frozenset({Verb.SPOT, Verb.PERP})
+SMALLER = 1.0 - 1e-9  # of the worst end: less is a reduction
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Net coins of the asset, lowest and highest, given orders whose outcome is not known (`orders` names them)."""
+
+    coin: str
+    reference_usdt: float
+    low: float
+    high: float
+    orders: tuple[str, ...] = ()
+
+
+NO_DOUBT = Doubt("", 1.0, 0.0, 0.0)
 
 
 class VenueManager:
@@ -22,10 +39,27 @@ class VenueManager:
         self._interfaces = interfaces
         self._exchanges = exchanges
 
-    def approve(self, group: OrderGroup, prices_usdt: Mapping[str, float]) -> Approved | Withheld:
+    def approve(
+        self,
+        group: OrderGroup,
+        prices_usdt: Mapping[str, float],
+        standing: Standing = GRANTED,
+        doubt: Doubt = NO_DOUBT,
+    ) -> Approved | Withheld:
         """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
         reasons = [reason for order in group.orders for reason in self._faults(order, prices_usdt.get(order.id))]
-        return Withheld(group, tuple(reasons)) if reasons else Approved(group)
+        reasons += standing.no_trade
+        if (standing.no_risk or doubt.orders) and adds_risk(group, doubt):
+            reasons += standing.no_risk
+            reasons += [f"the outcome of order {order} is not known" for order in doubt.orders]
+        elif standing.max_trade_usdt is not None and adds_risk(group, doubt):
+            for order in group.orders:
+                notional = abs(order.amount) * prices_usdt.get(order.id, 0.0)
+                if notional > standing.max_trade_usdt:
+                    reasons.append(
+                        f"{order.leg}: notional {notional:.2f} USDT is above the guard's {standing.max_trade_usdt:.2f}"
+                    )
+        return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group)
 
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
         return self._interfaces.execute(approved)
@@ -47,3 +81,12 @@ class VenueManager:
                     f"of {order.venue}"
                 )
         return faults
+
+
+def adds_risk(group: OrderGroup, doubt: Doubt) -> bool:
+    """False for a group whose orders can only make positions smaller, or that shrinks the worst end of |net coins|."""
+    if all(reduces_risk(order, group.action) for order in group.orders):
+        return False
+    moved = sum(coins_moved(order, doubt.coin, doubt.reference_usdt) for order in group.orders)
+    before = max(abs(doubt.low), abs(doubt.high))
+    return not max(abs(doubt.low + moved), abs(doubt.high + moved)) < before * SMALLER

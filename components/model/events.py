@@ -48,6 +48,9 @@ class EventType(StrEnum):
     ENTRY_SKIPPED = "entry_skipped"
     REWARDS_MISSING = "rewards_missing"
     RUN_FINISHED = "run_finished"
+    ORDER_UNKNOWN = "order_unknown"
+    ORDER_RESOLVED = "order_resolved"
+    ADJUSTMENT = "adjustment"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ class Market:
         stale: Mapping[str, Flags] | None = None,
         funding: Mapping[str, FundingSeries] | None = None,
         rewards: tuple[RewardPeriod, ...] = (),
+        derived: Mapping[str, Column] | None = None,
         provenance: Provenance,
     ) -> None:
         self.timestamps = timestamps
@@ -84,7 +85,7 @@ class Market:
         self.funding = dict(funding or {})
         self.rewards = rewards
         self.provenance = provenance
-        self._derived: dict[str, Column] = {}
+        self._derived: dict[str, Column] = dict(derived or {})
 
     def __len__(self) -> int:
         return len(self.timestamps)

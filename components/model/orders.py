@@ -155,3 +155,41 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it was rejected or is unknown
     venue_reference: str = ""  # the venue's own id: order id or transaction hash
     in_flight: InFlight | None = None  # a transfer or queue that arrives later
+    transient: bool = False  # rejected, but not for what it asks: the way or the venue was at fault, ask again
+
+
+ETH_TOKENS = frozenset({"ETH", "WETH", "weETH", "wstETH"})
+REDUCING = frozenset(
+    {Verb.WITHDRAW, Verb.REPAY, Verb.FLASH_BORROW, Verb.FLASH_REPAY, Verb.REQUEST_UNSTAKE, Verb.UNWRAP, Verb.PAY_OUT}
+)
+
+
+def coins_moved(order: Order, coin: Token, reference_usdt: float) -> float:
+    """Coins of `coin` by which an order would move net exposure if it were done; staking and lending move none."""
+
+    def is_coin(token: Token | None) -> bool:
+        return token == coin or (coin == "ETH" and token in ETH_TOKENS)
+
+    match order.verb:
+        case Verb.PERP | Verb.SPOT:
+            return order.amount if is_coin(order.token) else 0.0
+        case Verb.SWAP if is_coin(order.token) and order.into_token == "USDT":
+            return -order.amount
+        case Verb.SWAP if order.token == "USDT" and is_coin(order.into_token):
+            return order.amount / reference_usdt
+        case _:
+            return 0.0
+
+
+def reduces_risk(order: Order, action: Action) -> bool:
+    """Whether an order on its own can only make a position smaller; on an exit cash may move and coins may be sold."""
+    leaving = action in (Action.EXIT_FULL, Action.EXIT_PARTIAL, Action.SELL_DUST)
+    match order.verb:
+        case Verb.PERP:
+            return order.reduce_only or order.everything
+        case Verb.SPOT:
+            return order.amount < 0.0
+        case Verb.SWAP | Verb.TRANSFER:
+            return leaving
+        case verb:
+            return verb in REDUCING

@@ -51,6 +51,9 @@ class StepBegin(msgspec.Struct, frozen=True, kw_only=True, tag="step.begin"):
     settlements: bytes
     standing: bytes
     commands: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()  # ids of the Command records that this step serves
+    taken: tuple[str, ...] = ()  # ids of the settled items that this step books
+    cursors: Mapping[str, int] = {}  # per venue: every item below is booked
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
