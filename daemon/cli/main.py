@@ -1,6 +1,7 @@
 """`basis`: the command line. A command's module is imported when the command is used, and heavy libraries inside it.
 
-Exit codes: 0 done, 2 the request is malformed, 78 (EX_CONFIG) configuration or data do not allow it, 130 interrupted.
+Exit codes: 0 done, 2 the request is malformed, 78 (EX_CONFIG) configuration or data do not allow it, 130 interrupted;
+those of the operator's commands are in `console`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,25 @@ import click
 EX_INTERRUPTED = 130
 EX_BROKEN_PIPE = 1  # as click ends when it notices first
 COMMANDS = {
+    "run": "daemon.cli.run:run",
+    "status": "daemon.cli.status:status",
+    "positions": "daemon.cli.orders:positions",
+    "orders": "daemon.cli.orders:orders",
+    "events": "daemon.cli.orders:events",
+    "stop": "daemon.cli.live:stop",
+    "pause": "daemon.cli.live:pause",
+    "resume": "daemon.cli.live:resume",
+    "emergency-stop": "daemon.cli.emergency:emergency_stop",
+    "rebalance": "daemon.cli.live:rebalance",
+    "deposit": "daemon.cli.capital:deposit",
+    "withdraw": "daemon.cli.capital:withdraw",
+    "resolve": "daemon.cli.orders:resolve",
+    "adopt": "daemon.cli.orders:adopt",
+    "doctor": "daemon.cli.doctor:doctor",
+    "backup": "daemon.cli.backup:backup",
+    "restore": "daemon.cli.backup:restore",
+    "audit": "daemon.cli.audit:audit",
+    "replay": "daemon.cli.replay:replay",
     "backtest": "daemon.cli.backtest:backtest",
     "config": "daemon.cli.config:config",
     "data": "daemon.cli.data:data",
@@ -41,7 +61,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="basisd", prog_name="basis")
 def basis() -> None:
-    """Crypto basis and yield strategies, replayed over history."""
+    """Crypto basis and yield strategies, over history, on paper and live."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,7 @@
-"""Bytes of journaled structs: msgpack, keys sorted, float64 columns as raw bytes, position keys as strings."""
+"""Bytes of journaled structs: msgpack, float64 columns as raw bytes, position keys as strings.
+
+Mappings keep their order: sums run in it, so a value that comes back must iterate as it went in.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ T = TypeVar("T")
 
 
 def encode(value: object) -> bytes:
-    """Canonical bytes: the same value gives the same bytes in every process."""
+    """The same value, built in the same order, gives the same bytes in every process."""
     return _ENCODER.encode(value)
 
 
@@ -39,4 +42,4 @@ def _from_plain(kind: type, value: Any) -> Any:
     raise NotImplementedError(f"{kind} has no place in the journal")
 
 
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_plain, order="deterministic")
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_plain)

@@ -1,0 +1,58 @@
+"""`basis backup | restore`: a verified copy of the state directory, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from daemon.cli.console import asked, emit_done, make_sure, now, refusals, state_option, yes_option
+from daemon.cli.output import emit, output_option
+
+BACKUP_TIMEOUT_S = 60.0
+
+
+@click.command()
+@click.argument("folder", metavar="DEST", type=click.Path(path_type=Path))
+@state_option
+@output_option
+def backup(folder: Path, state: Path, output: str) -> None:
+    """Copy the state directory to DEST, an empty folder. A running daemon makes the copy itself."""
+    from daemon.lock import Holder, held, holder_of, state_lock
+    from daemon.state_copy import copy_state, verify_copy
+
+    with refusals():
+        if holder_of(state_lock(state)) is not None:
+            words = {"folder": str(folder.absolute())}
+            emit_done(asked(state, "backup", None, words, timeout_s=BACKUP_TIMEOUT_S), output)
+            return
+        made = _now()
+        if state.is_dir():
+            # Nobody starts in the middle of it.
+            with held(state_lock(state), Holder(pid=os.getpid(), started=made), f"state directory {state}"):
+                copy_state(state, folder, made=made)
+        else:
+            copy_state(state, folder, made=made)
+        contents = verify_copy(folder)
+    emit([{"copy": str(folder), "files": len(contents.files), "bytes": contents.size, "made": made}], output)
+
+
+@click.command()
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@yes_option
+@state_option
+@output_option
+def restore(source: Path, yes: bool, state: Path, output: str) -> None:
+    """Put the copy SRC into an empty state directory, after checking every byte of it."""
+    from daemon.lock import Holder
+    from daemon.state_copy import restore_state
+
+    make_sure(f"Restore {source} into {state}?", yes=yes)
+    with refusals():
+        contents = restore_state(source, state, holder=Holder(pid=os.getpid(), started=_now()))
+    emit([{"state": str(state), "files": len(contents.files), "bytes": contents.size, "made": contents.made}], output)
+
+
+def _now() -> str:
+    return now().isoformat(timespec="seconds")

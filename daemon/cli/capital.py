@@ -1,0 +1,40 @@
+"""`basis deposit | withdraw`: money that comes and goes, each time once. It takes effect at the next full loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.console import AMOUNT, asked, emit_done, key_option, make_sure, operation_key, state_option, yes_option
+from daemon.cli.output import output_option
+
+
+@click.command()
+@click.argument("strategy")
+@click.argument("amount", type=AMOUNT)
+@key_option
+@state_option
+@output_option
+def deposit(strategy: str, amount: str, key: str | None, state: Path, output: str) -> None:
+    """Tell STRATEGY that AMOUNT (share-class currency) was added to its account."""
+    _move("deposit", strategy, amount, key, state, output)
+
+
+@click.command()
+@click.argument("strategy")
+@click.argument("amount", type=AMOUNT)
+@key_option
+@yes_option
+@state_option
+@output_option
+def withdraw(strategy: str, amount: str, key: str | None, yes: bool, state: Path, output: str) -> None:
+    """Have STRATEGY free AMOUNT (share-class currency) and pay it out."""
+    make_sure(f"Withdraw {amount} from {strategy}?", yes=yes)
+    _move("withdraw", strategy, amount, key, state, output)
+
+
+def _move(kind: str, strategy: str, amount: str, key: str | None, state: Path, output: str) -> None:
+    # 1000 and 1e3 are the same money, so they are the same key.
+    key = operation_key(key, kind, strategy, {"amount": repr(float(amount))})
+    emit_done(asked(state, kind, strategy, {"amount": amount}, key=key), output, key=key)

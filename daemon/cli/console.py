@@ -1,0 +1,171 @@
+"""What the operator's commands share: where the daemon is, asking it, being sure, and how to end.
+
+Exit codes: 0 done, 1 failed, 2 the request is malformed, 3 a check failed, 4 no such thing, 5 refused, 69 the daemon is
+not running, 75 it does not answer, 77 not allowed, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from daemon.cli.output import EX_FAILED, EX_USAGE, emit, exit_code_of, json_of, message_of
+
+if TYPE_CHECKING:
+    from components.model.errors import BasisError
+    from daemon.control.protocol import Response
+
+EX_GATE = 3
+EX_NOT_FOUND = 4
+EX_REFUSED = 5
+EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
+EX_NOPERM = 77
+EXITS = {
+    "OPS-001": EX_UNAVAILABLE,
+    "OPS-002": EX_TEMPFAIL,
+    "OPS-003": EX_USAGE,
+    "OPS-004": EX_NOT_FOUND,
+    "OPS-005": EX_REFUSED,
+    "OPS-006": EX_NOPERM,
+    "OPS-007": EX_REFUSED,
+    "OPS-008": EX_REFUSED,
+    "OPS-010": EX_FAILED,
+}
+
+state_option = click.option(
+    "--state", metavar="DIR", type=click.Path(path_type=Path), envvar="BASIS_STATE_DIR", default=Path("state"),
+    show_default=True, show_envvar=True, help="State directory of the daemon.",
+)  # fmt: skip
+yes_option = click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask on.")
+key_option = click.option(
+    "--key", metavar="KEY", help="The same key is done once, however often it is asked.  [default: from the request]"
+)
+
+
+class Amount(click.ParamType[str]):
+    """A finite number above 0, kept as typed."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number <= 0.0:
+            self.fail(f"{text!r} is not a finite number above 0", param, ctx)
+        return text
+
+
+AMOUNT = Amount()
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns an error of ours into one clear message and the exit code that belongs to it."""
+    from components.model.errors import BasisError
+
+    try:
+        yield
+    except BasisError as error:
+        click.echo(message_of(error), err=True)
+        sys.exit(exit_of(error))
+
+
+def exit_of(error: BasisError) -> int:
+    return EXITS.get(error.code, exit_code_of(error))
+
+
+def give_up(code: int, message: str) -> NoReturn:
+    """Ends with a message."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def asked(
+    state: Path,
+    kind: str,
+    strategy: str | None = None,
+    words: Mapping[str, str] | None = None,
+    *,
+    key: str = "",
+    timeout_s: float | None = None,
+) -> Response:
+    """The daemon's yes; its no ends the command with its message and code."""
+    from daemon.control.client import TIMEOUT_S, ask, socket_of
+    from daemon.control.protocol import Request
+
+    request = Request(kind=kind, strategy=strategy, arguments=words or {}, key=key)
+    with refusals():
+        response = ask(socket_of(state), request, timeout_s=timeout_s or TIMEOUT_S)
+    if not response.ok:
+        give_up(EXITS.get(response.code, EX_REFUSED), response.message)
+    return response
+
+
+def plain(response: Response) -> Any:
+    """The data of an answer as plain values."""
+    import msgspec
+
+    return msgspec.json.decode(response.data)
+
+
+def emit_records(response: Response, output: str) -> None:
+    """Prints an answer that is a list of records."""
+    records = plain(response) or []
+    if output == "json":
+        click.echo(json_of(records))
+    else:
+        emit(records, output)
+
+
+def emit_done(response: Response, output: str, *, key: str = "") -> None:
+    """Prints what became of a command: its message, or a record with its data."""
+    if output == "table":
+        click.echo(response.message or "done")
+        return
+    record = {"message": response.message, "data": plain(response)} | ({"key": key} if key else {})
+    if output == "json":
+        click.echo(json_of(record))
+    else:
+        emit([record], output)
+
+
+def make_sure(question: str, *, yes: bool) -> None:
+    """Asks on a terminal; without one, and without --yes, refuses."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        give_up(EX_REFUSED, f"{question} Nobody is there to answer: repeat with --yes. Nothing was done.")
+    if not click.confirm(question, err=True):
+        give_up(EX_FAILED, "Nothing was done.")
+
+
+def operation_key(given: str | None, kind: str, strategy: str | None, words: Mapping[str, str]) -> str:
+    """The idempotency key: as given, or made of the request and today's date (UTC), and then told."""
+    if given:
+        return given
+    day = now().strftime("%Y-%m-%d")
+    parts = [kind, strategy or "", day, *(f"{name}={text}" for name, text in sorted(words.items()))]
+    key = f"{kind}-{day}-{sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
+    click.echo(f"key {key}: the same request today is done once; give another --key to do it again", err=True)
+    return key
+
+
+def now() -> datetime:
+    """The wall clock (UTC)."""
+    return datetime.now(UTC)
+
+
+def now_ns() -> int:
+    return int(now().timestamp() * 1e6) * 1000

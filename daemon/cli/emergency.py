@@ -1,0 +1,155 @@
+"""`basis emergency-stop`: the latch goes to disk first, then the daemon is told; if it does not hear, what to do next.
+
+It never asks whether one is sure, and needs no answer from anybody to leave the latch behind: a daemon that is down or
+stuck closes when it starts again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from daemon.cli.console import (
+    EX_NOT_FOUND,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    EXITS,
+    asked,
+    emit_done,
+    emit_records,
+    give_up,
+    now_ns,
+    refusals,
+    state_option,
+)
+from daemon.cli.output import output_option
+
+if TYPE_CHECKING:
+    from daemon.control.protocol import Response
+    from daemon.latch import Latch
+
+PATIENCE_S = 5.0
+_LOOK_EVERY_S = 0.05
+
+
+@click.command(name="emergency-stop")
+@click.argument("strategy", required=False)
+@click.option("--reason", metavar="TEXT", default="operator", show_default=True, help="Goes into latch and journal.")
+@click.option("--plan", is_flag=True, help="Only show what would be closed, in which order.")
+@click.option("--yes", is_flag=True, help="Taken and not needed: an emergency stop never asks.")
+@state_option
+@output_option
+def emergency_stop(strategy: str | None, reason: str, plan: bool, yes: bool, state: Path, output: str) -> None:
+    """Close everything of STRATEGY, or of all, now, and stay closed until 'basis resume'."""
+    if plan:
+        emit_records(asked(state, "emergency_plan", strategy), output)
+        return
+    _check(state, strategy)
+    latch, is_on_disk = _latched(state, strategy, reason)
+    response = _told(state, latch)
+    if response is not None and response.ok:
+        emit_done(response, output)
+    elif response is not None:
+        give_up(EXITS.get(response.code, 1), f"{_standing(is_on_disk)}The daemon answered: {response.message}")
+    else:
+        _signalled(state, latch, is_on_disk)
+
+
+def _check(state: Path, strategy: str | None) -> None:
+    from components.model.errors import nearest_name
+
+    if not state.is_dir():
+        give_up(EX_NOT_FOUND, f"There is no state directory {state}. Name that of the daemon with --state.")
+    folder = state / "strategies"
+    known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if strategy is not None and strategy not in known:
+        near = nearest_name(strategy, known)
+        hint = f" Did you mean {near!r}?" if near else ""
+        give_up(
+            EX_NOT_FOUND,
+            f"There is no strategy {strategy!r} in {state}; there are: {', '.join(known) or 'none'}.{hint} "
+            "Nothing was done; without a name all are closed.",
+        )
+
+
+def _latched(state: Path, strategy: str | None, reason: str) -> tuple[Latch, bool]:
+    from daemon.latch import ALL, Latches, requested
+
+    latch = requested(strategy or ALL, reason, at=now_ns(), uid=os.getuid())
+    try:
+        Latches(state).set(latch)
+    except OSError as exc:
+        click.echo(f"THE LATCH COULD NOT BE WRITTEN ({exc}): after a restart the daemon will not know of it", err=True)
+        return latch, False
+    return latch, True
+
+
+def _told(state: Path, latch: Latch) -> Response | None:
+    """The daemon's answer; None when there is none."""
+    from components.model.errors import BasisError
+    from daemon.control.client import ask, socket_of
+    from daemon.control.protocol import Request
+    from daemon.latch import ALL
+
+    scope = None if latch.scope == ALL else latch.scope
+    words = {"latch": latch.id, "reason": latch.reason}
+    try:
+        return ask(
+            socket_of(state),
+            Request(kind="emergency_stop", strategy=scope, arguments=words, key=latch.id),
+            timeout_s=PATIENCE_S,
+        )
+    except BasisError as error:
+        click.echo(str(error), err=True)
+        return None
+
+
+def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
+    """The second way in: SIGUSR1 to whoever holds the lock. It means all strategies, so it is not sent for one."""
+    from daemon.latch import ALL
+    from daemon.lock import holder_of, state_lock
+
+    with refusals():
+        holder = holder_of(state_lock(state))
+    if holder is None or not holder.pid:
+        _say_flatten(EX_UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.")
+    if latch.scope != ALL:
+        _say_flatten(
+            EX_TEMPFAIL, is_on_disk, "'basis emergency-stop' without a name can still signal it (all strategies)."
+        )
+    try:
+        os.kill(holder.pid, signal.SIGUSR1)
+    except (ProcessLookupError, PermissionError) as exc:
+        _say_flatten(EX_TEMPFAIL, is_on_disk, f"Process {holder.pid} could not be signalled: {exc.strerror}.")
+    click.echo(f"signalled process {holder.pid} (SIGUSR1)", err=True)
+    if not _has_begun(state, latch):
+        _say_flatten(EX_TEMPFAIL, is_on_disk, f"Process {holder.pid} has not begun to close within {PATIENCE_S:g} s.")
+    click.echo("closing has begun; follow it with 'basis status'")
+
+
+def _has_begun(state: Path, latch: Latch) -> bool:
+    """A strategy notes its progress under the id of the latch."""
+    from daemon.latch import LATCH_FILE, Latches
+
+    latches = Latches(state)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for path in (state / "strategies").glob(f"*/{LATCH_FILE}"):
+            own = latches.own(path.parent.name)
+            if own is not None and own.id == latch.id:
+                return True
+        time.sleep(_LOOK_EVERY_S)
+    return False
+
+
+def _say_flatten(code: int, is_on_disk: bool, what: str) -> NoReturn:
+    give_up(code, f"{what} {_standing(is_on_disk)}To close positions now, without the daemon: basis safety flatten")
+
+
+def _standing(is_on_disk: bool) -> str:
+    return "The latch is set: the daemon closes when it starts. " if is_on_disk else ""

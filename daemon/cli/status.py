@@ -1,0 +1,144 @@
+"""`basis status`: how each strategy stands, and with `--why` what keeps it from trading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon.cli.console import asked, plain, state_option
+from daemon.cli.output import csv_of, json_of, output_option, percent, table_of, text_of
+
+if TYPE_CHECKING:
+    from daemon.control.protocol import Response
+    from daemon.replica import Contract, Replica
+
+COLUMNS = ("strategy", "state", "equity", "P&L", "delta", "margin", "last tick", "withheld")
+BLOCKS = {"all": "no order leaves", "risk": "nothing that adds risk leaves", "": "told, blocks nothing"}
+_NS = 1_000_000_000
+
+
+@click.command()
+@click.argument("strategy", required=False)
+@click.option("--why", is_flag=True, help="Say in words what keeps orders from leaving.")
+@state_option
+@output_option
+def status(strategy: str | None, why: bool, state: Path, output: str) -> None:
+    """Show all strategies, or STRATEGY."""
+    response = asked(state, "status", strategy)
+    records = plain(response)
+    if output == "json":
+        click.echo(json_of(records))
+    elif output == "csv":
+        click.echo(csv_of(records), nl=False)
+    else:
+        replicas = replicas_of(response)
+        click.echo(table_of(COLUMNS, [row_of(replica, response.market_now) for replica in replicas]))
+        if why:
+            for replica in replicas:
+                click.echo("\n" + "\n".join(reasons(replica, response.market_now)))
+
+
+def replicas_of(response: Response) -> list[Replica]:
+    """The replicas in an answer. JSON has no NaN: a figure that came as null is left out of its map."""
+    import msgspec
+
+    from daemon.replica import Replica
+
+    records: list[dict[str, Any]] = plain(response)
+    for record in records:
+        for name, value in record.items():
+            if isinstance(value, dict):
+                record[name] = {key: figure for key, figure in value.items() if figure is not None}
+    return msgspec.convert(records, list[Replica])
+
+
+def row_of(replica: Replica, market_now: int | None) -> list[str]:
+    """The cells of one line of the table."""
+    return [
+        replica.strategy,
+        replica.state.value,
+        "-" if replica.equity is None else f"{text_of(replica.equity)} {replica.share_class}",
+        text_of(profit(replica)),
+        percent(replica.columns.get("net_delta")),
+        text_of(lowest_margin(replica)),
+        _ago(replica.timestamp, market_now),
+        _in_short(withheld(replica)),
+    ]
+
+
+def profit(replica: Replica) -> float | None:
+    """The sum of the parts; `residual` checks it and is not in it."""
+    return sum(value for part, value in replica.pnl.items() if part != "residual") if replica.pnl else None
+
+
+def lowest_margin(replica: Replica) -> float | None:
+    """Equity ÷ notional of the exchange nearest to liquidation."""
+    ratios = [value for name, value in replica.columns.items() if name.startswith("margin_ratio.")]
+    return min(ratios, default=None)
+
+
+def withheld(replica: Replica) -> list[str]:
+    """Why orders do not leave now, most important first."""
+    broken = [f"{contract.name}: {contract.reason}" for contract in replica.contracts if _is_blocking(contract)]
+    return list(dict.fromkeys([*([replica.reason] if replica.reason else []), *replica.withheld, *broken]))
+
+
+def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
+    """All that stands in the way of one strategy, in words."""
+    yield f"{replica.strategy} is {replica.state}" + (f": {replica.reason}" if replica.reason else "")
+    if not withheld(replica):
+        yield "  nothing is withheld"
+    for why in replica.withheld:
+        yield f"  withheld: {why}"
+    for contract in replica.contracts:
+        if contract.holds:
+            yield f"  ok      {contract.name}"
+        else:
+            since = f", since {_at(contract.since)}" if contract.since is not None else ""
+            effect = BLOCKS.get(contract.blocks, contract.blocks)
+            yield f"  BROKEN  {contract.name}: {contract.reason} ({effect}{since})"
+    for order in replica.uncertain:
+        amount = f"{order.verb} {text_of(order.amount)} {order.token} at {order.venue}"
+        yield f"  unknown order {order.id}: {amount}, sent {_ago(order.sent_at, market_now)}: {order.reason}"
+        yield f"          look at the venue, then: basis resolve {order.id} --as filled|not_sent"
+    for venue in replica.venues:
+        if not venue.reachable or venue.mismatches or venue.foreign:
+            yield f"  venue   {venue.name}: {'; '.join(_venue_trouble(venue)) or 'not reachable'}"
+    for measure, level in sorted(replica.risk_levels.items()):
+        if level not in ("ok", "normal", ""):
+            yield f"  risk    {measure} is {level}"
+    if replica.state.value in ("latched", "paused", "halted"):
+        yield f"  to go on: basis resume {replica.strategy}"
+
+
+def _venue_trouble(venue: Any) -> Iterator[str]:
+    if not venue.reachable:
+        yield f"not reachable{': ' + venue.error if venue.error else ''}"
+    yield from (f"differs from the book: {key}" for key in venue.mismatches)
+    if venue.foreign:
+        yield f"{venue.foreign} trades or transfers that are not ours; see 'basis adopt'"
+
+
+def _is_blocking(contract: Contract) -> bool:
+    return not contract.holds and contract.blocks != ""
+
+
+def _in_short(why: Sequence[str]) -> str:
+    if not why:
+        return "no"
+    first = why[0] if len(why[0]) <= 48 else why[0][:47] + "…"
+    return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")
+
+
+def _ago(at: int | None, market_now: int | None) -> str:
+    if at is None:
+        return "never"
+    return _at(at) if market_now is None else f"{max(market_now - at, 0) / _NS:.0f} s ago"
+
+
+def _at(at: int) -> str:
+    return datetime.fromtimestamp(at // _NS, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,256 @@
+"""Dispatch: sends one group that is durable already, and finds out what became of it.
+
+Theory of operation. A group is one effect. Its legs leave together, each in a task of its own; an atomic group is one
+leg. A leg ends in one of three ways: *done* (the venue said so), *not sent* (the venue surely never had it: the same id
+is sent again until the legs' deadline), or *unknown*. An unknown leg is asked after by its client order id, within a
+budget; an error is not an answer, and "never heard of it" counts only once nothing of ours can still be on its way.
+What is unknown then stays unknown: the core counts it both ways. Every outcome is journaled before the core hears it.
+Nothing here ever makes an order, and no order id is sent again after its outcome has been in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+
+from components.model.errors import Severity, Stop, catalogued
+from components.model.keys import VenueName
+from components.model.orders import GroupKind, Order, OrderGroup, OrderState, Trade, TradeStatus
+from daemon.journal.records import Outcome, Record
+from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
+from venues.transport import Clock
+
+EXE_HALTED = catalogued(
+    "EXE-006",
+    Severity.CRITICAL,
+    "The gate of this strategy is closed",
+    "Nothing leaves until an operator resumes it: basis resume STRATEGY",
+)
+STATES = {
+    TradeStatus.FILLED: OrderState.FILLED,
+    TradeStatus.PARTIAL: OrderState.PARTIAL,
+    TradeStatus.REJECTED: OrderState.REJECTED,
+    TradeStatus.UNKNOWN: OrderState.UNKNOWN,
+}
+
+
+class TradingHalted(Stop):
+    """The emergency path owns this account now."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what may take, seconds of process time. Their sum bounds how long a stop may wait for an order."""
+
+    order_grace_s: float = 8.0  # one request, from its start
+    unknown_budget_s: float = 4.0  # asking after an unknown outcome inside a step
+    legs_s: float = 6.0  # completing the legs of a group that did not leave
+    first_retry_s: float = 0.25
+    absent_after_s: float = 2.0  # "never heard of it" counts only this long after the request ended
+
+
+class OrderLog(Protocol):
+    """The journal as dispatch uses it."""
+
+    def append(self, record: Record) -> int: ...
+
+    async def commit(self) -> None: ...
+
+
+class Telemetry(Protocol):
+    """What is told to metrics as it happens."""
+
+    def order(self, venue: str, strategy: str, side: str, outcome: str) -> None: ...
+
+    def order_ack(self, venue: str, seconds: float) -> None: ...
+
+    def order_retry(self, reason: str) -> None: ...
+
+
+class Gate:
+    """One cell's gate: closed by the emergency path before anything else happens."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.reason)
+
+    def close(self, reason: str) -> None:
+        self.reason = reason
+
+    def open(self) -> None:
+        self.reason = ""
+
+
+class Dispatch:
+    def __init__(
+        self,
+        strategy: str,
+        clients: Mapping[VenueName, VenueClient],
+        log: OrderLog,
+        gate: Gate,
+        clock: Clock,
+        patience: Patience,
+        telemetry: Telemetry,
+    ) -> None:
+        self._strategy = strategy
+        self._clients = clients
+        self._log = log
+        self._gate = gate
+        self._clock = clock
+        self._patience = patience
+        self._telemetry = telemetry
+        self.in_flight: dict[str, Order] = {}
+
+    async def send(self, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
+        """One trade per order, in order-list order. TradingHalted when the gate is closed: nothing was sent."""
+        if self._gate.closed and origin != "emergency":
+            await self._never_left(group, origin)
+            raise TradingHalted(EXE_HALTED, self._gate.reason)
+        trades: dict[str, Trade] = {}
+        failed: list[Stop] = []
+        async with trio.open_nursery() as nursery:
+            for leg in legs_of(group):
+                nursery.start_soon(self._leg, leg, origin, trades, failed)
+        if failed:
+            raise failed[0]
+        await self._log.commit()
+        return tuple(trades[order.id] for order in group.orders)
+
+    async def ask(self, order: Order) -> Trade | None:
+        """What became of an order whose outcome is open; None while nobody can say. An order that the venue never had
+        comes back as a rejected trade."""
+        client = self._clients[order.venue]
+        try:
+            with trio.fail_after(self._patience.order_grace_s):
+                report = await client.query(order.id)
+                if report.status is ReportStatus.OPEN:
+                    report = await client.cancel(order.id)
+        except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
+            return None
+        return self._settled(order, report)
+
+    async def _leg(self, leg: OrderGroup, origin: str, trades: dict[str, Trade], failed: list[Stop]) -> None:
+        """Sends one leg until it is done, in doubt, or out of time; a journal that fails does not stop the others."""
+        for order in leg.orders:
+            self.in_flight[order.id] = order
+        deadline = trio.current_time() + self._patience.legs_s
+        pause = self._patience.first_retry_s
+        while True:
+            answers, wait = await self._attempt(leg)
+            if wait is None or trio.current_time() + max(wait, pause) >= deadline or self._gate.closed:
+                break
+            self._telemetry.order_retry(answers[0].reason.partition(":")[0])
+            await trio.sleep(max(wait, pause))
+            pause *= 2.0
+        for order, trade in zip(leg.orders, answers, strict=True):
+            trades[order.id] = trade
+            state = OrderState.NOT_SENT if trade.transient else STATES[trade.status]
+            outcome = Outcome(
+                at=self._clock.now(),
+                order_id=order.id,
+                state=state.value,
+                trade=trade,
+                origin=origin,
+                reason=trade.reason,
+            )
+            try:
+                self._log.append(outcome)
+            except Stop as error:
+                failed.append(error)
+            self._telemetry.order(order.venue, self._strategy, order.verb.value, state.value)
+            self.in_flight.pop(order.id, None)
+
+    async def _attempt(self, leg: OrderGroup) -> tuple[Sequence[Trade], float | None]:
+        """One request; (what became of it, seconds after which the same may be sent again or None when it must not)."""
+        client = self._clients[leg.orders[0].venue]
+        began = trio.current_time()
+        reason = ""
+        try:
+            with trio.fail_after(self._patience.order_grace_s):
+                answers = await client.submit(leg)
+            self._telemetry.order_ack(client.name, trio.current_time() - began)
+            if any(trade.status is TradeStatus.UNKNOWN for trade in answers):
+                return await self._find_out(leg, answers[0].reason), None
+            return answers, 0.0 if all(trade.transient for trade in answers) else None
+        except NotSent as error:
+            return [
+                self._nothing(order, f"not sent: {error.message}") for order in leg.orders
+            ], error.retry_after_s or 0.0
+        except OutcomeUnknown as error:
+            reason = error.message
+        except trio.TooSlowError:
+            reason = f"no answer within {self._patience.order_grace_s:g} s"
+        return await self._find_out(leg, reason), None
+
+    async def _find_out(self, leg: OrderGroup, reason: str) -> Sequence[Trade]:
+        """Asks after every order of a leg until it is settled or the budget is used up."""
+        ended = trio.current_time()
+        pause = self._patience.first_retry_s
+        found: dict[str, Trade] = {}
+        with trio.move_on_after(self._patience.unknown_budget_s):
+            while len(found) < len(leg.orders):
+                for order in leg.orders:
+                    if order.id not in found:
+                        trade = await self.ask(order)
+                        fresh = trio.current_time() - ended < self._patience.absent_after_s
+                        if trade is not None and not (trade.transient and fresh):
+                            found[order.id] = trade
+                if len(found) < len(leg.orders):
+                    await trio.sleep(pause)
+                    pause = min(2.0 * pause, 1.0)
+        return [found.get(order.id) or self._unknown(order, reason) for order in leg.orders]
+
+    async def _never_left(self, group: OrderGroup, origin: str) -> None:
+        for order in group.orders:
+            self._log.append(
+                Outcome(
+                    at=self._clock.now(),
+                    order_id=order.id,
+                    state=OrderState.NOT_SENT.value,
+                    trade=self._nothing(order, "not sent: the gate is closed"),
+                    origin=origin,
+                    reason=self._gate.reason,
+                )
+            )
+        await self._log.commit()
+
+    def _settled(self, order: Order, report: OrderReport) -> Trade | None:
+        match report.status:
+            case ReportStatus.DONE:
+                return report.trade
+            case ReportStatus.ABSENT:
+                return self._nothing(order, "never arrived: the venue does not know this order")
+            case ReportStatus.OPEN:
+                return None
+
+    def _nothing(self, order: Order, reason: str) -> Trade:
+        return self._trade(order, TradeStatus.REJECTED, reason, transient=True)
+
+    def _unknown(self, order: Order, reason: str) -> Trade:
+        return self._trade(order, TradeStatus.UNKNOWN, reason)
+
+    def _trade(self, order: Order, status: TradeStatus, reason: str, *, transient: bool = False) -> Trade:
+        return Trade(
+            order_id=order.id,
+            status=status,
+            verb=order.verb,
+            venue=order.venue,
+            token=order.token,
+            quantity=0.0,
+            changes={},
+            at=self._clock.now(),
+            reason=reason,
+            transient=transient,
+        )
+
+
+def legs_of(group: OrderGroup) -> tuple[OrderGroup, ...]:
+    """An atomic group is one leg; of any other group each order is."""
+    if group.kind is GroupKind.ATOMIC:
+        return (group,)
+    return tuple(msgspec.structs.replace(group, kind=GroupKind.ONE, orders=(order,)) for order in group.orders)

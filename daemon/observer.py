@@ -1,0 +1,263 @@
+"""Observer: what the venues of one account report, gathered by its pollers, until the core has booked it.
+
+Pollers write here, the core actor reads; both live on the event loop. Items are sorted by (known_at, venue, id), kept
+once per venue id however often a venue repeats them, and handed out again until the step that took them is durable. A
+question that was not answered changes nothing but the count of errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+import numpy as np
+import trio
+
+from components.model.keys import PositionKey, VenueName
+from components.model.orders import OrderId
+from components.model.positions import Book
+from components.ports import CashFlows, Happening, Settlements
+from daemon.replica import VenueState
+from venues.interfaces import Settled, Unavailable, VenueClient
+from venues.transport import Clock
+
+T = TypeVar("T")
+ABSOLUTE, RELATIVE = 1e-8, 1e-9  # as in Reconciliation
+RESYNC_POLLS = 10  # every so often the stream is read again from a little earlier: frames get lost
+OVERLAP = 64
+REMEMBERED = 4096  # ids of booked items that a venue may repeat
+
+
+class VenueTelemetry(Protocol):
+    def venue_request(self, venue: str, endpoint: str, outcome: str, seconds: float) -> None: ...
+
+
+class View(msgspec.Struct):
+    """One venue as last seen. Times: market ns, but `answered` process seconds."""
+
+    client: VenueClient
+    cursor: int = 0
+    foreign_cursor: int = 0
+    polls: int = 0
+    positions: Mapping[PositionKey, float] = {}
+    positions_at: int | None = None
+    answered: float | None = None
+    requests: int = 0
+    errors: int = 0
+    failures: int = 0  # in a row
+    error: str = ""
+    mismatches: tuple[str, ...] = ()
+    mismatched: int = 0  # polls in a row that did not agree
+    foreign: dict[str, Settled] = {}
+    resting: tuple[OrderId, ...] = ()
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What a step books: the settlements, the ids it takes, and the cursors to go on from."""
+
+    settlements: Settlements
+    ids: tuple[str, ...]
+    cursors: Mapping[str, int]
+
+
+class Observer:
+    def __init__(
+        self, clients: Iterable[VenueClient], clock: Clock, telemetry: VenueTelemetry, *, timeout_s: float = 2.0
+    ) -> None:
+        self.views = {client.name: View(client=client) for client in clients}
+        self._clock = clock
+        self._telemetry = telemetry
+        self._timeout = timeout_s
+        self._waiting: dict[str, Settled] = {}
+        self._booked: dict[str, None] = {}
+
+    def resume(self, cursors: Mapping[str, int], booked: Iterable[str]) -> None:
+        """Goes on after a restart: what is below the cursors or in `booked` has been booked."""
+        for venue, cursor in cursors.items():
+            if venue in self.views:
+                self.views[venue].cursor = cursor
+        self._booked = dict.fromkeys(booked)
+
+    async def refresh(self, *, positions: bool) -> None:
+        """Asks all venues at once for what they did on their own, and for positions; each within the time-out."""
+        async with trio.open_nursery() as nursery:
+            for view in self.views.values():
+                nursery.start_soon(self._poll, view, positions)
+
+    async def positions(self, venues: frozenset[VenueName]) -> dict[PositionKey, float]:
+        """What the venues say we hold, asked now; Unavailable when one of them does not answer."""
+        found: dict[PositionKey, float] = {}
+        asked = [view for view in self.views.values() if view.client.venues & venues]
+
+        async def ask(view: View) -> None:
+            report = await self._ask(view, "positions", view.client.positions, keep=False)
+            found.update({key: amount for key, amount in report.items() if key.venue in venues})
+
+        failed: list[Unavailable] = []
+
+        async def ask_or_note(view: View) -> None:
+            try:
+                await ask(view)
+            except Unavailable as error:
+                failed.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for view in asked:
+                nursery.start_soon(ask_or_note, view)
+        if failed:
+            raise failed[0]
+        return dict(sorted(found.items()))
+
+    def take(self, until: int) -> Taken:
+        """Everything known by `until` that is not booked yet; it stays here until `booked`."""
+        due = sorted(
+            (item for item in self._waiting.values() if item.known_at <= until),
+            key=lambda item: (item.known_at, item.venue, item.id),
+        )
+        return Taken(
+            Settlements(rows=1, cash=_cash(due), happenings=tuple(_happening(item) for item in due if not item.cash)),
+            tuple(key_of(item) for item in due),
+            {name: view.cursor for name, view in self.views.items()},
+        )
+
+    def booked(self, ids: Iterable[str]) -> None:
+        """The step that took these is durable."""
+        for each in ids:
+            self._waiting.pop(each, None)
+            self._booked[each] = None
+        while len(self._booked) > REMEMBERED:
+            del self._booked[next(iter(self._booked))]
+
+    def compare(self, expected: Mapping[PositionKey, float]) -> None:
+        """Holds the last positions against what is expected of them; a venue that did not answer is left out."""
+        book = Book(expected)
+        for view in self.views.values():
+            if view.positions_at is None or view.failures:
+                continue
+            found = book.differences(view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues)
+            view.mismatches = tuple(f"{d.key} expected {d.expected!r} observed {d.observed!r}" for d in found)
+            view.mismatched = view.mismatched + 1 if found else 0
+
+    def differences(self, venue: VenueName, expected: Mapping[PositionKey, float]) -> dict[PositionKey, float]:
+        """Observed less expected at one venue, where they differ."""
+        view = self.views[venue]
+        found = Book(expected).differences(
+            view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues
+        )
+        return {difference.key: difference.observed - difference.expected for difference in found}
+
+    def states(self) -> tuple[VenueState, ...]:
+        return tuple(
+            VenueState(
+                name=name,
+                reachable=view.failures == 0 and view.answered is not None,
+                last_answer_at=view.positions_at,
+                requests=view.requests,
+                errors=view.errors,
+                error=view.error,
+                mismatches=view.mismatches,
+                foreign=len(view.foreign),
+            )
+            for name, view in self.views.items()
+        )
+
+    def observed(self) -> dict[PositionKey, float]:
+        """All positions as last reported."""
+        return {key: amount for view in self.views.values() for key, amount in view.positions.items()}
+
+    async def _poll(self, view: View, positions: bool) -> None:
+        try:
+            await self._read_settled(view)
+            if positions:
+                view.positions = await self._ask(view, "positions", view.client.positions, keep=True)
+                view.positions_at = self._clock.now()
+                await self._read_foreign(view)
+                view.resting = await self._ask(view, "open_orders", view.client.open_orders, keep=True)
+        except Unavailable:
+            return  # counted where it was asked
+
+    async def _read_settled(self, view: View) -> None:
+        view.polls += 1
+        start = view.cursor
+        if view.polls % RESYNC_POLLS == 0 or view.mismatched:
+            start = max(0, start - OVERLAP)
+        page = await self._ask(view, "settled", lambda: view.client.settled(start), keep=True)
+        for item in page.items:
+            key = key_of(item)
+            if key not in self._booked:
+                self._waiting.setdefault(key, item)
+        view.cursor = max(view.cursor, page.cursor)
+
+    async def _read_foreign(self, view: View) -> None:
+        page = await self._ask(view, "foreign", lambda: view.client.foreign(view.foreign_cursor), keep=True)
+        for item in page.items:
+            view.foreign[key_of(item)] = item
+        view.foreign_cursor = max(view.foreign_cursor, page.cursor)
+
+    async def _ask(self, view: View, endpoint: str, question: Callable[[], Awaitable[T]], *, keep: bool) -> T:
+        """One question within the time-out; Unavailable otherwise. `keep` counts failures in a row."""
+        began = trio.current_time()
+        view.requests += 1
+        try:
+            with trio.fail_after(self._timeout):
+                answer = await question()
+        except (Unavailable, trio.TooSlowError) as error:
+            view.errors += 1
+            view.failures += keep
+            view.error = error.message if isinstance(error, Unavailable) else f"{endpoint}: no answer in time"
+            self._telemetry.venue_request(view.client.name, endpoint, "error", trio.current_time() - began)
+            if isinstance(error, Unavailable):
+                raise
+            raise Unavailable(view.error, venue=view.client.name) from error
+        view.answered = trio.current_time()
+        view.failures = 0
+        view.error = ""
+        self._telemetry.venue_request(view.client.name, endpoint, "ok", view.answered - began)
+        return answer
+
+
+def key_of(item: Settled) -> str:
+    """An id that is unique over all venues."""
+    return f"{item.venue}|{item.id}"
+
+
+def _cash(items: list[Settled]) -> tuple[CashFlows, ...]:
+    """Small regular payments, those of one kind and position together."""
+    groups: dict[tuple[str, ...], list[Settled]] = {}
+    for item in items:
+        if item.cash:
+            (key,) = item.changes
+            groups.setdefault((str(key), item.part or "", item.event_type.value, item.token, item.detail), []).append(
+                item
+            )
+    flows = []
+    for group in groups.values():
+        (key,) = group[0].changes
+        flows.append(
+            CashFlows(
+                key=key,
+                part=group[0].part or "",
+                event_type=group[0].event_type,
+                token=group[0].token,
+                row=np.zeros(len(group), dtype=np.int64),
+                at=np.array([item.at for item in group], dtype=np.int64),
+                amount=np.array([item.changes[key] for item in group]),
+                detail=group[0].detail,
+            )
+        )
+    return tuple(flows)
+
+
+def _happening(item: Settled) -> Happening:
+    return Happening(
+        event_type=item.event_type,
+        at=item.at,
+        venue=item.venue,
+        token=item.token,
+        amount=item.amount,
+        changes=item.changes,
+        part=item.part,
+        detail=item.detail,
+        arrived=item.arrived,
+    )

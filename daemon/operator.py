@@ -1,0 +1,312 @@
+"""What an operator may ask of the running daemon, and what happens then. The control socket and signals both end here.
+
+Everything that changes something is journaled (the daemon's audit journal, and the strategy's own where it concerns its
+money) before it is acknowledged; an idempotency key makes it happen once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from components.model.errors import Refuse
+from components.model.events import EventType
+from components.model.keys import base_token, perp, perp_quote
+from components.model.orders import Order, Trade, TradeStatus, Verb
+from components.ports import Happening
+from daemon.cell import Cell
+from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
+from daemon.daemon_config import DaemonSlice
+from daemon.dispatch import OrderLog
+from daemon.journal.records import Command, LatchChanged
+from daemon.latch import ALL, Latches, Phase, requested
+from daemon.recovery import late_of
+from daemon.replica import CellState, Replica
+from daemon.supervisor import Supervisor
+
+log = structlog.get_logger()
+MONEY = frozenset({"deposit", "withdraw", "rebalance"})
+
+
+class Operator:
+    """Answers requests; `uid` is that of the peer on the socket, -1 for a signal."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        latches: Latches,
+        audit: OrderLog,
+        market_now: Callable[[], int],
+        *,
+        events: Callable[[str | None, int], list[Any]],
+        orders: Callable[[str | None], list[Any]],
+        stop: Callable[[], None],
+        dump: Callable[[], Mapping[str, Any]],
+        backup: Callable[[Path], Mapping[str, Any]],
+        answered: Mapping[str, Command],
+    ) -> None:
+        self._supervisor = supervisor
+        self._latches = latches
+        self._audit = audit
+        self._now = market_now
+        self._events = events
+        self._orders = orders
+        self._stop = stop
+        self._dump = dump
+        self._backup = backup
+        self._answered = dict(answered)
+
+    @property
+    def config(self) -> DaemonSlice:
+        return self._supervisor.config
+
+    async def handle(self, request: Request, uid: int) -> Response:
+        """One request; a BasisError is a refusal with its reason."""
+        if request.strategy is not None and request.strategy not in self._ids():
+            raise Refuse(OPS_NOT_FOUND, f"no strategy {request.strategy!r}: there are {', '.join(self._ids())}")
+        if request.key and request.key in self._answered:
+            before = self._answered[request.key]
+            if (before.kind, dict(before.arguments)) != (request.kind, self._arguments(request)):
+                raise Refuse(OPS_REFUSED, f"key {request.key!r} was used for another request ({before.kind})")
+            return answer({"id": before.id, "again": True}, message=f"already {before.answer}", market_now=self._now())
+        match request.kind:
+            case "ping":
+                return answer({"strategies": list(self._ids())}, market_now=self._now())
+            case "status":
+                return answer(self._replicas(request), market_now=self._now())
+            case "positions":
+                return answer(self._positions(request), market_now=self._now())
+            case "orders":
+                return answer(self._orders(request.strategy), market_now=self._now())
+            case "events":
+                limit = int(request.arguments.get("limit", "50"))
+                return answer(self._events(request.strategy, limit), market_now=self._now())
+            case "dump":
+                return answer(self._dump(), market_now=self._now())
+            case "backup":
+                await self._audit.commit()
+                return answer(self._backup(Path(request.arguments["folder"])), market_now=self._now())
+            case "emergency_plan":
+                return answer(self._plans(request), market_now=self._now())
+            case _:
+                return await self._act(request, uid)
+
+    async def _act(self, request: Request, uid: int) -> Response:
+        command = self._command(request, uid)
+        self._audit.append(command)
+        await self._audit.commit()
+        message, data = await self._do(request, command, uid)
+        if request.key:
+            self._answered[request.key] = command
+        log.info("operator.asked", kind=request.kind, strategy=request.strategy, uid=uid, id=command.id)
+        return answer({"id": command.id, **data}, message=message, market_now=self._now())
+
+    async def _do(self, request: Request, command: Command, uid: int) -> tuple[str, dict[str, Any]]:
+        strategy = request.strategy or ""
+        match request.kind:
+            case "stop":
+                return self._stopped(request)
+            case "pause":
+                cell = self._running(strategy)
+                cell.paused = request.arguments.get("reason", "by an operator")
+                return f"{strategy} is paused: it values and watches, and sends nothing", {}
+            case "resume":
+                return await self._resume(strategy, command)
+            case "emergency_stop":
+                return await self.emergency(request.strategy, request.arguments.get("reason", "by an operator"), uid)
+            case "deposit" | "withdraw" | "rebalance":
+                await self._running(strategy).order_in(command)
+                return f"{request.kind} accepted; it takes effect at the next full loop", {}
+            case "adopt":
+                return await self._adopt(strategy, request.arguments["venue"], command)
+            case "resolve":
+                return await self._resolve(request, command)
+            case _:
+                raise Refuse(OPS_REFUSED, f"{request.kind} is not something the daemon does")
+
+    async def emergency(self, strategy: str | None, reason: str, uid: int) -> tuple[str, dict[str, Any]]:
+        """Latch first, then the gates; idempotent while one stands."""
+        scope = strategy or ALL
+        standing = self._latches.of_all() if scope == ALL else self._latches.of(strategy or "")
+        if standing is None or standing.phase is Phase.FLAT:
+            standing = requested(scope, reason, at=self._now(), uid=uid)
+            try:
+                self._latches.set(standing)
+            except OSError as error:
+                log.critical("latch.not_written", scope=scope, error=str(error))
+        for name in [strategy] if strategy else self._ids():
+            self._supervisor.emergency_stop(name, reason)
+        self._audit.append(LatchChanged(at=self._now(), phase="requested", scope=scope, reason=reason, uid=uid))
+        await self._audit.commit()
+        log.critical("emergency.requested", scope=scope, reason=reason, uid=uid)
+        return "emergency stop: nothing new leaves, everything is being closed", {"latch": standing.id}
+
+    def _stopped(self, request: Request) -> tuple[str, dict[str, Any]]:
+        if request.strategy is None:
+            self._stop()
+            return "the daemon stops after the steps under way; positions are held", {}
+        cell = self._running(request.strategy)
+        cell.paused = "stopped by an operator"
+        return f"{request.strategy} no longer trades; 'basis resume {request.strategy}' starts it again", {}
+
+    async def _resume(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:
+        latch = self._latches.of(strategy)
+        cell = self._supervisor.cells.get(strategy)
+        if latch is not None:
+            if not latch.is_closed and latch.phase is not Phase.FAILED:
+                raise Refuse(
+                    OPS_REFUSED, f"{strategy} is still being closed (phase {latch.phase.value}); wait until it is flat"
+                )
+            self._latches.release(strategy, self._ids())
+            self._audit.append(
+                LatchChanged(at=self._now(), phase="cleared", scope=strategy, reason=latch.reason, uid=command.uid)
+            )
+            await self._audit.commit()
+            self._supervisor.restart(strategy)
+            return f"{strategy} starts again; what the emergency stop did enters its books first", {}
+        if cell is None:
+            self._supervisor.restart(strategy)
+            return f"{strategy} starts again", {}
+        await cell.order_in(command)
+        return f"{strategy} trades again from the next full loop", {}
+
+    async def _adopt(self, strategy: str, venue: str, command: Command) -> tuple[str, dict[str, Any]]:
+        cell = self._running(strategy)
+        if venue not in cell.observer.views:
+            raise Refuse(OPS_NOT_FOUND, f"{strategy} has no venue {venue!r}: it has {', '.join(cell.observer.views)}")
+        if cell.core.positions.doubts:
+            raise Refuse(OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference")
+        changes = cell.observer.differences(venue, cell.core.positions.expected)
+        view = cell.observer.views[venue]
+        foreign, view.foreign = len(view.foreign), {}
+        if changes:
+            happening = Happening(
+                event_type=EventType.ADJUSTMENT,
+                at=self._now(),
+                venue=venue,
+                token="",
+                amount=0.0,
+                changes=changes,
+                part="adjustment",
+                detail=f"adopted by uid {command.uid}: " + ", ".join(f"{k} {v!r}" for k, v in changes.items()),
+            )
+            await cell.settle(command.id, happening, self._now())
+        return (
+            f"adopted {len(changes)} difference(s) and {foreign} foreign item(s) at {venue}; "
+            "the value is booked as adjustment at the next full loop",
+            {"changes": {str(key): change for key, change in changes.items()}},
+        )
+
+    async def _resolve(self, request: Request, command: Command) -> tuple[str, dict[str, Any]]:
+        id = request.arguments["order"]
+        for cell in self._supervisor.cells.values():
+            order = cell.core.positions.doubts.get(id)
+            if order is not None:
+                trade = _trade_by_hand(order, request.arguments, self._now())
+                happening = late_of(order, trade)
+                assert happening is not None
+                await cell.settle(id, happening, self._now())
+                return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
+        raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is in doubt")
+
+    def _plans(self, request: Request) -> list[dict[str, Any]]:
+        out = []
+        for name in [request.strategy] if request.strategy else self._ids():
+            cell = self._supervisor.cells.get(name)
+            if cell is None:
+                continue
+            out += [
+                {
+                    "strategy": name,
+                    "venue": order.venue,
+                    "verb": order.verb.value,
+                    "token": order.token,
+                    "amount": order.amount,
+                    "leg": order.leg,
+                }
+                for group in cell.emergency_plan()
+                for order in group.orders
+            ]
+        return out
+
+    def _positions(self, request: Request) -> list[dict[str, Any]]:
+        rows = []
+        for replica in self._replicas(request):
+            for key in sorted({*replica.positions, *replica.observed}):
+                rows.append(
+                    {
+                        "strategy": replica.strategy,
+                        "key": key,
+                        "expected": replica.positions.get(key, 0.0),
+                        "observed": replica.observed.get(key),
+                    }
+                )
+        return rows
+
+    def _replicas(self, request: Request) -> list[Replica]:
+        known = self._supervisor.replicas
+        return [known[name] for name in self._ids() if name in known and request.strategy in (None, name)]
+
+    def _running(self, strategy: str) -> Cell:
+        cell = self._supervisor.cells.get(strategy)
+        if cell is None or cell.state in (CellState.STARTING, CellState.RECOVERING):
+            raise Refuse(OPS_REFUSED, f"{strategy} is not running; see 'basis status --why {strategy}'")
+        if cell.gate.closed:
+            raise Refuse(OPS_REFUSED, f"{strategy} stands under an emergency stop; 'basis resume {strategy}' first")
+        return cell
+
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(entry.id for entry in self.config.strategies)
+
+    def _arguments(self, request: Request) -> dict[str, str]:
+        return {**request.arguments, **({"strategy": request.strategy} if request.strategy else {})}
+
+    def _command(self, request: Request, uid: int) -> Command:
+        at = self._now()
+        text = request.key or f"{request.kind}/{request.strategy}/{at}/{sorted(request.arguments.items())}"
+        return Command(
+            at=at,
+            id=sha256(text.encode()).hexdigest()[:16],
+            kind=request.kind,
+            arguments=self._arguments(request),
+            uid=uid,
+            key=request.key,
+            answer="accepted",
+        )
+
+
+def _trade_by_hand(order: Order, arguments: Mapping[str, str], at: int) -> Trade:
+    """The trade an operator vouches for: nothing, or a fill of an exchange order at a price."""
+    blank = Trade(
+        order_id=order.id,
+        status=TradeStatus.REJECTED,
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        quantity=0.0,
+        changes={},
+        at=at,
+        reason="resolved by hand",
+        transient=True,
+    )
+    if arguments["as"] == "not_sent":
+        return blank
+    if order.verb not in (Verb.PERP, Verb.SPOT) or "price" not in arguments:
+        raise Refuse(OPS_REFUSED, "only an exchange order can be resolved as filled by hand, and it needs --price")
+    price = float(arguments["price"])
+    quantity = float(arguments.get("quantity", abs(order.amount))) * (1.0 if order.amount > 0.0 else -1.0)
+    if order.verb is Verb.PERP:
+        changes = {perp(order.venue, order.token): quantity, perp_quote(order.venue, order.token): -quantity * price}
+    else:
+        changes = {
+            base_token(order.venue, order.token): quantity,
+            base_token(order.venue, "USDT"): -quantity * price,
+        }
+    return msgspec.structs.replace(
+        blank, status=TradeStatus.FILLED, quantity=quantity, price=price, changes=changes, transient=False
+    )

@@ -1,0 +1,201 @@
+"""Recovery: from a verified journal to everything a cell needs to go on.
+
+Last checkpoint, brought forward over the finished steps after it; what left in a step that was cut short, with or
+without an outcome; outcomes and commands that no step has booked yet; how far each venue's items are booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from components.core import CoreState
+from components.model.errors import Severity, Stop, catalogued
+from components.model.events import EventType
+from components.model.orders import Order, OrderState, Trade
+from components.model.slices import RunSlice
+from components.ports import Happening
+from daemon.journal.codec import decode, encode
+from daemon.journal.records import (
+    Command,
+    ConfigChanged,
+    Intent,
+    Manifest,
+    Outcome,
+    Record,
+    Settlement,
+    StepBegin,
+    StepEnd,
+)
+from daemon.recorded import Diverged, RecordedCore, Step, hash_of, rows_of
+from daemon.ticks import MarketRow
+
+EVT_NO_CHECKPOINT = catalogued(
+    "EVT-021",
+    Severity.CRITICAL,
+    "The journal cannot be brought forward",
+    "Restore a backup, or start the version named in the last manifest and stop it cleanly before upgrading",
+)
+LATE = "late"
+BOOKED_KEPT = 4096
+
+
+class Recovered(msgspec.Struct, kw_only=True):
+    """What a journal says; `state` is None for a journal that has no checkpoint yet."""
+
+    epoch: int = 0
+    state: CoreState | None = None
+    state_hash: str = ""
+    previous: MarketRow | None = None
+    last_tick: int | None = None
+    late: list[Happening] = []
+    open_orders: list[Order] = []
+    commands: list[Command] = []
+    cursors: Mapping[str, int] = {}
+    booked: list[str] = []
+    cut_tick: int | None = None
+    steps: int = 0
+    repeated: int = 0
+
+
+def recover(records: Iterable[Record], run: RunSlice, strategy: str) -> Recovered:
+    """Reads a journal from its beginning. Stop(EVT-021) when the steps after the last checkpoint do not repeat."""
+    reading = _Reading(run, strategy)
+    for record in records:
+        reading.take(record)
+    return reading.finish()
+
+
+class _Reading:
+    """The state machine behind `recover`."""
+
+    def __init__(self, run: RunSlice, strategy: str) -> None:
+        self._run = run
+        self._strategy = strategy
+        self._out = Recovered()
+        self._checkpoint: bytes = b""
+        self._checkpoint_run = run
+        self._since: list[tuple[int, RunSlice, Step]] = []
+        self._begin: StepBegin | None = None
+        self._parts: list[Record] = []
+        self._loose: dict[str, tuple[Order, Outcome | None]] = {}  # sent, and not booked by a finished step
+        self._late: dict[str, Happening] = {}
+        self._commands: dict[str, Command] = {}
+
+    def take(self, record: Record) -> None:
+        out = self._out
+        match record:
+            case Manifest():
+                out.epoch = record.epoch
+                self._run = decode(record.config, RunSlice)
+                self._cut()
+            case StepBegin():
+                self._cut()
+                self._begin, self._parts = record, []
+            case StepEnd():
+                self._end(record)
+            case Intent():
+                for order in record.group.orders:
+                    self._loose[order.id] = (order, None)
+                self._parts.append(record)
+            case Outcome():
+                known = self._loose.get(record.order_id)
+                if known is not None:
+                    self._loose[record.order_id] = (known[0], record)
+                self._parts.append(record)
+            case Settlement():
+                self._late[record.id] = decode(record.item, Happening)
+            case Command():
+                if record.answer == "accepted":
+                    self._commands[record.id] = record
+            case ConfigChanged():
+                self._run = decode(record.config, RunSlice)
+            case _:
+                self._parts.append(record)
+
+    def finish(self) -> Recovered:
+        self._cut()
+        out = self._out
+        if self._checkpoint:
+            state = decode(self._checkpoint, CoreState)
+            out.state_hash = hash_of(self._checkpoint)
+            out.state, out.repeated = self._bring_forward(state)
+        for order, outcome in self._loose.values():
+            happening = late_of(order, outcome.trade if outcome else None)
+            if outcome is None or outcome.state == OrderState.UNKNOWN:
+                out.open_orders.append(order)
+            elif happening is not None:
+                self._late.setdefault(order.id, happening)
+        out.late = list(self._late.values())
+        out.commands = list(self._commands.values())
+        return out
+
+    def _end(self, end: StepEnd) -> None:
+        out = self._out
+        begin, self._begin = self._begin, None
+        if begin is None:  # the checkpoint that an epoch starts from
+            self._checkpoint, self._since = end.state, []
+            return
+        from daemon.recorded import steps_of  # one parser for both readers
+
+        (step,) = steps_of([begin, *self._parts, end])
+        assert isinstance(step, Step)
+        out.steps += 1
+        out.last_tick, out.cursors = begin.tick, begin.cursors
+        out.previous = rows_of(begin)[0]
+        out.booked = [*out.booked, *begin.taken][-BOOKED_KEPT:]
+        for each in (*begin.asked, *begin.taken):
+            self._commands.pop(each, None)
+            self._late.pop(each, None)
+        for intent in step.intents:
+            for order in intent.group.orders:
+                self._loose.pop(order.id, None)
+        for each in begin.taken:
+            self._loose.pop(each, None)
+        if end.state:
+            self._checkpoint, self._since = end.state, []
+        else:
+            self._since.append((out.epoch, self._run, step))
+
+    def _cut(self) -> None:
+        """A step that has begun and not ended is closed; it is never resumed."""
+        if self._begin is not None:
+            self._out.cut_tick = self._begin.tick
+        self._begin, self._parts = None, []
+
+    def _bring_forward(self, state: CoreState) -> tuple[CoreState, int]:
+        recorded: RecordedCore | None = None
+        at: tuple[int, RunSlice] | None = None
+        for epoch, run, step in self._since:
+            if recorded is None or at != (epoch, run):
+                recorded, at = RecordedCore(run, self._strategy, epoch, state), (epoch, run)
+            try:
+                self._out.state_hash = recorded.advance(step)
+            except Diverged as diverged:
+                difference = diverged.difference
+                raise Stop(
+                    EVT_NO_CHECKPOINT,
+                    f"tick {difference.tick} does not repeat: {difference.what} was {difference.recorded}, "
+                    f"is now {difference.replayed}",
+                ) from diverged
+            state = recorded.core.state()
+        return decode(encode(state), CoreState), len(self._since)
+
+
+def late_of(order: Order, trade: Trade | None) -> Happening | None:
+    """How the outcome of an order of an earlier row enters the book; None while it has none."""
+    if trade is None:
+        return None
+    return Happening(
+        event_type=EventType.ORDER_RESOLVED,
+        at=trade.at,
+        venue=order.venue,
+        token=order.token,
+        amount=trade.quantity,
+        changes=trade.changes,
+        part=LATE if trade.changes else None,
+        detail=f"{order.id} {trade.status.value}" + (f": {trade.reason}" if trade.reason else ""),
+        departed=trade.in_flight,
+        resolves=order.id,
+    )

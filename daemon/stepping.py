@@ -1,0 +1,217 @@
+"""The core actor: one step per row, and everything around it that makes the step durable and repeatable.
+
+Order of one step: ask the venues what they did → find out about orders in doubt → authority → journal what the step is
+told → run the core in its thread → journal what it did and the hash of its state → durable → only then is it booked,
+published and the next row taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import trio
+
+from components.core import Core
+from components.model.keys import PositionKey, VenueName
+from components.model.orders import OrderGroup, Trade
+from components.model.positions import Book
+from components.ports import Happening, Settlements, Standing
+from daemon.authority import Authority, Circumstances
+from daemon.bridge import Bridge
+from daemon.dispatch import Dispatch, OrderLog
+from daemon.journal.codec import encode
+from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
+from daemon.observer import Observer
+from daemon.recorded import begin_of, hash_of
+from daemon.recovery import late_of
+from daemon.step_ports import StepPorts
+from daemon.ticks import MarketRow, window_of
+from venues.transport import Clock
+
+CHECKPOINT_STEPS = 16
+DAY_NS = 86_400_000_000_000
+
+
+class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one row: decided, or why it was skipped."""
+
+    row: MarketRow
+    decided: bool
+    seconds: float
+    reasons: tuple[str, ...] = ()
+
+
+class Outbound:
+    """The loop's side of a core's ports: journals first, then acts."""
+
+    def __init__(self, log: OrderLog, dispatch: Dispatch, observer: Observer, clock: Clock) -> None:
+        self._log = log
+        self._dispatch = dispatch
+        self._observer = observer
+        self._clock = clock
+
+    async def intend(self, records: list[Record], group: OrderGroup, at: int) -> None:
+        self._append(records)
+        self._log.append(Intent(at=self._clock.now(), group=group))
+        await self._log.commit()
+
+    async def execute(self, records: list[Record], group: OrderGroup) -> tuple[Trade, ...]:
+        self._append(records)
+        return await self._dispatch.send(group)
+
+    async def positions(self, records: list[Record], venues: frozenset[VenueName]) -> Mapping[PositionKey, float]:
+        self._append(records)
+        return await self._observer.positions(venues)
+
+    def _append(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._log.append(record)
+
+
+class CoreActor:
+    """Owns the core of one strategy; nobody else touches it."""
+
+    def __init__(
+        self,
+        core: Core,
+        ports: StepPorts,
+        bridge: Bridge,
+        log: OrderLog,
+        dispatch: Dispatch,
+        observer: Observer,
+        authority: Authority,
+        clock: Clock,
+        circumstances: Callable[[], Circumstances],
+    ) -> None:
+        self.core = core
+        self._ports = ports
+        self._bridge = bridge
+        self._log = log
+        self._dispatch = dispatch
+        self._observer = observer
+        self._authority = authority
+        self._clock = clock
+        self._circumstances = circumstances
+        self.previous: MarketRow | None = None
+        self.late: dict[str, Happening] = {}
+        self.commands: dict[str, Command] = {}
+        self.standing = Standing()
+        self.steps = 0
+        self.state_hash = ""
+        self.adjusted: dict[int, float] = {}  # share of equity adjusted, by day
+        self.row: dict[str, float] = {}
+
+    async def step(self, row: MarketRow, *, positions: bool) -> StepOutcome:
+        """One row. What was asked for and not booked stays for the next when this one is skipped or cut short."""
+        began = trio.current_time()
+        await self._observer.refresh(positions=positions)
+        await self._find_out()
+        taken = self._observer.take(row.timestamp)
+        late = dict(self.late)
+        settlements = msgspec.structs.replace(
+            taken.settlements, happenings=(*taken.settlements.happenings, *late.values())
+        )
+        if positions:
+            self._observer.compare(self._after(settlements))
+        now = self._circumstances()
+        self.standing = self._authority.judge(row, list(self._observer.views.values()), now)
+        stale = tuple(c.reason for c in self._authority.contracts if c.name.startswith("market.") and not c.holds)
+        if stale:
+            return StepOutcome(row=row, decided=False, seconds=trio.current_time() - began, reasons=stale)
+        asked = dict(self.commands)
+        begin = begin_of(
+            row,
+            self.previous,
+            settlements,
+            self.standing,
+            commands=tuple(command.kind for command in asked.values()),
+            asked=tuple(asked),
+            taken=(*taken.ids, *late),
+            cursors=taken.cursors,
+        )
+        self._log.append(begin)
+        self._ports.begin(row.tick, settlements)
+        window = window_of(row, self.previous)
+        core, standing = self.core, self.standing
+        finished = False
+        try:
+            await self._bridge.step(lambda: core.advance(window, standing=standing, commands=begin.commands))
+            finished = True
+        finally:
+            if not finished:
+                for record in self._ports.drain():
+                    self._log.append(record)
+                self._log.append(StepAborted(tick=row.tick, reason="cut short"))
+        await self._finish(row, tuple(taken.ids), late, asked)
+        return StepOutcome(row=row, decided=True, seconds=trio.current_time() - began)
+
+    async def _finish(
+        self, row: MarketRow, ids: tuple[str, ...], late: Mapping[str, Happening], asked: Mapping[str, Command]
+    ) -> None:
+        """Makes the step durable, and then books what it took."""
+        for record in self._ports.drain():
+            self._log.append(record)
+        state = encode(self.core.state())
+        self.state_hash = hash_of(state)
+        self.steps += 1
+        self.row = dict(self._ports.row)
+        checkpoint = self.steps % CHECKPOINT_STEPS == 0
+        self._log.append(
+            StepEnd(
+                tick=row.tick,
+                timestamp=row.timestamp,
+                state_hash=self.state_hash,
+                state=state if checkpoint else b"",
+                row=self.row,
+            )
+        )
+        await self._log.commit()
+        self._observer.booked(ids)
+        for each in late:
+            self.late.pop(each, None)
+        for each in asked:
+            self.commands.pop(each, None)
+        day = row.timestamp // DAY_NS
+        adjusted = abs(self.row.get("adjustment", 0.0)) / max(self.core.pnl.equity, 1e-9)
+        if adjusted:
+            self.adjusted = {day: self.adjusted.get(day, 0.0) + adjusted}
+        self.previous = row
+
+    def checkpoint(self) -> StepEnd | None:
+        """The whole state as a record, for a clean stop; None before the first step."""
+        if self.previous is None:
+            return None
+        state = encode(self.core.state())
+        return StepEnd(
+            tick=self.previous.tick, timestamp=self.previous.timestamp, state_hash=hash_of(state), state=state
+        )
+
+    async def _find_out(self) -> None:
+        """Asks after every order in doubt; what is answered enters the book with this row."""
+        for order in list(self.core.positions.doubts.values()):
+            if order.id in self.late:
+                continue
+            trade = await self._dispatch.ask(order)
+            happening = late_of(order, trade)
+            if trade is not None and happening is not None:
+                self._log.append(
+                    Outcome(
+                        at=self._clock.now(),
+                        order_id=order.id,
+                        state="not_sent" if trade.transient else trade.status.value,
+                        trade=trade,
+                        origin="resolved",
+                        reason=trade.reason,
+                    )
+                )
+                self.late[order.id] = happening
+
+    def _after(self, settlements: Settlements) -> Book:
+        """The expected book once these settlements are booked."""
+        book = Book(self.core.positions.expected)
+        for flow in settlements.cash:
+            book.apply({flow.key: float(flow.amount.sum())})
+        for happening in settlements.happenings:
+            book.apply(happening.changes)
+        return book

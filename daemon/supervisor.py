@@ -1,0 +1,194 @@
+"""The supervisor: keeps every strategy running in a cell of its own, and lets no cell feel another's end.
+
+The edge around a cell is the only place that catches whatever a strategy throws. Restarts are counted in a sliding
+window and back off; when they are used up, the policy of the strategy decides between holding and closing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import msgspec
+import structlog
+import trio
+
+from components.model.errors import Stop
+from components.model.orders import Order
+from daemon.cell import Cell
+from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.latch import Latches, requested
+from daemon.replica import CellState, Replica
+
+log = structlog.get_logger()
+
+MakeCell = Callable[[StrategyEntry], Awaitable[Cell]]
+LONGEST_BACKOFF_S = 60.0
+
+
+class Reports(Protocol):
+    """Where an error of a cell is reported to people far away."""
+
+    def crashed(self, strategy: str, error: BaseException) -> None: ...
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a stop went: orders that stay open, by strategy."""
+
+    uncertain: Mapping[str, tuple[str, ...]]
+
+
+class Supervisor:
+    def __init__(
+        self,
+        config: DaemonSlice,
+        make_cell: MakeCell,
+        latches: Latches,
+        reports: Reports,
+        market_now: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self._make_cell = make_cell
+        self._latches = latches
+        self._reports = reports
+        self._market_now = market_now
+        self.cells: dict[str, Cell] = {}
+        self.replicas: dict[str, Replica] = {}
+        self.restarts: dict[str, int] = {entry.id: 0 for entry in config.strategies}
+        self._restart_now: dict[str, trio.Event] = {}
+        self._up: dict[str, bool] = {}
+        self._first_try = trio.Event()
+        self._stopping = False
+        self._uncertain: dict[str, tuple[str, ...]] = {}
+
+    def publish(self, replica: Replica) -> None:
+        """Cells put their pictures here; readers take them from here."""
+        self.replicas[replica.strategy] = msgspec.structs.replace(
+            replica, restarts=self.restarts.get(replica.strategy, 0)
+        )
+
+    async def run(self, task_status: trio.TaskStatus[Mapping[str, bool]] = trio.TASK_STATUS_IGNORED) -> Ended:
+        """Runs all strategies until `stop`; started once each is up or has failed its first start."""
+        async with trio.open_nursery() as nursery:
+            for entry in self.config.strategies:
+                nursery.start_soon(self._keep, entry)
+            await self._first_try.wait()
+            task_status.started(dict(self._up))
+        return Ended(dict(self._uncertain))
+
+    def stop(self) -> None:
+        """A clean end of every cell after the step under way."""
+        self._stopping = True
+        for cell in self.cells.values():
+            cell.stop()
+        for event in self._restart_now.values():
+            event.set()
+
+    def cut(self) -> None:
+        """Every step under way ends at its next effect; orders in flight are seen through."""
+        self.stop()
+        for cell in self.cells.values():
+            cell.cut()
+
+    def emergency_stop(self, strategy: str, reason: str) -> None:
+        """The latch is written already: gate, cancel, close."""
+        cell = self.cells.get(strategy)
+        if cell is not None:
+            cell.emergency_stop(reason)
+
+    def restart(self, strategy: str) -> None:
+        """Ends a latched, held or failed cell and starts it anew."""
+        cell = self.cells.get(strategy)
+        if cell is not None:
+            cell.stop()
+        self._restart_now.setdefault(strategy, trio.Event()).set()
+
+    async def _keep(self, entry: StrategyEntry) -> None:
+        crashes: deque[float] = deque()
+        while not self._stopping:
+            self._restart_now[entry.id] = trio.Event()
+            error = await self._live(entry)
+            if self._stopping:
+                return
+            if error is None:
+                continue  # asked to start anew
+            self._reports.crashed(entry.id, error)
+            now = trio.current_time()
+            crashes.append(now)
+            while crashes and crashes[0] < now - entry.restart.window_s:
+                crashes.popleft()
+            if len(crashes) > entry.restart.max_restarts:
+                crashes.clear()
+                await self._give_up(entry, error)
+                continue
+            self.restarts[entry.id] += 1
+            pause = min(entry.restart.backoff_s * 2.0 ** (len(crashes) - 1), LONGEST_BACKOFF_S)
+            self._tell(entry, CellState.BACKING_OFF, f"{_short(error)}; starts again in {pause:.0f} s", now + pause)
+            with trio.move_on_after(pause):
+                await self._restart_now[entry.id].wait()
+
+    async def _live(self, entry: StrategyEntry) -> Exception | None:
+        """One life of a cell; what ended it, None for a clean end."""
+        cell: Cell | None = None
+        try:
+            cell = await self._make_cell(entry)
+            cell.restarts = self.restarts[entry.id]
+            self.cells[entry.id] = cell
+            await cell.start(self._market_now())
+            self._started(entry.id, True)
+            if self._stopping:
+                cell.stop()
+            await cell.run()
+            self._uncertain[entry.id] = tuple(order.id for order in await self._finish(cell))
+            return None
+        except Exception as error:  # the edge: whatever a strategy throws ends here
+            log.error("cell.crashed", strategy=entry.id, error=_short(error), exc_info=error)
+            self._started(entry.id, False)
+            return error
+        finally:
+            self.cells.pop(entry.id, None)
+
+    async def _finish(self, cell: Cell) -> list[Order]:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 10.0):
+            return await cell.finish()
+        return []
+
+    async def _give_up(self, entry: StrategyEntry, error: Exception) -> None:
+        """Restarts are used up: hold what is hedged, or close, and wait for an operator."""
+        last = self.replicas.get(entry.id)
+        exposed = last is not None and abs(last.columns.get("net_delta", 0.0)) > entry.run.mode.risk.delta.critical
+        flatten = entry.on_failure == "flatten" or (entry.on_failure == "default" and exposed)
+        log.critical("cell.failed", strategy=entry.id, error=_short(error), positions="close" if flatten else "hold")
+        if flatten and not isinstance(error, Stop):
+            latch = requested(entry.id, "restarts used up", at=self._market_now(), uid=-1)
+            self._latches.set(latch)
+            return
+        self._tell(entry, CellState.FAILED, f"restarts used up: {_short(error)}", None)
+        await self._restart_now[entry.id].wait()
+
+    def _started(self, strategy: str, up: bool) -> None:
+        self._up.setdefault(strategy, up)
+        if len(self._up) == len(self.config.strategies):
+            self._first_try.set()
+
+    def _tell(self, entry: StrategyEntry, state: CellState, reason: str, at: float | None) -> None:
+        last = self.replicas.get(entry.id) or Replica(
+            strategy=entry.id,
+            mode=entry.mode,
+            share_class=entry.run.mode.share_class,
+            account=entry.account,
+            state=state,
+        )
+        self.publish(
+            msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time())
+        )
+        log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
+
+
+def _short(error: BaseException) -> str:
+    """The first line of the first real error in a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,246 @@
+"""The control server against clients that behave and clients that do not, over real sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from components.model.errors import Refuse, Stop
+from daemon.control.protocol import (
+    MAX_REQUEST_BYTES,
+    OPS_MALFORMED,
+    OPS_REFUSED,
+    Request,
+    Response,
+    address,
+    answer,
+    encoded,
+)
+from daemon.control.server import OPS_SOCKET, ControlServer, Limits
+
+PING = encoded(Request(kind="ping", id="p"))
+
+
+async def echo(request: Request, uid: int) -> Response:
+    return answer([request.kind, uid])
+
+
+def with_server(
+    path: Path,
+    client: Callable[[ControlServer], Awaitable[None]],
+    handler: Callable[[Request, int], Awaitable[Response]] = echo,
+    **limits: float,
+) -> None:
+    async def main() -> None:
+        server = ControlServer(path, handler, msgspec.convert(limits, Limits))
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.run)
+                await client(server)
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+async def answers(stream: trio.SocketStream, count: int = 1) -> list[Response]:
+    received = b""
+    while received.count(b"\n") < count:
+        part = await stream.receive_some()
+        if not part:
+            break
+        received += part
+    return [msgspec.json.decode(line, type=Response) for line in received.splitlines()]
+
+
+async def connect(path: Path) -> trio.SocketStream:
+    return await trio.open_unix_socket(str(path))
+
+
+def test_requests_on_one_connection_are_answered_in_order_with_the_uid_of_the_peer(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(PING + encoded(Request(kind="dump", id="d")))
+            first, second = await answers(stream, 2)
+            assert (first.ok, first.id, msgspec.json.decode(first.data)) == (True, "p", ["ping", os.getuid()])
+            assert (second.id, msgspec.json.decode(second.data)) == ("d", ["dump", os.getuid()])
+        assert server.statistics().requests == 2
+
+    with_server(path, client)
+
+
+def test_the_socket_is_for_owner_and_group_and_goes_with_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+    with_server(path, client)
+    assert not path.exists()
+
+
+def test_a_path_longer_than_the_kernel_takes(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 90) / ("b" * 90)
+    path = folder / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        with address(path) as name:
+            stream = await trio.open_unix_socket(name)
+        async with stream:
+            await stream.send_all(PING)
+            assert (await answers(stream))[0].ok
+
+    with_server(path, client)
+
+
+def test_a_line_in_pieces_is_one_request(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            for i in range(0, len(PING), 5):
+                await stream.send_all(PING[i : i + 5])
+                await trio.testing.wait_all_tasks_blocked()
+            assert (await answers(stream))[0].id == "p"
+
+    with_server(path, client)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"rubbish\n", "expected one JSON object"),
+        (b"x" * (MAX_REQUEST_BYTES + 2), "expected a shorter request"),
+        (b'{"kind": "ping"}', "no line break within 0.1 s"),
+    ],
+)
+def test_rubbish_costs_one_answer_and_the_next_client_is_served(tmp_path: Path, sent: bytes, told: str) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(sent)
+            (response,) = await answers(stream)
+            assert (response.ok, response.code) == (False, OPS_MALFORMED)
+            assert told in response.message
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            assert (await answers(stream))[0].ok
+        assert server.statistics().refused == 1
+
+    with_server(path, client, request_s=0.1)
+
+
+def test_a_refusal_of_the_handler_is_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def refuses(request: Request, uid: int) -> Response:
+        raise Refuse(OPS_REFUSED, "it is closing")
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            (response,) = await answers(stream)
+            assert (response.ok, response.code) == (False, OPS_REFUSED)
+            assert "it is closing" in response.message
+
+    with_server(path, client, refuses)
+
+
+def test_a_handler_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def hangs(request: Request, uid: int) -> Response:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            (response,) = await answers(stream)
+            assert (response.ok, response.code, response.id) == (False, OPS_REFUSED, "p")
+
+    with_server(path, client, hangs, handle_s=0.05)
+
+
+def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    gone, done = trio.Event(), trio.Event()
+
+    async def slow(request: Request, uid: int) -> Response:
+        await gone.wait()
+        done.set()
+        return answer("x" * 1_000_000)
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            await trio.testing.wait_all_tasks_blocked()
+        gone.set()
+        await done.wait()
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            assert (await answers(stream))[0].ok
+
+    with_server(path, client, slow)
+
+
+def test_one_client_too_many_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as first:
+            await first.send_all(PING)
+            assert (await answers(first))[0].ok
+            async with await connect(path) as second:
+                (response,) = await answers(second)
+                assert response.code == OPS_REFUSED
+            await first.send_all(PING)
+            assert (await answers(first))[0].ok
+
+    with_server(path, client, connections=1)
+
+
+def test_a_socket_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            assert (await answers(stream))[0].ok
+
+    with_server(path, client)
+
+
+def test_a_socket_somebody_answers_at_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        with pytest.raises(Stop) as caught:
+            await ControlServer(path, echo).run()
+        assert caught.value.code == OPS_SOCKET
+        async with await connect(path) as stream:
+            await stream.send_all(PING)
+            assert (await answers(stream))[0].ok
+
+    with_server(path, client)
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    path.write_text("mine")
+    with pytest.raises(Stop) as caught:
+        trio.run(ControlServer(path, echo).run)
+    assert caught.value.code == OPS_SOCKET
+    assert path.read_text() == "mine"
