@@ -26,7 +26,7 @@ from daemon.bridge import NO_BATON, Baton, Bridge
 from daemon.dispatch import Dispatch, Gate, OrderLog, Patience, Telemetry
 from daemon.emergency import BestEffortLog, Emergency
 from daemon.journal.codec import encode
-from daemon.journal.records import Command, LatchChanged, Manifest, Note, Record, Settlement, StepEnd
+from daemon.journal.records import Command, ConfigChanged, LatchChanged, Manifest, Note, Record, Settlement, StepEnd
 from daemon.latch import Latches, Phase
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer, VenueTelemetry
@@ -150,6 +150,7 @@ class Cell:
         self._mailbox = RowMailbox()
         self._wake = trio.Event()
         self._last: Replica | None = None
+        self._next_run: tuple[RunSlice, Mapping[str, tuple[str, str]]] | None = None
 
     # Life
 
@@ -242,6 +243,7 @@ class Cell:
         self._latest = [row]
         self.ticks += 1
         self._progress()
+        self._take_configuration()
         await self._serve_commands(row.timestamp)
         outcome = await self.actor.step(row, positions=self.ticks % self._around.poll_steps == 0)
         self._last_step_s = outcome.seconds
@@ -252,6 +254,21 @@ class Cell:
             log.warning("step.skipped", strategy=self.strategy, tick=row.tick, reasons=outcome.reasons)
         self._judge_state(outcome)
         self.publish()
+
+    def _take_configuration(self) -> None:
+        if self._next_run is not None:
+            state = self.core.state()
+            (self.run_slice, changes), self._next_run = self._next_run, None
+            self._journal.append(
+                ConfigChanged(
+                    at=self._around.clock.now(),
+                    changes=changes,
+                    config=encode(self.run_slice),
+                    config_hash=self.run_slice.config_hash,
+                )
+            )
+            self.core = self.actor.core = make_core(self.run_slice, self._ports, self.strategy, self.epoch)
+            self.core.restore(state)
 
     def _judge_state(self, outcome: StepOutcome) -> None:
         if self.core.manager.halted:
@@ -362,6 +379,10 @@ class Cell:
         if command.kind == "resume":
             self.paused = ""
         self.actor.commands[command.id] = command
+
+    def reconfigure(self, run: RunSlice, changes: Mapping[str, tuple[str, str]]) -> None:
+        """A new configuration, taken before the next step: the same state in a core with the new limits."""
+        self._next_run = (run, changes)
 
     async def settle(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""

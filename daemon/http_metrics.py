@@ -26,6 +26,7 @@ HEAD_LIMIT = 8192  # bytes
 HEADER_LIMIT = 64
 HEAD_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 10.0
+LINGER_S = 0.2
 CONNECTIONS = 16
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]{0,1023}) HTTP/1\.([01])")
@@ -139,7 +140,7 @@ class MetricsServer:
             task_status.started((address[0], address[1]))
         raise AssertionError("serve_listeners does not return")
 
-    async def answer(self, stream: trio.abc.Stream) -> None:
+    async def answer(self, stream: trio.SocketStream) -> None:
         """One connection: one request, one answer, closed. A peer that leaves is no error."""
         self._open += 1
         started = self._now()
@@ -157,6 +158,8 @@ class MetricsServer:
                         answer = Answer(rejected.code)
                 with trio.move_on_after(ANSWER_TIMEOUT_S):
                     await stream.send_all(_written(answer))
+                    if request is None:
+                        await _let_go(stream)
                 route = request.path if request and request.path in _ROUTES else "other"
                 method = "GET" if request and request.method == "GET" else "other"
                 self._metrics.http(route, method, answer.code, self._now() - started)
@@ -199,6 +202,15 @@ class MetricsServer:
             return True
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip(), self._token.reveal())
+
+
+async def _let_go(stream: trio.SocketStream) -> None:
+    """Takes in what still comes of a request that was not read: closing on it would reset the answer away."""
+    await stream.send_eof()
+    with trio.move_on_after(LINGER_S):
+        for _ in range(4):
+            if not await stream.receive_some(HEAD_LIMIT):
+                break
 
 
 def _written(answer: Answer) -> bytes:

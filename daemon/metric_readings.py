@@ -14,6 +14,7 @@ from components.model.keys import PositionKey, PositionType
 from daemon.replica import CellState, Replica
 
 RISK_LEVELS: Mapping[str, int] = {"ok": 0, "warning": 1, "critical": 2}
+ALWAYS_MEASURED = ("drawdown", "daily_loss")  # in every mode; a measure that never crossed a limit has no level yet
 REFERENCE_PRICE = "binance.spot.ETH"  # SPEC §5: absolute ETH/USD is Binance spot
 _HASH_DIGITS = 12  # 48 bits: a double holds them exactly
 _NANOSECONDS = 1e9
@@ -100,7 +101,8 @@ def _risk(replica: Replica) -> Iterator[Reading]:
             yield Reading("margin_ratio", (name, venue, replica.account), value)
         elif kind == "mm_ratio":
             yield Reading("liquidation_distance_ratio", (name, venue), 1.0 - value)
-    for measure, level in replica.risk_levels.items():
+    standing = dict.fromkeys(ALWAYS_MEASURED, "ok") if replica.equity is not None else {}
+    for measure, level in {**standing, **replica.risk_levels}.items():
         kind, _, venue = measure.partition(":")
         yield Reading("risk_level", (name, kind, venue), RISK_LEVELS[level])
 

@@ -91,8 +91,8 @@ class Strategies(Collector):
     def _ages(self) -> Mapping[str, float]:
         """Several strategies read one source: the worst of what they saw, unless the source itself was heard.
 
-        A running cell whose next row does not come sees nothing new: its ages grow from when the row was due. A cell
-        that neither runs nor is paused looks at nothing and knows no age.
+        A series that tells no age is as old as its row. A running cell whose next row does not come sees nothing new:
+        its ages grow from when the row was due. A cell that neither runs nor is paused looks at nothing and knows none.
         """
         now = self._now()
         ages: dict[str, float] = {}
@@ -101,8 +101,8 @@ class Strategies(Collector):
                 continue
             silent_s = (now - self._looped_at.get(replica.strategy, now)) * self._speed
             overdue_s = max(0.0, silent_s - replica.interval_s) if replica.state is CellState.RUNNING else 0.0
-            for series, age_s in replica.ages_s.items():
-                ages[series] = max(age_s + overdue_s, ages.get(series, 0.0))
+            for series in {**replica.prices, **replica.ages_s}:
+                ages[series] = max(replica.ages_s.get(series, 0.0) + overdue_s, ages.get(series, 0.0))
         return ages | {series: max(0.0, now - at) * self._speed for series, at in tuple(self._heard.items())}
 
 

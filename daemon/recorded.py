@@ -23,7 +23,17 @@ from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Approved, RowBlock, Settlements, Standing
 from daemon.journal.codec import decode, encode
-from daemon.journal.records import Answer, Events, Intent, Manifest, Record, StepAborted, StepBegin, StepEnd
+from daemon.journal.records import (
+    Answer,
+    ConfigChanged,
+    Events,
+    Intent,
+    Manifest,
+    Record,
+    StepAborted,
+    StepBegin,
+    StepEnd,
+)
 from daemon.replay import CHAIN_VENUES
 from daemon.step_ports import NOTHING_SETTLED, Refusal
 from daemon.ticks import MarketRow, window_of
@@ -167,8 +177,8 @@ def make_core(run: RunSlice, ports: object, strategy: str, epoch: int) -> Core:
     return Core(run, wired, strategy_id=strategy, run_id=f"{strategy}/{epoch}")
 
 
-def steps_of(records: Iterable[Record]) -> Iterator[Manifest | Step | StepEnd]:
-    """Manifests, finished steps and the checkpoint an epoch starts from, in order; aborted steps are left out."""
+def steps_of(records: Iterable[Record]) -> Iterator[Manifest | ConfigChanged | Step | StepEnd]:
+    """Manifests, reloads, finished steps and the checkpoint an epoch starts from, in order; no aborted steps."""
     begin: StepBegin | None = None
     answers: list[Answer] = []
     intents: list[Intent] = []
@@ -177,6 +187,8 @@ def steps_of(records: Iterable[Record]) -> Iterator[Manifest | Step | StepEnd]:
         match record:
             case Manifest():
                 begin = None
+                yield record
+            case ConfigChanged():
                 yield record
             case StepBegin():
                 begin, answers, intents, events = record, [], [], []

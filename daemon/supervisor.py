@@ -61,6 +61,7 @@ class Supervisor:
         self._first_try = trio.Event()
         self._stopping = False
         self._uncertain: dict[str, tuple[str, ...]] = {}
+        self._nursery: trio.Nursery | None = None
 
     def publish(self, replica: Replica) -> None:
         """Cells put their pictures here; readers take them from here."""
@@ -71,6 +72,7 @@ class Supervisor:
     async def run(self, task_status: trio.TaskStatus[Mapping[str, bool]] = trio.TASK_STATUS_IGNORED) -> Ended:
         """Runs all strategies until `stop`; started once each is up or has failed its first start."""
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             for entry in self.config.strategies:
                 nursery.start_soon(self._keep, entry)
             await self._first_try.wait()
@@ -90,6 +92,11 @@ class Supervisor:
         self.stop()
         for cell in self.cells.values():
             cell.cut()
+
+    def cancel(self) -> None:
+        """Whatever is left of the cells ends now."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     def emergency_stop(self, strategy: str, reason: str) -> None:
         """The latch is written already: gate, cancel, close."""

@@ -7,12 +7,11 @@ further back (the carry of a leveraged position) come along as derived values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import msgspec
 import numpy as np
 
-from components.model.market import Market, Provenance, Window
+from components.model.market import Column, Market, Provenance, Window
 
 PROVENANCE = Provenance(source="ticks", data_hash="")
 
@@ -28,25 +27,17 @@ class MarketRow(msgspec.Struct, frozen=True, kw_only=True):
     ages_s: Mapping[str, float] = {}
 
 
-class MarketSource(Protocol):
-    """Where rows come from."""
-
-    def row(self, index: int) -> MarketRow: ...
-
-
 class EmbeddedMarket:
     """The rows of a generated market, as a feed would tell them; `derived` columns are read as the core names them."""
 
-    def __init__(self, market: Market, interval_ns: int, first_tick: int, derived: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, market: Market, derived: Mapping[str, Column]) -> None:
         self.market = market
-        self._interval = interval_ns
-        self._first = first_tick
         self._derived = derived
 
-    def row(self, index: int) -> MarketRow:
+    def row(self, index: int, tick: int) -> MarketRow:
         market = self.market
         return MarketRow(
-            tick=self._first + index,
+            tick=tick,
             timestamp=int(market.timestamps[index]),
             values={name: float(column[index]) for name, column in market.columns.items()},
             derived={name: float(column[index]) for name, column in self._derived.items()},

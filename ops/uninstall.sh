@@ -44,7 +44,7 @@ if [ "$(readlink "$link" 2>/dev/null || true)" = "$prefix/venv/bin/basis" ]; the
     rm -f "$link"
 fi
 rm -rf "$root$prefix/releases"
-rm -f "$root$prefix/venv" "$root$prefix/docs"
+rm -rf "$root$prefix/venv" "$root$prefix/docs"
 rmdir "$root$prefix" 2>/dev/null || true
 
 if [ $purge = yes ]; then

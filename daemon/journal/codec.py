@@ -5,6 +5,7 @@ Mappings keep their order: sums run in it, so a value that comes back must itera
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +23,14 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes, kind: type[T]) -> T:
     """The value back, bit for bit; msgspec.ValidationError names the field that does not fit."""
-    return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
+    value: T = decoder(kind).decode(data)  # type: ignore[arg-type]
+    return value
+
+
+@cache
+def decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    """What `decode` uses, for a type that is a union; making one takes longer than decoding."""
+    return msgspec.msgpack.Decoder(kind, dec_hook=_from_plain)
 
 
 def _to_plain(value: Any) -> Any:

@@ -160,15 +160,14 @@ def test_a_request_may_come_in_pieces_and_must_come_to_an_end() -> None:
 
 def test_too_many_connections_are_turned_away() -> None:
     async def play(desk: Desk) -> None:
-        first = await trio.open_tcp_stream("127.0.0.1", desk.port)
-        await first.send_all(b"GET /health HTTP/1.1\r\n")
-        while desk.server.statistics()["open"] < 1:
-            await trio.lowlevel.checkpoint()
-        code, head, _ = await desk.get("/health")
-        assert code == 503 and "Retry-After: 1" in head and desk.server.turned_away == 1
-        await first.send_all(b"Host: x\r\n\r\n")
-        assert (await first.receive_some()).startswith(b"HTTP/1.1 200")
-        await first.aclose()
+        async with await trio.open_tcp_stream("127.0.0.1", desk.port) as first:
+            await first.send_all(b"GET /health HTTP/1.1\r\n")
+            while desk.server.statistics()["open"] < 1:
+                await trio.lowlevel.checkpoint()
+            code, head, _ = await desk.get("/health")
+            assert code == 503 and "Retry-After: 1" in head and desk.server.turned_away == 1
+            await first.send_all(b"Host: x\r\n\r\n")
+            assert (await first.receive_some()).startswith(b"HTTP/1.1 200")
         while desk.server.statistics()["open"]:
             await trio.lowlevel.checkpoint()
         assert (await desk.get("/health"))[0] == 200

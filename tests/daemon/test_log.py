@@ -114,7 +114,7 @@ def test_no_planted_secret_reaches_a_line(stream: io.StringIO, installed: Callab
 def test_locals_of_a_frame_do_not_reach_the_console() -> None:
     terminal = Terminal()
     Logs(terminal, Secrets(), now=lambda: AT).install()
-    hidden = "local-" + "value-7731"
+    hidden = "hidden" * 3
     try:
         raise ValueError("shown")
     except ValueError:

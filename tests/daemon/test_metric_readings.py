@@ -77,6 +77,15 @@ def test_risk_levels_are_ordered_and_carry_the_venue_apart() -> None:
     assert values["risk_level", "btc", "delta", ""] == 1
 
 
+def test_a_measure_that_every_mode_has_is_ok_until_it_crosses_a_limit() -> None:
+    values = said(running(risk_levels={"drawdown": "warning"}))
+    assert {key[2:]: v for key, v in values.items() if key[0] == "risk_level"} == {
+        ("drawdown", ""): 1,
+        ("daily_loss", ""): 0,
+    }
+    assert not [key for key in said(running(equity=None, risk_levels={})) if key[0] == "risk_level"]
+
+
 def test_only_a_blocking_contract_withholds_authority() -> None:
     broken = Contract(name="second source", holds=False, blocks="", reason="gone")
     values = said(running(contracts=(*running().contracts[:1], broken)))

@@ -47,17 +47,30 @@ def test_the_last_full_loop_is_when_the_tick_moved(strategies: Strategies, clock
 
 
 def test_the_age_of_a_source_is_the_worst_any_strategy_saw(strategies: Strategies) -> None:
-    strategies.publish(running("a", ages_s={"okx.perp.BTC": 2.0}))
-    strategies.publish(running("b", ages_s={"okx.perp.BTC": 9.0}))
+    strategies.publish(running("a", prices={}, ages_s={"okx.perp.BTC": 9.0}))
+    strategies.publish(running("b", prices={}, ages_s={"okx.perp.BTC": 2.0}))
     assert values(strategies, "basis_market_data_age_seconds") == {("okx", "perp.BTC"): 9.0}
 
 
 def test_ages_grow_when_the_next_row_is_overdue(strategies: Strategies, clock: HandClock) -> None:
-    strategies.publish(running(ages_s={"okx.perp.BTC": 2.0}))
+    strategies.publish(running(prices={"okx.perp.BTC": 4e4, "okx.spot.BTC": 4e4}, ages_s={"okx.perp.BTC": 2.0}))
     clock.advance(60)
-    assert values(strategies, "basis_market_data_age_seconds") == {("okx", "perp.BTC"): 2.0}
+    ages = {("okx", "perp.BTC"): 2.0, ("okx", "spot.BTC"): 0.0}
+    assert values(strategies, "basis_market_data_age_seconds") == ages
     clock.advance(45)
-    assert values(strategies, "basis_market_data_age_seconds") == {("okx", "perp.BTC"): 47.0}
+    ages = {("okx", "perp.BTC"): 47.0, ("okx", "spot.BTC"): 45.0}
+    assert values(strategies, "basis_market_data_age_seconds") == ages
+    strategies.publish(running(tick=41, ticks=41, prices={"okx.spot.BTC": 4e4}, ages_s={}))
+    assert values(strategies, "basis_market_data_age_seconds") == {("okx", "spot.BTC"): 0.0}
+
+
+def test_a_faster_market_is_overdue_sooner(clock: HandClock) -> None:
+    strategies = Strategies(clock, 60.0)
+    strategies.publish(running(prices={"okx.spot.BTC": 4e4}, ages_s={}))
+    clock.advance(1.0)
+    assert values(strategies, "basis_market_data_age_seconds") == {("okx", "spot.BTC"): 0.0}
+    clock.advance(1.0)
+    assert values(strategies, "basis_market_data_age_seconds") == {("okx", "spot.BTC"): 60.0}
 
 
 @pytest.mark.parametrize("state", [CellState.LATCHED, CellState.FAILED, CellState.BACKING_OFF])
@@ -68,7 +81,7 @@ def test_a_cell_that_looks_at_nothing_knows_no_age(strategies: Strategies, state
 
 def test_a_source_that_was_heard_is_believed_over_replicas(clock: HandClock) -> None:
     strategies = Strategies(clock, 10.0)
-    strategies.publish(running(ages_s={"okx.perp.BTC": 500.0}))
+    strategies.publish(running(prices={}, ages_s={"okx.perp.BTC": 500.0}))
     strategies.heard("okx.perp.BTC", 120.0)
     clock.advance(4)
     assert values(strategies, "basis_market_data_age_seconds") == {("okx", "perp.BTC"): 40.0}

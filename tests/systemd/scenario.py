@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def notes(instance: str, name: str) -> list[object]:
 
 def prepare(instance: str, part: str = "", *, extra: str = "", safety: str = "safety") -> str:
     """Configuration, a secret and the drop-ins of one instance; returns the name of its unit."""
-    Path(f"/etc/basisd/{instance}.yaml").touch()
+    Path(f"/etc/basisd/{instance}.yaml").write_text("")
     folder = Path("/etc/basisd/credentials", instance)
     folder.mkdir(parents=True, mode=0o700)
     (folder / "CEX__KEY").write_text(SECRET)
@@ -75,6 +76,38 @@ def ask(instance: str, uid: int, gid: int) -> str:
     return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
 
+def script(name: str, *arguments: str) -> tuple[int, str]:
+    command = ["sh", f"/opt/basisd/source/ops/{name}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def install() -> dict[str, object]:
+    arguments = ("fresh", "--no-venv", "--python", "/opt/basisd/venv/bin/python")
+    code, said = script("install.sh", *arguments)
+    again, _ = script("install.sh", *arguments)
+    folders = {path: oct(os.stat(path).st_mode) for path in ("/run/lock/basisd", "/var/backups/basisd")}
+    known = systemctl("cat", "basisd@fresh.service")
+    return {"code": code, "said": said, "again": again, "folders": folders, "known": known}
+
+
+def uninstall() -> dict[str, object]:
+    systemctl("start", "basisd@calm.service")
+    refused, said = script("uninstall.sh")
+    still = show("basisd@calm.service")
+    systemctl("stop", "basisd@calm.service")
+    code, more = script("uninstall.sh")
+    return {
+        "refused": refused,
+        "said": said + more,
+        "still": still,
+        "code": code,
+        "state": Path("/var/lib/private/basisd/calm/starts.jsonl").exists(),
+        "configuration": Path("/etc/basisd/calm.yaml").exists(),
+        "unit": Path("/etc/systemd/system/basisd@.service").exists(),
+    }
+
+
 def notify_start_and_stop() -> dict[str, object]:
     unit = prepare("calm", "obedient")
     began = time.monotonic()
@@ -94,7 +127,14 @@ def notify_start_and_stop() -> dict[str, object]:
     systemctl("start", unit)
     facts["owner"] = [left.stat().st_uid, left.parent.stat().st_uid]
     systemctl("stop", unit)
-    return facts | {"starts": notes("calm", "starts"), "safety": notes("calm", "safety")}
+    facts |= {"starts": notes("calm", "starts"), "safety": notes("calm", "safety")}
+    # As operating.md restores a backup: the old folder out of the way, root's copy in its place.
+    state = Path("/var/lib/private/basisd/calm")
+    state.rename("/root/broken")
+    shutil.copytree("/root/broken", state)
+    facts["restored_code"] = systemctl("start", unit)
+    systemctl("stop", unit)
+    return facts | {"restored": notes("calm", "starts")[-1]}
 
 
 def watchdog() -> dict[str, object]:
@@ -152,6 +192,19 @@ def no_credentials() -> dict[str, object]:
     }
 
 
+def sealed_secret() -> dict[str, object]:
+    """A secret that lies on the disk encrypted with the key of this machine, as operating.md does it."""
+    folder = Path("/etc/basisd/credentials/sealed")
+    sealed = f"LoadCredential=\nLoadCredentialEncrypted=basis:{folder}"
+    unit = prepare("sealed", "obedient", extra=sealed)
+    command = ["systemd-creds", "encrypt", "--with-key=host", "--name=basis_CEX__KEY", "-", f"{folder}/CEX__KEY"]
+    done = subprocess.run(command, input=SECRET, capture_output=True, text=True, timeout=30)
+    code = systemctl("start", unit)
+    systemctl("stop", unit)
+    on_disk = (folder / "CEX__KEY").read_text(errors="replace")
+    return {"said": done.stderr, "code": code, "on_disk": on_disk, "starts": notes("sealed", "starts")}
+
+
 def safety_is_tried_again() -> dict[str, object]:
     """The safety unit fails once, and once more it is started by hand while the daemon is still failed."""
     unit = prepare("again", "exit 78", extra="RestartSec=100ms", safety="safety-retried")
@@ -192,7 +245,7 @@ def the_real_daemon() -> dict[str, object]:
     facts["status"] = [status.returncode, status.stdout[-4000:], status.stderr[-4000:]]
     if facts["start_code"] == 0:
         os.kill(int(show(unit)["MainPID"]), signal.SIGKILL)
-    facts["after_kill"] = until(unit, lambda now: now["NRestarts"] == "1" and now["ActiveState"] == "active", 60)
+        facts["after_kill"] = until(unit, lambda now: now["NRestarts"] == "1" and now["ActiveState"] == "active", 60)
     began = time.monotonic()
     facts["stop_code"] = systemctl("stop", unit)
     facts |= {"stop_s": time.monotonic() - began, "stopped": show(unit)}
@@ -202,6 +255,7 @@ def the_real_daemon() -> dict[str, object]:
 
 def main(*asked: str) -> int:
     plays: dict[str, Callable[[], dict[str, object]]] = {
+        "install": install,
         "notify_start_and_stop": notify_start_and_stop,
         "watchdog": watchdog,
         "killed": killed,
@@ -209,12 +263,13 @@ def main(*asked: str) -> int:
         "exit_65": lambda: exits(65),
         "exit_78": lambda: exits(78),
         "no_credentials": no_credentials,
+        "sealed_secret": sealed_secret,
         "safety_is_tried_again": safety_is_tried_again,
         "start_waits_for_safety": start_waits_for_safety,
         "flatten_stops_the_daemon": flatten_stops_the_daemon,
         "the_real_daemon": the_real_daemon,
+        "uninstall": uninstall,
     }
-    subprocess.run(["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/basisd.conf"], check=True)
     facts: dict[str, object] = {}
     for name in asked:
         began = time.monotonic()

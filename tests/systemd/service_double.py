@@ -76,6 +76,7 @@ def sight() -> dict[str, object]:
         "state": sorted(path.name for path in STATE.iterdir()),
         "left_by_root": attempt(lambda: (STATE / "left_by_root").read_bytes()),
         "cache": attempt(lambda: (Path(os.environ["XDG_CACHE_HOME"]) / "x").write_text("")),
+        "backup": attempt(lambda: Path("/var/backups/basisd", os.environ["INSTANCE"]).mkdir(exist_ok=True)),
         "write_etc": attempt(lambda: Path("/etc/basisd/x").write_text("")),
         "write_program": attempt(lambda: Path("/opt/basisd/x").write_text("")),
         "write_tmp": attempt(lambda: Path("/tmp/x").write_text("")),

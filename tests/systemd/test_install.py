@@ -167,7 +167,7 @@ def test_the_environment_is_made_from_the_lock_and_its_command_runs(tmp_path: Pa
     done = run("install.sh", "--root", root)
 
     assert done.returncode == 0, done.stderr
-    version = [root / "opt/basisd/venv/bin/python", "-m", "daemon.cli.main", "--version"]
+    version = [str(root / "opt/basisd/venv/bin/python"), "-m", "daemon.cli.main", "--version"]
     said = subprocess.run(version, capture_output=True, text=True, timeout=60, cwd="/", check=True).stdout
     assert said.startswith("basis, version ")
     packages = root.glob("opt/basisd/venv/lib/*/site-packages/*")

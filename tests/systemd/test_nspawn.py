@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 BOOT = ROOT / "ops" / "nspawn" / "boot.sh"
 EX_UNAVAILABLE = 69
 PLAYS = [
+    "install",
     "notify_start_and_stop",
     "watchdog",
     "killed",
@@ -32,9 +33,11 @@ PLAYS = [
     "exit_65",
     "exit_78",
     "no_credentials",
+    "sealed_secret",
     "safety_is_tried_again",
     "start_waits_for_safety",
     "flatten_stops_the_daemon",
+    "uninstall",
 ]
 RUN_MODULE = COMMANDS.get("run", "").partition(":")[0]
 NO_DAEMON = (
@@ -55,7 +58,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
     if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
         pytest.skip("needs root and systemd-nspawn (apt install systemd-container)")
     work = tmp_path_factory.mktemp("nspawn")
-    asked = [*PLAYS, *([] if NO_DAEMON else ["the_real_daemon"])]
+    asked = [*PLAYS[:-1], *([] if NO_DAEMON else ["the_real_daemon"]), PLAYS[-1]]
     lay_out(work / "files", asked)
     (work / "shared").mkdir()
     binds = {
@@ -75,9 +78,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
 
 
 def lay_out(files: Path, asked: list[str]) -> None:
-    """The tree that is laid over the container's root: the shipped units, a Python outside /home, and the driver."""
-    installer = ["sh", ROOT / "ops" / "install.sh", "--root", files, "--no-venv", "--python", sys.executable]
-    subprocess.run(installer, check=True, capture_output=True)
+    """The tree that is laid over the container's root: a Python outside /home, and the driver."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     venv = files / "opt/basisd/venv"
     (venv / "bin").mkdir(parents=True)
@@ -93,8 +94,8 @@ def lay_out(files: Path, asked: list[str]) -> None:
     (files / "opt/basisd/test").mkdir()
     for script in ("service_double.py", "scenario.py"):
         shutil.copy(HERE / script, files / "opt/basisd/test" / script)
-    (files / "etc/group").write_text(Path("/etc/group").read_text() + "basisd:x:990:\n")
     units = files / "etc/systemd/system"
+    units.mkdir(parents=True)
     (units / "scenario.target").write_text("[Unit]\nRequires=scenario.service\nAfter=scenario.service\n")
     (units / "scenario.service").write_text(
         "[Unit]\nRequires=basic.target\nAfter=basic.target systemd-journald.service\nWants=systemd-journald.service\n"
@@ -103,6 +104,22 @@ def lay_out(files: Path, asked: list[str]) -> None:
         "StandardOutput=file:/results/driver.log\nStandardError=file:/results/driver.log\n"
         f"ExecStart=/opt/basisd/venv/bin/python /opt/basisd/test/scenario.py {' '.join(asked)}\n"
     )
+
+
+def test_install_makes_group_folders_and_units(facts: Facts) -> None:
+    seen = facts["install"]
+    assert seen["code"] == 0, seen["said"]
+    assert seen["folders"] == {"/run/lock/basisd": "0o40770", "/var/backups/basisd": "0o40770"}
+    assert seen["known"] == 0
+    assert seen["again"] == 0
+
+
+def test_uninstall_is_refused_while_a_daemon_runs_and_keeps_the_state(facts: Facts) -> None:
+    seen = facts["uninstall"]
+    assert (seen["refused"], "basisd@calm.service" in seen["said"]) == (1, True), seen["said"]
+    assert seen["still"]["ActiveState"] == "active"
+    assert seen["code"] == 0, seen["said"]
+    assert (seen["state"], seen["configuration"], seen["unit"]) == (True, True, False)
 
 
 def test_start_is_done_when_the_daemon_says_ready(facts: Facts) -> None:
@@ -133,6 +150,13 @@ def test_a_secret_is_readable_only_inside(facts: Facts) -> None:
     assert SECRET not in str(inside["environment"])
 
 
+def test_a_secret_may_lie_on_the_disk_encrypted(facts: Facts) -> None:
+    seen = facts["sealed_secret"]
+    assert seen["code"] == 0, seen["said"]
+    assert seen["starts"][0]["credentials"] == {"basis_CEX__KEY": SECRET}
+    assert SECRET not in seen["on_disk"]
+
+
 def test_the_sandbox_holds(facts: Facts) -> None:
     inside = facts["notify_start_and_stop"]["starts"][0]
     assert {name: inside[name] for name in ("write_etc", "write_program", "read_home", "netlink", "writable_code")} == {
@@ -142,7 +166,7 @@ def test_the_sandbox_holds(facts: Facts) -> None:
         "netlink": "OSError:97",
         "writable_code": "PermissionError:1",
     }
-    assert (inside["cache"], inside["write_tmp"], inside["inet"]) == ("ok", "ok", "ok")
+    assert {inside[name] for name in ("cache", "write_tmp", "inet", "backup")} == {"ok"}
     assert inside["uid"] >= 61184 and inside["others"] == 1
 
 
@@ -153,6 +177,13 @@ def test_state_survives_and_what_root_left_there_is_handed_over(facts: Facts) ->
     assert (first["state"], second["state"]) == ([], ["left_by_root", "starts.jsonl", "stops.jsonl"])
     assert second["left_by_root"] == "ok"
     assert seen["owner"] == [first["uid"], first["uid"]]
+
+
+def test_a_folder_that_root_restored_is_taken_over(facts: Facts) -> None:
+    seen = facts["notify_start_and_stop"]
+    assert seen["restored_code"] == 0
+    assert seen["restored"]["state"] == seen["starts"][1]["state"]
+    assert seen["restored"]["left_by_root"] == "ok"
 
 
 def test_the_socket_is_for_root_and_the_group_and_sees_who_calls(facts: Facts) -> None:

@@ -99,18 +99,10 @@ def test_the_times_and_codes_are_those_the_daemon_was_written_for() -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_state_user_and_secrets_are_the_same_for_all_units(unit: str) -> None:
-    shared = (
-        "User",
-        "Group",
-        "StateDirectory",
-        "StateDirectoryMode",
-        "LoadCredential",
-        "EnvironmentFile",
-        "UMask",
-        "ReadWritePaths",
-    )
+    shared = ("User", "Group", "StateDirectory", "StateDirectoryMode", "LoadCredential", "EnvironmentFile", "UMask")
     mine, daemon = dict(settings(unit, "Service")), dict(settings("basisd@", "Service"))
     assert {key: mine[key] for key in shared} == {key: daemon[key] for key in shared}
+    assert "-/run/lock/basisd" in mine["ReadWritePaths"].split()
     assert ("Environment", "BASIS_STATE_DIR=%S/basisd/%i") in settings(unit, "Service")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from components.maths.perps import funding_usdt
@@ -30,10 +31,24 @@ from components.ports import Approved, CashFlows, Flow, Happening, Settlements
 from venues.sim.chain import GAS_KEY, SimChain
 from venues.sim.costs import CostModel
 from venues.sim.exchange import SimExchange, rejected
-from venues.sim.rewards import RewardMeter
+from venues.sim.rewards import IN_WALLET, SUPPLIED, RewardMeter
 
 OWN = frozenset({WALLET, RESERVE, GAS})
 MINUTE_NS = 60_000_000_000
+
+
+class WorldState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a world carries from row to row; with the same market it goes on from here byte for byte.
+
+    `holdings` are the changes of (when, weETH in the wallet, weETH supplied), `rewards_paid` how many were credited.
+    """
+
+    row: int
+    balances: Mapping[PositionKey, float]
+    flights: tuple[InFlight, ...]
+    flows: tuple[Flow, ...]
+    holdings: tuple[tuple[int, float, float], ...]
+    rewards_paid: int
 
 
 class World:
@@ -46,7 +61,10 @@ class World:
         }
         self._hedges = [self._exchanges[name] for name in sorted(run.mode.hedge_allocation)]
         self._chain = SimChain(run, self.costs)
-        self._rewards = RewardMeter(market, reward_tokens(run.mode) if run.mode.lst_type == "weETH" else ())
+        self._reward_tokens = reward_tokens(run.mode) if run.mode.lst_type == "weETH" else ()
+        self._rewards = RewardMeter(market, self._reward_tokens)
+        self._holdings: list[tuple[int, float, float]] = []
+        self._rewards_paid = 0
         self._flows = sorted(flows, key=lambda flow: (flow.at, flow.id))
         self._flights: dict[str, InFlight] = {}
         self._row = Row(market, 0)
@@ -62,6 +80,56 @@ class World:
         """Places balances and looks at one row: what if everything were sold there?"""
         self.place(balances)
         self._row = Row(self._market, row)
+
+    @property
+    def row(self) -> Row:
+        """Where it stands: the last row it has lived through, at first row 0."""
+        return self._row
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """Flows that are still to come."""
+        return tuple(self._flows)
+
+    def expect_flow(self, flow: Flow) -> None:
+        """A flow that becomes known only now; it happens on the next row that is not before it."""
+        self._flows = sorted([*self._flows, flow], key=lambda each: (each.at, each.id))
+
+    def adjust(self, changes: Mapping[PositionKey, float]) -> None:
+        """Somebody else changes balances."""
+        for key, change in changes.items():
+            self._add(key, change)
+        self._meter()
+
+    def extend(self, market: Market) -> None:
+        """Goes on with a longer market that has the same values on the rows lived through."""
+        self._market = market
+        self._row = Row(market, self._row.index)
+        self._rewards = RewardMeter(market, self._reward_tokens)
+        for at, wallet, supplied in self._holdings:
+            self._rewards.holds({IN_WALLET: wallet, SUPPLIED: supplied}, at)
+        for _ in range(self._rewards_paid):
+            self._rewards.paid()
+
+    def state(self) -> WorldState:
+        return WorldState(
+            row=self._row.index,
+            balances=dict(self.balances),
+            flights=tuple(self._flights.values()),
+            flows=tuple(self._flows),
+            holdings=tuple(self._holdings),
+            rewards_paid=self._rewards_paid,
+        )
+
+    def restore(self, state: WorldState) -> None:
+        """Goes on where a world with this state stopped."""
+        self._row = Row(self._market, state.row)
+        self.balances = dict(state.balances)
+        self._flights = {flight.id: flight for flight in state.flights}
+        self._flows = list(state.flows)
+        self._holdings = list(state.holdings)
+        self._rewards_paid = state.rewards_paid
+        self.extend(self._market)
 
     # Observation
 
@@ -100,7 +168,7 @@ class World:
             amount[0] += self.balances.get(key, 0.0)
             self.balances[key] = float(np.cumsum(amount)[-1])
         if settlements.happenings:
-            self._rewards.holds(self.balances, self._row.timestamp)
+            self._meter()
 
     def positions(self, venues: frozenset[str]) -> Mapping[PositionKey, float]:
         return {key: amount for key, amount in self.balances.items() if key.venue in venues}
@@ -121,8 +189,15 @@ class World:
                 self._book(trade)
                 done.append(trade)
             trades = tuple(done)
-        self._rewards.holds(self.balances, self._row.timestamp)
+        self._meter()
         return trades
+
+    def execute_one(self, order: Order) -> Trade:
+        """One order that is not part of an atomic group."""
+        trade = self._execute(order)
+        self._book(trade)
+        self._meter()
+        return trade
 
     def _execute(self, order: Order) -> Trade:
         if order.verb is Verb.TRANSFER:
@@ -261,6 +336,7 @@ class World:
             del self._flights[happening.arrived.id]
         elif happening.event_type is EventType.REWARD:
             self._rewards.paid()
+            self._rewards_paid += 1
         elif happening.event_type in (EventType.DEPOSIT, EventType.WITHDRAWAL_REQUESTED):
             self._flows = [flow for flow in self._flows if flow.id != happening.detail]
 
@@ -355,6 +431,15 @@ class World:
             self._add(key, change)
         if trade.in_flight is not None:
             self._flights[trade.in_flight.id] = trade.in_flight
+
+    def _meter(self) -> None:
+        """What is held of weETH from now on earns rewards from now on."""
+        at = self._row.timestamp
+        self._rewards.holds(self.balances, at)
+        if self._reward_tokens:
+            wallet, supplied = (self.balances.get(key, 0.0) for key in (IN_WALLET, SUPPLIED))
+            if not self._holdings or self._holdings[-1][1:] != (wallet, supplied):
+                self._holdings.append((at, wallet, supplied))
 
     def _add(self, key: PositionKey, change: float) -> None:
         self.balances[key] = self.balances.get(key, 0.0) + change

@@ -1,0 +1,30 @@
+"""`basis run`: the daemon in the foreground; systemd, or a person with a terminal, runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from daemon.cli.output import refusals
+
+
+@click.command()
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="The daemon file.  [default: configs/paper.yaml]"
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path), help="Where everything that must survive is kept (BASIS_STATE_DIR)."
+)
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Market seconds per second; paper only.")
+def run(config_path: Path | None, state: Path | None, speed: float | None) -> None:
+    """Run the strategies of a daemon file until a signal or 'basis stop' ends it.
+
+    Prints `ready` and the ids of the strategies when all are up. SIGTERM or Ctrl-C stops in order, a second one at
+    once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
+    """
+    with refusals():
+        from daemon.process import run_daemon  # numpy, pydantic and all
+
+        sys.exit(run_daemon(config_path, state=state, speed=speed))

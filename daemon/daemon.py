@@ -1,0 +1,378 @@
+"""The daemon, put together: configuration, disk, journals, paper world, cells, control socket, metrics, watchdog.
+
+Everything that differs between the real process and a simulation comes in through `Parts`: disk, threads, baton,
+sockets. Nothing below this file knows which it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from components.model.errors import BasisError
+from daemon.authority import Limits
+from daemon.bridge import NO_BATON, Baton
+from daemon.cell import Cell, Surroundings
+from daemon.control.protocol import SOCKET
+from daemon.control.server import ControlServer
+from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.disk import Disk
+from daemon.dispatch import Patience
+from daemon.health import Health
+from daemon.http_metrics import MetricsServer, read_token
+from daemon.journal.committer import Committer
+from daemon.journal.journal import Journal
+from daemon.journal.records import Command, Events, Note, Record
+from daemon.latch import Latches
+from daemon.metrics import Metrics
+from daemon.narrator import Narrator
+from daemon.notify import Notifier
+from daemon.operator import Operator
+from daemon.paper import PaperWorld
+from daemon.queries import events_of, orders_of
+from daemon.recovery import recover
+from daemon.reload import Reloader
+from daemon.replica import CellState, Replica
+from daemon.state_copy import copy_state
+from daemon.supervisor import Ended, Reports, Supervisor
+
+log = structlog.get_logger()
+LAG_EVERY_S = 0.25
+ANCHOR_EVERY_S = 1.0
+
+
+class JournalLog:
+    """One journal and the committer that makes it durable."""
+
+    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Events], None]) -> None:
+        self.journal = journal
+        self._committer = committer
+        self._heard = heard
+
+    @property
+    def head(self) -> Any:
+        return self.journal.head
+
+    def append(self, record: Record) -> int:
+        sequence = self.journal.append(record)
+        if isinstance(record, Events):
+            self._heard(record)
+        return sequence
+
+    async def commit(self) -> None:
+        await self._committer.commit(self.journal)
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulation replaces."""
+
+    disk: Disk
+    threads: bool = True
+    baton: Baton = NO_BATON
+    sockets: bool = True
+    poll_steps: int = 1
+    provenance: Mapping[str, str] = {}
+    clock_offset_ms: Callable[[], float | None] = lambda: None
+
+
+class Daemon:
+    def __init__(
+        self,
+        config: DaemonSlice,
+        world: PaperWorld,
+        parts: Parts,
+        *,
+        notifier: Notifier,
+        reports: Reports,
+        reload: Callable[[], DaemonSlice] | None = None,
+        narrator: Narrator | None = None,
+    ) -> None:
+        self.config = config
+        self.world = world
+        self._parts = parts
+        self._notifier = notifier
+        self._narrator = narrator
+        self._state = config.state_dir
+        self.clock = world.clock
+        self.metrics = Metrics(now=self._market_seconds, speed=config.speed)
+        self.health = Health(trio.current_time, speed=config.speed, step_budget_s=config.limits.step_budget_s)
+        self.committer = Committer(
+            threads=parts.threads, observe=lambda journal, seconds, records: self.metrics.commit(seconds)
+        )
+        self.latches = Latches(self._state)
+        self._journals: dict[str, JournalLog] = {}
+        self._audit = self._open("daemon", self._state / "journal" / "daemon")
+        self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
+        self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
+        self._stop_asked = trio.Event()
+        self._cut_asked = False
+        self.operator = Operator(
+            self.supervisor,
+            self.latches,
+            self._audit,
+            self.clock.now,
+            events=self.recent_events,
+            orders=self.recent_orders,
+            stop=self.stop,
+            dump=self.dump,
+            backup=self._copy,
+            answered={
+                record.key: record
+                for _, record in self._audit.journal.records()
+                if isinstance(record, Command) and record.key
+            },
+        )
+        self.metrics_address: tuple[str, int] | None = None
+
+    # Life
+
+    async def run(self, task_status: trio.TaskStatus[Mapping[str, bool]] = trio.TASK_STATUS_IGNORED) -> Ended:
+        """Runs until a stop was asked for and done; started when every strategy is up or has failed its start."""
+        ended = Ended({})
+        async with trio.open_nursery() as outer:
+            await outer.start(self.committer.run)
+            async with trio.open_nursery() as around:
+                await self._start_servers(around)
+                around.start_soon(self._watch_lag)
+                around.start_soon(self._feed_watchdog)
+                async with trio.open_nursery() as cells:
+                    up: Mapping[str, bool] = {}
+                    finished: list[Ended] = []
+
+                    async def supervise(task_status: trio.TaskStatus[Mapping[str, bool]]) -> None:
+                        finished.append(await self.supervisor.run(task_status=task_status))
+
+                    driver = trio.CancelScope()
+                    cells.start_soon(self._drive, driver)
+                    up = await cells.start(supervise)
+                    self._audit.append(Note(at=self.clock.now(), kind="daemon.ready", detail=", ".join(sorted(up))))
+                    await self._audit.commit()
+                    self._notifier.ready(self._status())
+                    task_status.started(up)
+                    await self._stop_asked.wait()
+                    self._notifier.stopping()
+                    await self._end()
+                    driver.cancel()
+                ended = finished[0]
+                around.cancel_scope.cancel()
+            self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
+            with suppress(BasisError):
+                await self._audit.commit()
+            outer.cancel_scope.cancel()
+        return ended
+
+    def stop(self) -> None:
+        """Asks for a clean stop; a second time cuts the steps under way."""
+        if self._stop_asked.is_set():
+            self._cut_asked = True
+            self.supervisor.cut()
+        self._stop_asked.set()
+
+    async def _end(self) -> None:
+        """Clean, then at the next effect, then whatever is left is cancelled; all within the time of a stop."""
+        budget = self.config.limits.stop_within_s
+        self.supervisor.stop()
+        with trio.move_on_after(budget * 0.4):
+            while self.supervisor.cells and not self._cut_asked:
+                await trio.sleep(0.05)
+        if self.supervisor.cells:
+            self.supervisor.cut()
+            with trio.move_on_after(budget * 0.5):
+                while self.supervisor.cells:
+                    await trio.sleep(0.05)
+        self.supervisor.cancel()
+
+    # Parts
+
+    async def _make_cell(self, entry: StrategyEntry) -> Cell:
+        config, place = self.supervisor.config, self.world.places[entry.id]
+        entry = next(each for each in config.strategies if each.id == entry.id)
+        journal = self._journals.get(entry.id)
+        if journal is None or journal.journal.poisoned:
+            journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal")
+        recovered = recover((record for _, record in journal.journal.records()), entry.run, entry.id)
+        limits = config.limits
+        return Cell(
+            entry.id,
+            entry.mode,
+            entry.account,
+            entry.capital,
+            entry.run,
+            place.clients,
+            place.control,
+            journal,
+            recovered,
+            Surroundings(
+                clock=self.clock,
+                patience=Patience(
+                    order_grace_s=limits.order_grace_s,
+                    unknown_budget_s=limits.unknown_budget_s,
+                    legs_s=limits.leg_deadline_s,
+                ),
+                limits=Limits(
+                    clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day
+                ),
+                latches=self.latches,
+                telemetry=self.metrics,
+                publish=self._publish,
+                shout=lambda text: print(text, file=sys.stderr),
+                free_bytes=self._free_bytes,
+                clock_offset_ms=self._parts.clock_offset_ms,
+                max_trade_usdt=config.guard.max_trade_size_usd,
+                read_only=config.guard.read_only,
+                poll_steps=self._parts.poll_steps,
+                step_budget_s=limits.step_budget_s,
+                baton=self._parts.baton,
+                provenance=self._parts.provenance,
+            ),
+        )
+
+    def _open(self, name: str, folder: Path) -> JournalLog:
+        journal = Journal.open(folder, self._parts.disk, name=name, now=self.clock.now)
+        opened = self._journals[name] = JournalLog(journal, self.committer, lambda events: self._hear(name, events))
+        return opened
+
+    def _hear(self, strategy: str, events: Events) -> None:
+        for event in events.events:
+            self.metrics.event(event.event_type.value)
+        if self._narrator is not None:
+            self._narrator.heard(strategy, events.events)
+
+    async def _start_servers(self, nursery: trio.Nursery) -> None:
+        if not self._parts.sockets:
+            return
+        await nursery.start(ControlServer(self._state / SOCKET, self.operator.handle).run)
+        metrics = self.config.metrics
+        token = read_token(Path(metrics.token_file)) if metrics.token_file else None
+        server = MetricsServer(self.metrics, self.health, token=token)
+
+        async def serve(task_status: trio.TaskStatus[tuple[str, int]]) -> None:
+            await server.serve(metrics.host, metrics.port, task_status=task_status)
+
+        self.metrics_address = await nursery.start(serve)
+
+    async def _drive(self, scope: trio.CancelScope) -> None:
+        with scope:
+            await self.world.drive(self.supervisor.cells, step_budget_s=self.config.limits.step_budget_s)
+
+    async def _watch_lag(self) -> None:
+        while True:
+            began = trio.current_time()
+            await trio.sleep(LAG_EVERY_S)
+            lag = max(0.0, trio.current_time() - began - LAG_EVERY_S)
+            self.metrics.loop_lag(lag)
+            self.health.loop_lag(lag)
+            self.health.beat("committer", within_s=30.0)
+            self.metrics.components(self.health.components())
+            self.metrics.ready(bool(self.health.readiness()))
+            free = self._free_bytes()
+            if free is not None:
+                self.metrics.disk_free(free)
+
+    async def _feed_watchdog(self) -> None:
+        """Feeds while the loop is alive and every cell makes progress; a stuck cell is brought to safety first."""
+        every = self._notifier.feed_every_s
+        while True:
+            await trio.sleep(every or 5.0)
+            for strategy, reason in self.health.stuck().items():
+                log.critical("cell.stuck", strategy=strategy, reason=reason)
+                await self.operator.emergency(strategy, f"stuck: {reason}", -1)
+            starving = self.health.starving()
+            if starving:
+                self._notifier.feed()
+            else:
+                log.critical("watchdog.not_fed", reasons=starving.reasons)
+            self._notifier.status(self._status())
+
+    # Signals
+
+    async def emergency(self, reason: str) -> None:
+        """SIGUSR1: all strategies."""
+        await self.operator.emergency(None, reason, -1)
+
+    async def reload(self) -> str:
+        """SIGHUP: what changed, or why the old configuration stays."""
+        self._notifier.reloading()
+        try:
+            message = await self._reloader.reload()
+        except BasisError as error:
+            message = f"configuration not reloaded, the old one stays: {error}"
+            log.error("config.refused", error=str(error))
+        self._notifier.ready(message.partition("\n")[0])
+        return message
+
+    def dump(self) -> dict[str, Any]:
+        """SIGUSR2 and `basis dump`: how every strategy stands, and every task."""
+        return {
+            "replicas": [msgspec.to_builtins(replica) for replica in self.supervisor.replicas.values()],
+            "tasks": [] if (root := trio.lowlevel.current_root_task()) is None else tasks_of(root),
+            "components": [msgspec.to_builtins(component) for component in self.health.components()],
+        }
+
+    def recent_events(self, strategy: str | None, limit: int) -> list[Any]:
+        """The newest events, oldest first."""
+        return events_of({n: j.journal for n, j in self._journals.items() if n != "daemon"}, strategy, limit)
+
+    def recent_orders(self, strategy: str | None) -> list[Any]:
+        """Orders with their last state, oldest first."""
+        return orders_of({n: j.journal for n, j in self._journals.items() if n != "daemon"}, strategy)
+
+    def _copy(self, folder: Path) -> dict[str, Any]:
+        made = datetime.fromtimestamp(self.clock.now() / 1e9, UTC).isoformat(timespec="seconds")
+        contents = copy_state(self._state, folder, made=made)
+        return {"files": len(contents.files), "bytes": contents.size, "made": made}
+
+    # Small things
+
+    def _publish(self, replica: Replica) -> None:
+        self.supervisor.publish(replica)
+        replica = self.supervisor.replicas[replica.strategy]
+        self.metrics.publish(replica)
+        self.health.publish(replica)
+        if self._narrator is not None:
+            self._narrator.publish(replica)
+
+    def _free_bytes(self) -> int | None:
+        try:
+            return self._parts.disk.free_bytes(self._state)
+        except OSError:
+            return None
+
+    def _market_seconds(self) -> float:
+        return self.clock.now() / 1e9
+
+    def _status(self) -> str:
+        states = [replica.state for replica in self.supervisor.replicas.values()]
+        running = sum(state is CellState.RUNNING for state in states)
+        other = [
+            f"{r.strategy} {r.state.value}"
+            for r in self.supervisor.replicas.values()
+            if r.state is not CellState.RUNNING
+        ]
+        return f"{running} of {len(self.config.strategies)} strategies running" + (
+            f"; {', '.join(other)}" if other else ""
+        )
+
+
+def tasks_of(task: trio.lowlevel.Task) -> list[str]:
+    """The task tree, one line a task."""
+    lines = [task.name]
+    for nursery in task.child_nurseries:
+        for child in sorted(nursery.child_tasks, key=lambda each: each.name):
+            lines += [f"  {line}" for line in tasks_of(child)]
+    return lines
+
+
+def _in_words(ended: Ended) -> str:
+    open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
+    if not open_orders:
+        return "clean; no order is open"
+    return "; ".join(f"{name}: order {', '.join(ids)} uncertain" for name, ids in open_orders.items())

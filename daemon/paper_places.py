@@ -1,0 +1,82 @@
+"""Opens a paper world in this process: one persistent account per strategy, one front door per venue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from components.model.keys import PositionKey
+from components.model.market import Market
+from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.paper import PaperWorld, Place
+from venues.paper.account import PaperAccount
+from venues.paper.faults import FaultPlan
+from venues.paper.passage import Profile
+from venues.paper.store import PaperStore, open_account
+from venues.paper.venue import PaperVenue
+
+QUICK = Profile(latency_s=0.004, spread=0.3, requests_per_minute=1_000_000)  # paper pays no rate limits
+OpenAccount = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperAccount]
+
+
+class LocalControl:
+    """An account in this process, as the driver sees one in any."""
+
+    def __init__(self, account: PaperAccount) -> None:
+        self.account = account
+
+    async def advance_to(self, row: int) -> None:
+        self.account.advance_to(row)
+
+    async def deposit(self, id: str, amount: float, at: int) -> None:
+        self.account.deposit(id, amount, at)
+
+    async def withdrawal(self, id: str, amount: float, at: int) -> None:
+        self.account.withdrawal(id, amount, at)
+
+
+def open_world(config: DaemonSlice) -> PaperWorld:
+    """The paper world of a state directory, at the row after the last one lived through."""
+
+    def folder(entry: StrategyEntry) -> Path:
+        return config.state_dir / "strategies" / entry.id / "venues"
+
+    def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
+        return open_account(folder(entry), entry.run, market, balances)
+
+    lived = [last_row(folder(entry)) for entry in config.strategies]
+    world = PaperWorld(config.strategies, config.market, config.speed, max(lived, default=-1) + 1)
+    seed = config.market.seed or 0
+    world.open(places(world, account, lambda _: FaultPlan(), seed=seed, profile=QUICK))
+    return world
+
+
+def last_row(folder: Path) -> int:
+    """The last market row that an account has lived through; −1 for a new one."""
+    changes = PaperStore(folder).read()
+    return changes[-1].row if changes else -1
+
+
+def places(
+    world: PaperWorld,
+    open_account: OpenAccount,
+    faults: Callable[[str], FaultPlan],
+    *,
+    seed: int,
+    profile: Profile,
+) -> Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], Place]:
+    """How a world opens the place of a strategy: its account behind doors with the faults planned for it."""
+
+    def open_place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> Place:
+        account = open_account(entry, market, balances)
+        plan = faults(entry.id)
+        return Place(
+            entry=entry,
+            control=LocalControl(account),
+            clients=tuple(
+                PaperVenue(door, account, world.clock, plan, seed=seed, profile=profile) for door in account.doors
+            ),
+            extend=account.extend,
+        )
+
+    return open_place

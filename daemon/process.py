@@ -1,0 +1,144 @@
+"""The daemon as a process: environment, lock, logs, signals, and the exit code systemd acts on."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import structlog
+import trio
+
+from components.model.errors import CFG_INVALID, Fault, InvalidInput
+from daemon import signals
+from daemon.control.protocol import SOCKET
+from daemon.daemon import Daemon, Parts
+from daemon.daemon_config import DaemonSlice, load_daemon
+from daemon.disk import RealDisk
+from daemon.lock import Holder, held, state_lock
+from daemon.log import Logs, Style
+from daemon.narrator import Narrator
+from daemon.notify import Notifier
+from daemon.paper import PaperWorld
+from daemon.paper_places import open_world
+from daemon.reports import Reports
+from daemon.secrets import Secret, Secrets
+from daemon.settings import PACKAGED
+from daemon.supervisor import Ended
+
+log = structlog.get_logger()
+SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
+SUMMARY_EVERY_S = 6 * 3600.0
+
+
+class CrashReports:
+    """The supervisor's view of the reports."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def crashed(self, strategy: str, error: BaseException) -> None:
+        with self._reports.scope(strategy=strategy):
+            self._reports.capture(error)
+
+
+def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | None) -> int:
+    """Runs until stopped; 0 after a clean stop. InvalidInput (exit 78) lists every fault before anything starts."""
+    path = config_path or PACKAGED / "paper.yaml"
+    environ = dict(os.environ)
+    if state is not None:
+        environ["BASIS_STATE_DIR"] = str(state)
+    config = _with_speed(load_daemon(path, environ=environ), speed)
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    secrets = Secrets()
+    style: Style = "json" if config.log.format == "json" else "console"
+    Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style).install()
+    faulthandler.enable()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = Holder(pid=os.getpid(), started=started, socket=str(config.state_dir / SOCKET))
+    with held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"):
+        world = open_world(config)
+        reports = _reports(config, environ, secrets)
+        ended = trio.run(_main, config, world, reports, path, environ, speed)
+    open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
+    log.info("daemon.stopped", uncertain=open_orders)
+    return 0
+
+
+async def _main(
+    config: DaemonSlice,
+    world: PaperWorld,
+    reports: Reports,
+    path: Path,
+    environ: Mapping[str, str],
+    speed: float | None,
+) -> Ended:
+    narrator = Narrator(lambda line: print(line, flush=True), every_s=SUMMARY_EVERY_S)
+    daemon = Daemon(
+        config,
+        world,
+        Parts(disk=RealDisk(), provenance=provenance()),
+        notifier=Notifier(environ),
+        reports=CrashReports(reports),
+        reload=lambda: _with_speed(load_daemon(path, environ=environ), speed),
+        narrator=narrator,
+    )
+    result: list[Ended] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(signals.listen, daemon)
+
+        async def serve(task_status: trio.TaskStatus[Mapping[str, bool]]) -> None:
+            result.append(await daemon.run(task_status=task_status))
+            nursery.cancel_scope.cancel()
+
+        up = await nursery.start(serve)
+        failed = [name for name, ok in up.items() if not ok]
+        print(f"ready {' '.join(up)}" + (f" (not up: {', '.join(failed)})" if failed else ""), flush=True)
+    await reports.close()
+    return result[0]
+
+
+def provenance() -> dict[str, str]:
+    """What a run epoch was made with."""
+    packages = Path(__file__).resolve().parent.parent
+    code = sha256()
+    for folder in ("components", "daemon", "venues"):
+        for file in sorted((packages / folder).rglob("*.py")):
+            code.update(str(file.relative_to(packages)).encode())
+            code.update(file.read_bytes())
+    try:
+        release = version("basisd")
+    except PackageNotFoundError:
+        release = "unknown"
+    return {
+        "version": release,
+        "code_hash": code.hexdigest(),
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()} Python {platform.python_version()}",
+    }
+
+
+def _with_speed(config: DaemonSlice, speed: float | None) -> DaemonSlice:
+    if speed is None:
+        return config
+    if speed != 1.0 and config.market.source != "embedded":
+        fault = Fault(where="--speed", found=f"{speed:g}", expected="1: real prices come at their own pace")
+        raise InvalidInput(CFG_INVALID, [fault])
+    return msgspec.structs.replace(config, speed=speed)
+
+
+def _reports(config: DaemonSlice, environ: Mapping[str, str], secrets: Secrets) -> Reports:
+    dsn = environ.get("BASIS_SENTRY_DSN", "")
+    return Reports(
+        Secret(dsn) if dsn else None, secrets, environment=config.environment, release=provenance()["version"]
+    )

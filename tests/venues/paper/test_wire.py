@@ -1,0 +1,104 @@
+"""The protocol between a client and venues in another process."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from components.model.errors import Refuse
+from components.model.keys import PositionKey
+from components.model.orders import Verb
+from tests.venues.paper.stage import USDT, group
+from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
+from venues.paper.account import SIM_NO_ROW
+from venues.paper.faults import Fault
+from venues.paper.remote import RemoteAccount, RemoteVenue
+from venues.paper.store import decode, encode
+from venues.paper.wire import (
+    LENGTH,
+    LONGEST,
+    METHODS,
+    OF_A_DOOR,
+    Answer,
+    Call,
+    call_of,
+    failure_of,
+    raised,
+    receive,
+    send,
+    value_of,
+)
+
+
+def call(method: str, *arguments: object) -> Call:
+    return Call(account="a", door="binance", method=method, now=5, arguments=arguments)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("submit", (group(),)),
+        ("settled", (3,)),
+        ("truth", ()),
+        ("add_fault", (Fault(kind="latency", venue="okx", at=1, duration_s=2.0, parameters={"factor": 3.0}),)),
+        ("foreign_transfer", ("f", None, USDT, 1.5, 7)),
+        ("foreign_trade", ("f", "okx", Verb.PERP, "BTC", -1.5, 7)),
+    ],
+)
+def test_a_call_comes_back_as_it_was(method: str, arguments: tuple[object, ...]) -> None:
+    back = call_of(encode(call(method, *arguments)))
+
+    assert back == call(method, *arguments)
+    assert [type(value) for value in back.arguments] == [type(value) for value in arguments]
+
+
+@pytest.mark.parametrize("bad", [call("explode"), call("submit"), call("settled", "x"), call("submit", {"id": 1})])
+def test_what_is_no_call_of_ours_is_an_error(bad: Call) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        call_of(encode(bad))
+
+
+def test_an_answer_has_the_type_its_method_promises() -> None:
+    answer = decode(encode(Answer(value={USDT: 1.5})), Answer)
+
+    (key,) = value_of(answer, "positions")
+
+    assert isinstance(key, PositionKey) and value_of(Answer(), "heal") is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotSent("no", retry_after_s=2.0),
+        OutcomeUnknown("perhaps"),
+        Unavailable("silence", retry_after_s=3.0),
+        Refuse(SIM_NO_ROW, "no"),
+    ],
+)
+def test_an_error_is_raised_again_as_itself(error: NotSent | OutcomeUnknown | Unavailable | Refuse) -> None:
+    again = raised(failure_of(error), "binance")
+
+    assert type(again) is type(error) and (again.code, again.message) == (error.code, error.message)
+    assert getattr(again, "retry_after_s", None) == getattr(error, "retry_after_s", None)
+
+
+def test_both_ends_know_every_method() -> None:
+    for name in METHODS:
+        assert hasattr(RemoteVenue if name in OF_A_DOOR else RemoteAccount, name)
+
+
+def test_frames_come_whole_or_not_at_all() -> None:
+    async def play() -> None:
+        here, there = memory_stream_pair()
+        await send(here, call("truth"))
+        assert call_of(await receive(there) or b"") == call("truth")
+        await here.send_all(LENGTH.pack(100) + b"half")
+        await here.aclose()
+        assert await receive(there) is None
+        here, there = memory_stream_pair()
+        await here.send_all(LENGTH.pack(LONGEST + 1))
+        assert await receive(there) is None
+
+    trio.run(play)

@@ -1,0 +1,308 @@
+"""The truth of one strategy's account at all its simulated venues: one world, its orders, and what venues tell of it.
+
+The venues live on by themselves: `advance_to` takes the world through rows whether or not a strategy looks. What
+happened on the way is listed per door (an exchange, or `chain` for everything else) under the venue's own ids, so it
+reads the same after a restart. An order id is done once. Everything here is synchronous and in market time (UTC ns);
+latency and faults are the business of the doors in front of it. What changed is handed to a ledger before an answer is
+given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from components.model.errors import Refuse, Severity, catalogued
+from components.model.events import EventType
+from components.model.keys import WALLET, PositionKey, VenueName
+from components.model.market import Market
+from components.model.orders import GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from components.model.positions import Book
+from components.model.slices import RunSlice
+from components.ports import Flow
+from venues.interfaces import OrderReport, ReportStatus, SettledPage
+from venues.paper.filling import AT_ONCE, Filling, Handling, single
+from venues.paper.listing import Listing, foreign_item, items_of
+from venues.paper.registry import Registry, nothing
+from venues.paper.truth import Change, Ledger, Truth
+from venues.sim.world import World
+
+SIM_NO_ROW = catalogued(
+    "SIM-001", Severity.ERROR, "The simulated market has no such row", "Extend the market before advancing the venues"
+)
+CHAIN = "chain"  # the door of everything that is not an exchange
+REMEMBERED = 512  # balances of the past that a lagging answer may show
+
+
+class PaperAccount:
+    def __init__(
+        self,
+        run: RunSlice,
+        market: Market,
+        balances: Mapping[PositionKey, float],
+        flows: tuple[Flow, ...] = (),
+        *,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.run = run
+        self.doors: tuple[str, ...] = (*run.exchanges, CHAIN)
+        self.row = -1  # the last row lived through
+        self.world = World(run, market, flows)
+        self.world.place(balances)
+        self.registry = Registry()
+        self.ledger = ledger
+        self._market = market
+        self._filling = Filling(self.world, self.registry)
+        self._listing = Listing(self.doors)
+        self._pending: list[tuple[int, tuple[OrderId, ...], Callable[[], object]]] = []
+        self._past: deque[tuple[int, dict[PositionKey, float]]] = deque([(0, dict(balances))], maxlen=REMEMBERED)
+        self._written = self._marks()
+
+    def __repr__(self) -> str:
+        return f"<PaperAccount {self.run.mode.mode} at row {self.row}, {len(self.registry.orders)} orders>"
+
+    @property
+    def balances(self) -> Mapping[PositionKey, float]:
+        return self.world.balances
+
+    @property
+    def timestamp(self) -> int:
+        """Of the last row lived through; of row 0 before that."""
+        return self.world.row.timestamp
+
+    def statistics(self) -> Mapping[str, int]:
+        return {**self.registry.statistics(), "row": self.row, "pending": len(self._pending)}
+
+    def door_of(self, venue: VenueName) -> str:
+        """The door that answers for a venue of position keys."""
+        return venue if venue in self.run.exchanges else CHAIN
+
+    # Time
+
+    def advance_to(self, row: int) -> int:
+        """Lives through all rows up to and including `row`; returns the last row lived through (never goes back)."""
+        if row >= len(self._market):
+            raise Refuse(SIM_NO_ROW, f"row {row} of {len(self._market)}", mode=self.run.mode.mode)
+        while self.row < row:
+            window = self._market.window(self.row + 1, self._quiet_until(row) + 1)
+            settlements = self.world.settle(window, Book(self.world.balances))
+            window = window.head(settlements.rows)
+            self.world.accept(window, settlements, settlements.rows)
+            self.row += settlements.rows
+            happened = items_of(window, settlements, self.run.mode.asset)
+            for item in happened:
+                self._listing.add(self.door_of(item.venue), item)
+            self.deliver(self.timestamp)
+            if self._filling.fill_due(self.timestamp) or happened:
+                self._remember(self.timestamp)
+        if self._marks() != self._written:
+            self._write(durable=False)  # a lost tail is lived through again, to the same bytes
+        return self.row
+
+    def extend(self, market: Market) -> None:
+        """Goes on with a longer market that has the same values on the rows lived through."""
+        lived = self.row + 1
+        if not np.array_equal(market.timestamps[:lived], self._market.timestamps[:lived]):
+            raise Refuse(SIM_NO_ROW, "the longer market has other rows than those lived through")
+        self._market = market
+        self.world.extend(market)
+
+    def later(self, at: int, order_ids: Iterable[OrderId], act: Callable[[], object]) -> None:
+        """A request that is still on its way and arrives at `at`, whoever still waits for it."""
+        self._pending.append((at, tuple(order_ids), act))
+
+    def deliver(self, now: int) -> None:
+        """Requests that have arrived by `now` are worked on, in order of arrival."""
+        due = sorted((each for each in self._pending if each[0] <= now), key=lambda each: each[0])
+        self._pending = [each for each in self._pending if each[0] > now]
+        for _, _, act in due:
+            act()
+
+    def on_its_way(self, order_id: OrderId) -> bool:
+        """Whether a request about this order may still arrive."""
+        return any(order_id in ids for _, ids, _ in self._pending)
+
+    # Capital
+
+    def deposit(self, id: str, amount: float, at: int) -> None:
+        """Share-class currency comes into the wallet on the next row at or after `at`; the same id is done once."""
+        self._flow(Flow(at, abs(amount), id), f"{WALLET}/deposit/{id}")
+
+    def withdrawal(self, id: str, amount: float, at: int) -> None:
+        """A withdrawal is asked for; nothing moves until the strategy pays it out. The same id is done once."""
+        self._flow(Flow(at, -abs(amount), id), f"{WALLET}/withdrawal_requested/{id}")
+
+    # Orders
+
+    def submit(self, door: str, group: OrderGroup, at: int, handling: Handling = AT_ONCE) -> tuple[Trade, ...]:
+        """One order, or an atomic group as a whole; one trade per order, UNKNOWN for one that is accepted only."""
+        message = self.registry.heard(door, "submit", (o.id for o in group.orders), at, group.action.value)
+        if message.known:
+            trades = self.registry.again(group, at)
+        else:
+            refusal = self._refusal(door, group)
+            trades = self._filling.fill(door, group, at, Handling(reject=refusal) if refusal else handling)
+            self._remember(at)
+        self._write(durable=True)
+        return trades
+
+    def query(self, door: str, order_id: OrderId, at: int) -> OrderReport:
+        """What became of an order id; ABSENT when this door never had it (it may still be `on_its_way`)."""
+        self.registry.heard(door, "query", (order_id,), at)
+        record = self.registry.find(door, order_id)
+        return record.report() if record else OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
+
+    def cancel(self, door: str, order_id: OrderId, at: int) -> OrderReport:
+        """Closes an open order; what was done of it stays done."""
+        self.registry.heard(door, "cancel", (order_id,), at)
+        record = self.registry.find(door, order_id)
+        if record is not None and record.status is ReportStatus.OPEN:
+            record = self._filling.cancel(record, at)
+            self._write(durable=True)
+        return record.report() if record else OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
+
+    def open_orders(self, door: str) -> tuple[OrderId, ...]:
+        return self.registry.open_at(door)
+
+    # What is told
+
+    def positions(self, door: str, *, until: int | None = None) -> dict[PositionKey, float]:
+        """Balances at one door, in key order; with `until` as they were then (as far back as is remembered)."""
+        balances: Mapping[PositionKey, float] = self.world.balances
+        if until is not None:
+            past = [held for at, held in self._past if at <= until]
+            balances = past[-1] if past else self._past[0][1]
+        return {key: balances[key] for key in sorted(balances) if self.door_of(key.venue) == door}
+
+    def settled(self, door: str, cursor: int, *, limit: int | None = None) -> SettledPage:
+        return self._listing.page(door, cursor, foreign=False, limit=limit)
+
+    def foreign(self, door: str, cursor: int, *, limit: int | None = None) -> SettledPage:
+        return self._listing.page(door, cursor, foreign=True, limit=limit)
+
+    def truth(self) -> Truth:
+        registry = self.registry
+        return Truth(
+            row=self.row,
+            timestamp=self.timestamp,
+            balances=dict(self.world.balances),
+            orders=dict(registry.orders),
+            fills=tuple(registry.fills),
+            messages=tuple(registry.messages),
+            duplicates=dict(registry.duplicates),
+            conflicts=dict(registry.conflicts),
+            cursors={door: self.settled(door, 0).cursor for door in self.doors},
+            foreign_cursors={door: self.foreign(door, 0).cursor for door in self.doors},
+        )
+
+    # A foreign hand
+
+    def foreign_trade(self, id: str, venue: VenueName, verb: Verb, coin: str, quantity: float, at: int) -> Trade:
+        """Somebody else trades spot or the perp on this account at the venue's price; the same id is done once."""
+        order = Order(id=f"foreign/{id}", verb=verb, venue=venue, token=coin, amount=quantity, leg="foreign")
+        if self._listing.has(self.door_of(venue), f"foreign/{id}/trade", foreign=True):
+            return nothing(order, TradeStatus.REJECTED, at, "was done before")
+        trade = self.world.execute_one(order)
+        if trade.status is TradeStatus.FILLED:
+            item = foreign_item(id, EventType.TRADE, venue, coin, trade.quantity, trade.changes, at)
+            self._listing.add(self.door_of(venue), item, foreign=True)
+            self._remember(at)
+            self._write(durable=True)
+        return trade
+
+    def foreign_transfer(
+        self, id: str, source: PositionKey | None, target: PositionKey | None, amount: float, at: int
+    ) -> None:
+        """Somebody else moves coins between positions (None = an account that is not ours); the same id once."""
+        sides = ((source, -amount, EventType.TRANSFER_SENT), (target, amount, EventType.TRANSFER_ARRIVED))
+        for key, signed, kind in sides:
+            if key is None or self._listing.has(self.door_of(key.venue), f"foreign/{id}/{kind.value}", foreign=True):
+                continue
+            self.world.adjust({key: signed})
+            item = foreign_item(id, kind, key.venue, key.symbol, signed, {key: signed}, at)
+            self._listing.add(self.door_of(key.venue), item, foreign=True)
+        self._remember(at)
+        self._write(durable=True)
+
+    # Persistence
+
+    def whole(self) -> Change:
+        """All of it, as the first change of a ledger."""
+        return self._change((), 0, 0, self.registry.orders)
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Goes on where a ledger ends. Requests that were still on their way are lost with the process."""
+        last: Change | None = None
+        for last in changes:
+            for record in last.orders:
+                self.registry.note(record)
+            for listed in last.listed:
+                self._listing.take(listed)
+            self.registry.messages.extend(last.messages)
+            self.registry.fills.extend(last.fills)
+            self.registry.duplicates = dict(last.duplicates)
+            self.registry.conflicts = dict(last.conflicts)
+        if last is not None:
+            if last.row >= len(self._market):
+                raise Refuse(SIM_NO_ROW, f"stands at row {last.row} of {len(self._market)}", mode=self.run.mode.mode)
+            self.row = last.row
+            self.world.restore(last.world)
+            self._remember(self.timestamp)
+        self.registry.changed.clear()
+        self._written = self._marks()
+
+    def close(self) -> None:
+        """A clean stop: where it stands is kept, quiet rows included."""
+        if self.ledger is not None and not self.ledger.failed:
+            self._write(durable=True)
+            self.ledger.close()
+
+    def _write(self, *, durable: bool) -> None:
+        """Hands to the ledger what changed since the last time."""
+        if self.ledger is not None:
+            self.ledger.append(self._change(*self._written, self.registry.changed), durable=durable)
+        self.registry.changed.clear()
+        self._written = self._marks()
+
+    def _change(self, listed: tuple[int, ...], messages: int, fills: int, orders: Iterable[OrderId]) -> Change:
+        registry = self.registry
+        return Change(
+            row=self.row,
+            world=self.world.state(),
+            orders=tuple(registry.orders[each] for each in orders),
+            listed=self._listing.since(listed),
+            messages=tuple(registry.messages[messages:]),
+            fills=tuple(registry.fills[fills:]),
+            duplicates=dict(registry.duplicates),
+            conflicts=dict(registry.conflicts),
+        )
+
+    def _marks(self) -> tuple[tuple[int, ...], int, int]:
+        return self._listing.marks(), len(self.registry.messages), len(self.registry.fills)
+
+    # Privately
+
+    def _flow(self, flow: Flow, item: str) -> None:
+        coming = any(each.id == flow.id for each in self.world.flows)
+        if not coming and not self._listing.has(CHAIN, item):
+            self.world.expect_flow(flow)
+            self._write(durable=True)
+
+    def _refusal(self, door: str, group: OrderGroup) -> str:
+        """Why this door does not take a group at all; empty when it does."""
+        if group.kind is not GroupKind.ATOMIC and single(group) is None:
+            return "a request is one order or one atomic group"
+        strangers = [order.venue for order in group.orders if self.door_of(order.venue) != door]
+        return f"{door} does not serve {strangers[0]}" if strangers else ""
+
+    def _remember(self, at: int) -> None:
+        self._past.append((at, dict(self.world.balances)))
+
+    def _quiet_until(self, row: int) -> int:
+        """The last row up to which no order fills and no request arrives, but at least the next row."""
+        due = [*self._filling.due(), *(at for at, _, _ in self._pending)]
+        if not due:
+            return row
+        return max(self.row + 1, min(row, int(np.searchsorted(self._market.timestamps, min(due), side="left"))))

@@ -1,0 +1,227 @@
+"""The front doors of a simulated account: one trio client per exchange, and one for the chain with all its protocols.
+
+What happens to a request on its way is the passage's business; here is what the venue does with it, which order faults
+change that, and how failures are said in the words of `VenueClient`. Fills are market time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from components.model.keys import PositionKey, VenueName
+from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from venues.interfaces import (
+    NotSent,
+    OrderReport,
+    OutcomeUnknown,
+    ReportStatus,
+    SettledPage,
+    Unavailable,
+)
+from venues.paper.account import CHAIN, PaperAccount
+from venues.paper.answers import Answers
+from venues.paper.faults import SECOND_NS, Fault, FaultPlan
+from venues.paper.filling import AT_ONCE, Handling, single
+from venues.paper.passage import Lost, Passage, Profile, Refused
+from venues.paper.registry import nothing
+from venues.transport import Clock
+
+T = TypeVar("T")
+CHAIN_VENUES = frozenset(
+    {
+        "wallet", "reserve", "gas", "king", "aave_v3", "lido", "etherfi", "morpho", "instadapp", "uniswap", "alchemy",
+        "transit",
+    }
+)  # fmt: skip
+
+
+class PaperVenue:
+    """One door; a VenueClient."""
+
+    def __init__(
+        self,
+        name: VenueName,
+        account: PaperAccount,
+        clock: Clock,
+        plan: FaultPlan,
+        *,
+        seed: int = 0,
+        profile: Profile | None = None,
+    ) -> None:
+        self._name = name
+        self._account = account
+        self._clock = clock
+        self._plan = plan
+        self._passage = Passage(name, account, clock, plan, seed, profile or Profile())
+        self._answers = Answers(name, account, plan)
+        self._mempool: dict[OrderId, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<PaperVenue {self._name}, {sum(self._passage.requests.values())} requests>"
+
+    @property
+    def name(self) -> VenueName:
+        return self._name
+
+    @property
+    def venues(self) -> frozenset[VenueName]:
+        return served_by(self._name)
+
+    def statistics(self) -> Mapping[str, int]:
+        """Requests and refusals by endpoint."""
+        refusals = {f"{name} refused": count for name, count in self._passage.refusals.items()}
+        return {**self._passage.requests, **refusals}
+
+    async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
+        ids = tuple(order.id for order in group.orders)
+        return await self._change("submit", ids, lambda: self._take(group))
+
+    async def cancel(self, order_id: OrderId) -> OrderReport:
+        return await self._change("cancel", (order_id,), lambda: self._cancel(order_id))
+
+    async def query(self, order_id: OrderId) -> OrderReport:
+        return await self._question("query", lambda: self._query(order_id))
+
+    async def open_orders(self) -> tuple[OrderId, ...]:
+        return await self._question("open_orders", lambda: self._answers.open_orders(self._now(), tuple(self._pool())))
+
+    async def positions(self) -> Mapping[PositionKey, float]:
+        return await self._question("positions", lambda: self._answers.positions(self._now()))
+
+    async def settled(self, cursor: int) -> SettledPage:
+        return await self._question("settled", lambda: self._answers.settled(cursor, self._now()))
+
+    async def foreign(self, cursor: int) -> SettledPage:
+        return await self._question("foreign", lambda: self._account.foreign(self._name, cursor))
+
+    # The words of the interface
+
+    async def _change(self, endpoint: str, ids: tuple[OrderId, ...], act: Callable[[], T]) -> T:
+        try:
+            return await self._passage.request(endpoint, ids, act)
+        except Refused as error:
+            raise NotSent(
+                str(error), retry_after_s=error.retry_after_s, venue=self._name, order=", ".join(ids)
+            ) from error
+        except Lost as error:
+            raise OutcomeUnknown(str(error), venue=self._name, order=", ".join(ids)) from error
+
+    async def _question(self, endpoint: str, act: Callable[[], T]) -> T:
+        try:
+            return await self._passage.request(endpoint, (), act)
+        except Refused as error:
+            raise Unavailable(str(error), retry_after_s=error.retry_after_s, venue=self._name) from error
+        except Lost as error:
+            raise Unavailable(str(error), venue=self._name) from error
+
+    # Orders
+
+    def _take(self, group: OrderGroup) -> tuple[Trade, ...]:
+        now, ids = self._now(), [order.id for order in group.orders]
+        known = any(each in self._account.registry.orders for each in ids)
+        pool = self._pool()
+        if any(each in pool for each in ids):
+            self._account.registry.heard(self._name, "submit", ids, now, group.action.value)
+            raise Lost("the transaction waits in the mempool")
+        if not known and (fault := self._hit("tx_dropped", "submit", in_flight=True)):
+            self._account.registry.heard(self._name, "submit", ids, now, group.action.value)
+            for each in ids:
+                self._mempool[each] = now + int(fault.number("mempool_s") * SECOND_NS)
+            raise Lost("the transaction was sent and is not mined", wait_s=fault.number("wait_s"))
+        trades = self._account.submit(self._name, group, now, AT_ONCE if known else self._handling(group))
+        order = single(group)
+        if (
+            not known
+            and order is not None
+            and _traded(order)
+            and self._hit("fill_before_ack", "submit", in_flight=True)
+        ):
+            return (nothing(order, TradeStatus.UNKNOWN, now, "accepted, not filled yet"),)
+        return trades
+
+    def _handling(self, group: OrderGroup) -> Handling:
+        """What the active faults make of a new order."""
+        order = single(group)
+        if order is not None and _traded(order):
+            return self._exchange_handling(order)
+        if self._name == CHAIN:
+            if self._hit("revert", "submit"):
+                return Handling(revert="execution reverted")
+            if fault := self._hit("gas_spike", "submit"):
+                return Handling(gas_factor=fault.number("factor"))
+        return AT_ONCE
+
+    def _exchange_handling(self, order: Order) -> Handling:
+        now = self._now()
+        if self._hit("symbol_paused", "submit"):
+            return Handling(reject=f"trading in {order.token} is paused")
+        if fault := self._plan.find("lot_change", self._name, now, "submit"):
+            product = f"{order.verb.value}.{order.token}"
+            lot = self._account.run.exchanges[self._name].instruments[product].lot * fault.number("factor")
+            lots = order.amount / lot
+            if abs(lots - round(lots)) > 1e-9 and not order.everything:
+                self._plan.note(fault)
+                return Handling(reject=f"amount {order.amount!r} is not a multiple of the lot {lot:g}")
+        if fault := self._hit("late_fill", "submit", in_flight=True):
+            fills_at = now + int(fault.number("after_s") * SECOND_NS)
+            return Handling(fraction=fault.number("fraction"), fills_at=fills_at)
+        if fault := self._hit("partial_fill", "submit"):
+            return Handling(fraction=fault.number("fraction"))
+        return AT_ONCE
+
+    def _query(self, order_id: OrderId) -> OrderReport:
+        report = self._account.query(self._name, order_id, self._now())
+        return self._known_or_lost(order_id, report)
+
+    def _cancel(self, order_id: OrderId) -> OrderReport:
+        self._mempool.pop(order_id, None)  # replaced by an empty transaction
+        report = self._account.cancel(self._name, order_id, self._now())
+        return self._known_or_lost(order_id, report)
+
+    def _known_or_lost(self, order_id: OrderId, report: OrderReport) -> OrderReport:
+        """An order that may still arrive is not absent."""
+        if report.status is not ReportStatus.ABSENT:
+            return report
+        if order_id in self._pool():
+            return OrderReport(order_id=order_id, status=ReportStatus.OPEN)
+        if order_id in self._passage.travelling or self._account.on_its_way(order_id):
+            raise Lost("a request for this order may still be on its way")
+        return report
+
+    def _pool(self) -> dict[OrderId, int]:
+        """Transactions that wait to be mined, and when they are dropped."""
+        now = self._now()
+        self._mempool = {each: until for each, until in self._mempool.items() if until > now}
+        return self._mempool
+
+    def _hit(self, kind: str, endpoint: str, *, in_flight: bool = False) -> Fault | None:
+        return self._plan.hit(kind, self._name, self._now(), endpoint, in_flight=in_flight)
+
+    def _now(self) -> int:
+        return self._clock.now()
+
+
+def doors(
+    account: PaperAccount,
+    clock: Clock,
+    plan: FaultPlan | None = None,
+    *,
+    seed: int = 0,
+    profiles: Mapping[str, Profile] | None = None,
+) -> dict[str, PaperVenue]:
+    """A client for every door of an account: the exchanges of its run, and `chain`."""
+    shared = plan or FaultPlan()
+    named = profiles or {}
+    return {
+        name: PaperVenue(name, account, clock, shared, seed=seed, profile=named.get(name)) for name in account.doors
+    }
+
+
+def served_by(door: VenueName) -> frozenset[VenueName]:
+    """Venues of position keys that a door answers for."""
+    return CHAIN_VENUES if door == CHAIN else frozenset({door})
+
+
+def _traded(order: Order) -> bool:
+    return order.verb in (Verb.SPOT, Verb.PERP)
