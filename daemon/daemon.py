@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import Disk
 from daemon.dispatch import Patience
-from daemon.health import Health
+from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
@@ -42,7 +43,7 @@ from daemon.recovery import recover
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state_copy import copy_state
-from daemon.supervisor import Ended, Reports, Supervisor
+from daemon.supervisor import Ended, Reports, Supervisor, beside
 
 log = structlog.get_logger()
 LAG_EVERY_S = 0.25
@@ -75,6 +76,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulation replaces."""
 
     disk: Disk
+    wall_s: Callable[[], float]  # UTC seconds, for metrics that are compared with the scraper's clock
     threads: bool = True
     baton: Baton = NO_BATON
     sockets: bool = True
@@ -102,11 +104,9 @@ class Daemon:
         self._narrator = narrator
         self._state = config.state_dir
         self.clock = world.clock
-        self.metrics = Metrics(now=self._market_seconds, speed=config.speed)
+        self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
         self.health = Health(trio.current_time, speed=config.speed, step_budget_s=config.limits.step_budget_s)
-        self.committer = Committer(
-            threads=parts.threads, observe=lambda journal, seconds, records: self.metrics.commit(seconds)
-        )
+        self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}
         self._audit = self._open("daemon", self._state / "journal" / "daemon")
@@ -131,6 +131,10 @@ class Daemon:
             },
         )
         self.metrics_address: tuple[str, int] | None = None
+        self.metrics.build(parts.provenance.get("version", ""), parts.provenance.get("code_hash", "")[:12])
+        self.metrics.config(config.config_hash, config.environment, config.execution_mode)
+        for entry in config.strategies:
+            self.health.enlist(entry.id)
 
     # Life
 
@@ -254,10 +258,20 @@ class Daemon:
         token = read_token(Path(metrics.token_file)) if metrics.token_file else None
         server = MetricsServer(self.metrics, self.health, token=token)
 
-        async def serve(task_status: trio.TaskStatus[tuple[str, int]]) -> None:
-            await server.serve(metrics.host, metrics.port, task_status=task_status)
+        listening = trio.Event()
 
-        self.metrics_address = await nursery.start(serve)
+        async def serve() -> None:
+            async with trio.open_nursery() as serving:
+                self.metrics_address = await serving.start(partial(server.serve, metrics.host, metrics.port))
+                self.health.report("metrics", Level.OK)
+                listening.set()
+
+        def failed(name: str, error: Exception) -> None:
+            self.health.report(name, Level.FAILED, str(error))
+            listening.set()
+
+        nursery.start_soon(beside, "metrics", serve, failed)
+        await listening.wait()
 
     async def _drive(self, scope: trio.CancelScope) -> None:
         with scope:
@@ -345,9 +359,6 @@ class Daemon:
             return self._parts.disk.free_bytes(self._state)
         except OSError:
             return None
-
-    def _market_seconds(self) -> float:
-        return self.clock.now() / 1e9
 
     def _status(self) -> str:
         states = [replica.state for replica in self.supervisor.replicas.values()]

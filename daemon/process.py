@@ -87,7 +87,7 @@ async def _main(
     daemon = Daemon(
         config,
         world,
-        Parts(disk=RealDisk(), provenance=provenance()),
+        Parts(disk=RealDisk(), provenance=provenance(), wall_s=time.time),
         notifier=Notifier(environ),
         reports=CrashReports(reports),
         reload=lambda: _with_speed(load_daemon(path, environ=environ), speed),

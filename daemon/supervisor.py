@@ -39,6 +39,23 @@ class Ended(msgspec.Struct, frozen=True):
     uncertain: Mapping[str, tuple[str, ...]]
 
 
+async def beside(
+    name: str,
+    serve: Callable[[], Awaitable[object]],
+    crashed: Callable[[str, Exception], None],
+    *,
+    pause_s: float = 5.0,
+) -> None:
+    """Keeps a service running that trading does not depend on: when it fails, it is reported and started again."""
+    while True:
+        try:
+            await serve()
+        except Exception as error:  # the same edge as around a cell
+            log.error("service.crashed", service=name, error=_short(error), exc_info=error)
+            crashed(name, error)
+        await trio.sleep(pause_s)
+
+
 class Supervisor:
     def __init__(
         self,

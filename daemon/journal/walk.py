@@ -97,6 +97,14 @@ class Walk:
             reason = f"cut short, the anchor says that record {self.anchor.sequence} was durable"
             raise self._broken(reason, self._last_name(), self.head.sequence + 1, self.end)
 
+    def starts(self) -> Iterator[int]:
+        """The sequences that the segments begin after, newest first; 0 is the last when nothing was pruned."""
+        for number in reversed(self.segments[1:]):
+            base = self._base_of(number)
+            if base is not None:
+                yield base
+        yield 0
+
     def _segment(self, number: int, skipped: int, *, known: bool) -> Iterator[Frame]:
         file = segment_name(number)
         data = self._disk.read(self._folder / file, skipped)
@@ -209,11 +217,15 @@ class Walk:
     def _index_of(self, sequence: int) -> int:
         """The last segment that begins at or before the record after `sequence`."""
         for index in range(len(self.segments) - 1, 0, -1):
-            data = self._disk.read(self._folder / segment_name(self.segments[index]), 0, SEGMENT_BYTES)
-            base = segment_base(data, self._journal)
-            if not isinstance(base, str) and base.sequence <= sequence:
+            base = self._base_of(self.segments[index])
+            if base is not None and base <= sequence:
                 return index
         return 0
+
+    def _base_of(self, number: int) -> int | None:
+        data = self._disk.read(self._folder / segment_name(number), 0, SEGMENT_BYTES)
+        base = segment_base(data, self._journal)
+        return None if isinstance(base, str) else base.sequence
 
     def _last_name(self) -> str:
         return segment_name(self.segments[-1]) if self.segments else ANCHOR_FILE

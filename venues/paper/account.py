@@ -10,7 +10,7 @@ given.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from components.ports import Flow
 from venues.interfaces import OrderReport, ReportStatus, SettledPage
 from venues.paper.filling import AT_ONCE, Filling, Handling, single
 from venues.paper.listing import Listing, foreign_item, items_of
+from venues.paper.pending import Pending
 from venues.paper.registry import Registry, nothing
 from venues.paper.truth import Change, Ledger, Truth
 from venues.sim.world import World
@@ -52,11 +53,11 @@ class PaperAccount:
         self.world = World(run, market, flows)
         self.world.place(balances)
         self.registry = Registry()
+        self.pending = Pending()
         self.ledger = ledger
         self._market = market
         self._filling = Filling(self.world, self.registry)
         self._listing = Listing(self.doors)
-        self._pending: list[tuple[int, tuple[OrderId, ...], Callable[[], object]]] = []
         self._past: deque[tuple[int, dict[PositionKey, float]]] = deque([(0, dict(balances))], maxlen=REMEMBERED)
         self._written = self._marks()
 
@@ -73,7 +74,7 @@ class PaperAccount:
         return self.world.row.timestamp
 
     def statistics(self) -> Mapping[str, int]:
-        return {**self.registry.statistics(), "row": self.row, "pending": len(self._pending)}
+        return {**self.registry.statistics(), "row": self.row, "pending": len(self.pending)}
 
     def door_of(self, venue: VenueName) -> str:
         """The door that answers for a venue of position keys."""
@@ -94,7 +95,7 @@ class PaperAccount:
             happened = items_of(window, settlements, self.run.mode.asset)
             for item in happened:
                 self._listing.add(self.door_of(item.venue), item)
-            self.deliver(self.timestamp)
+            self.pending.deliver(self.timestamp)
             if self._filling.fill_due(self.timestamp) or happened:
                 self._remember(self.timestamp)
         if self._marks() != self._written:
@@ -108,21 +109,6 @@ class PaperAccount:
             raise Refuse(SIM_NO_ROW, "the longer market has other rows than those lived through")
         self._market = market
         self.world.extend(market)
-
-    def later(self, at: int, order_ids: Iterable[OrderId], act: Callable[[], object]) -> None:
-        """A request that is still on its way and arrives at `at`, whoever still waits for it."""
-        self._pending.append((at, tuple(order_ids), act))
-
-    def deliver(self, now: int) -> None:
-        """Requests that have arrived by `now` are worked on, in order of arrival."""
-        due = sorted((each for each in self._pending if each[0] <= now), key=lambda each: each[0])
-        self._pending = [each for each in self._pending if each[0] > now]
-        for _, _, act in due:
-            act()
-
-    def on_its_way(self, order_id: OrderId) -> bool:
-        """Whether a request about this order may still arrive."""
-        return any(order_id in ids for _, ids, _ in self._pending)
 
     # Capital
 
@@ -149,7 +135,7 @@ class PaperAccount:
         return trades
 
     def query(self, door: str, order_id: OrderId, at: int) -> OrderReport:
-        """What became of an order id; ABSENT when this door never had it (it may still be `on_its_way`)."""
+        """What became of an order id; ABSENT when this door never had it (it may still be `pending`)."""
         self.registry.heard(door, "query", (order_id,), at)
         record = self.registry.find(door, order_id)
         return record.report() if record else OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
@@ -302,7 +288,7 @@ class PaperAccount:
 
     def _quiet_until(self, row: int) -> int:
         """The last row up to which no order fills and no request arrives, but at least the next row."""
-        due = [*self._filling.due(), *(at for at, _, _ in self._pending)]
+        due = [*self._filling.due(), *self.pending.times()]
         if not due:
             return row
         return max(self.row + 1, min(row, int(np.searchsorted(self._market.timestamps, min(due), side="left"))))

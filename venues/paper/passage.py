@@ -131,13 +131,13 @@ class Passage:
             case "at_once" if ids:
                 self._unheard(endpoint, act)
             case "late" if ids:
-                self._account.later(fault.ends, ids, lambda: self._unheard(endpoint, act))
+                self._account.pending.add(fault.ends, ids, lambda: self._unheard(endpoint, act))
         await self._clock.sleep_until(fault.ends)
         raise Lost("connection timed out")
 
     def _arrive(self, endpoint: str, ids: tuple[OrderId, ...], act: Callable[[], T]) -> T:
         """At the venue: turned away whole, or done; Lost when the answer will not get back."""
-        self._account.deliver(self._now())
+        self._account.pending.deliver(self._now())
         self._admit(endpoint)
         for kind in ("reset_after_send", "unknown_status"):
             fault = self._plan.find(kind, self._name, self._now(), endpoint)

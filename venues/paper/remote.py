@@ -14,7 +14,7 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, OrderId, Trade, Verb
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
 from venues.paper.faults import Fault, FaultReport
-from venues.paper.store import decode
+from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 from venues.paper.venue import served_by
 from venues.paper.wire import Answer, Call, raised, receive, send, value_of
@@ -133,7 +133,13 @@ class Line:
 
     async def call(self, method: str, *arguments: object) -> Any:
         """The answer; the error that the other end raised; Gone when there is no answer."""
-        call = Call(account=self._account, door=self._door, method=method, now=self._clock.now(), arguments=arguments)
+        call = Call(
+            account=self._account,
+            door=self._door,
+            method=method,
+            now=self._clock.now(),
+            arguments=tuple(encode(each) for each in arguments),
+        )
         try:
             stream = await trio.open_unix_socket(self._path)
         except OSError as error:

@@ -90,25 +90,25 @@ class Served:
             self.account, self.clock, self.plan, seed=config.fault_seed, profiles=config.profiles
         )
 
-    async def do(self, call: Call) -> Any:
+    async def do(self, call: Call, arguments: tuple[Any, ...]) -> Any:
         self.clock.tell(call.now)
         if call.method in OF_A_DOOR:
-            return await getattr(self.doors[call.door], call.method)(*call.arguments)
+            return await getattr(self.doors[call.door], call.method)(*arguments)
         match call.method:
             case "doors":
                 return self.account.doors
             case "add_fault":
-                return self.plan.add(*call.arguments)
+                return self.plan.add(*arguments)
             case "heal":
                 return self.plan.heal()
             case "fault_report":
                 return self.plan.report()
             case "advance_to":
-                row = self.account.advance_to(*call.arguments)
+                row = self.account.advance_to(*arguments)
                 self.clock.tell(self.account.timestamp)
                 return row
             case _:
-                return getattr(self.account, call.method)(*call.arguments)
+                return getattr(self.account, call.method)(*arguments)
 
 
 class Server:
@@ -135,14 +135,14 @@ class Server:
 
     async def _do(self, frame: bytes) -> Answer:
         try:
-            call = call_of(frame)
+            call, arguments = call_of(frame)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             return not_understood(str(error))
         served = self.served.get(call.account)
         if served is None or (call.method in OF_A_DOOR and call.door not in served.doors):
             return not_understood(f"no {call.account!r} with a door {call.door!r}")
         try:
-            return Answer(value=await served.do(call))
+            return Answer(value=encode(await served.do(call, arguments)))
         except BasisError as error:
             return Answer(failure=failure_of(error))
 

@@ -165,11 +165,6 @@ def decode(data: bytes, kind: type[T]) -> T:
     return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
 
 
-def convert(value: object, kind: Any) -> Any:
-    """A decoded plain value as `kind`."""
-    return msgspec.convert(value, kind, dec_hook=_from_plain, builtin_types=(bytes,))
-
-
 def _to_plain(value: Any) -> Any:
     if isinstance(value, PositionKey):
         return str(value)

@@ -185,7 +185,7 @@ class PaperVenue:
             return report
         if order_id in self._pool():
             return OrderReport(order_id=order_id, status=ReportStatus.OPEN)
-        if order_id in self._passage.travelling or self._account.on_its_way(order_id):
+        if order_id in self._passage.travelling or self._account.pending.holds(order_id):
             raise Lost("a request for this order may still be on its way")
         return report
 

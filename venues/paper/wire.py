@@ -18,7 +18,7 @@ from components.model.keys import PositionKey
 from components.model.orders import OrderGroup, OrderId, Trade, Verb
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
 from venues.paper.faults import Fault, FaultReport
-from venues.paper.store import convert, decode, encode
+from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 
 SIM_NOT_UNDERSTOOD = catalogued(
@@ -69,7 +69,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     door: str
     method: str
     now: int
-    arguments: tuple[Any, ...]
+    arguments: tuple[bytes, ...]  # each as msgpack of its type
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,19 +82,17 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    value: Any = None
+    value: bytes = b""  # msgpack of the type the method gives
     failure: Failure | None = None
 
 
-def call_of(frame: bytes) -> Call:
-    """The call in a frame; msgspec.ValidationError or DecodeError when it is none of ours."""
+def call_of(frame: bytes) -> tuple[Call, tuple[Any, ...]]:
+    """The call in a frame and its arguments; msgspec.ValidationError or DecodeError when it is none of ours."""
     call = decode(frame, Call)
     method = METHODS.get(call.method)
-    takes = method.takes if method is not None else ()
-    if method is None or len(takes) != len(call.arguments):
+    if method is None or len(method.takes) != len(call.arguments):
         raise msgspec.ValidationError(f"no method {call.method!r} with {len(call.arguments)} arguments")
-    arguments = tuple(convert(value, kind) for value, kind in zip(call.arguments, takes, strict=True))
-    return msgspec.structs.replace(call, arguments=arguments)
+    return call, tuple(decode(data, kind) for data, kind in zip(call.arguments, method.takes, strict=True))
 
 
 def failure_of(error: BasisError) -> Failure:
@@ -120,8 +118,8 @@ def raised(failure: Failure, venue: str) -> BasisError:
 
 
 def value_of(answer: Answer, method: str) -> Any:
-    gives = METHODS[method].gives
-    return None if gives is None else convert(answer.value, gives)
+    """What the other end answered."""
+    return decode(answer.value, METHODS[method].gives)
 
 
 async def send(stream: trio.abc.SendStream, message: Call | Answer) -> None:

@@ -308,13 +308,13 @@ def test_a_foreign_transfer_out_of_the_account_is_seen_where_it_left() -> None:
 def test_a_request_on_its_way_arrives_when_it_does() -> None:
     account = account_of()
     at = account.timestamp + 90 * 60_000_000_000
-    account.later(at, ("o1",), lambda: account.submit("binance", group(), at))
+    account.pending.add(at, ("o1",), lambda: account.submit("binance", group(), at))
 
     account.advance_to(1)
-    assert account.on_its_way("o1") and account.balances.get(BTC, 0.0) == 0.0
+    assert account.pending.holds("o1") and account.balances.get(BTC, 0.0) == 0.0
 
     account.advance_to(9)
-    assert not account.on_its_way("o1")
+    assert not account.pending.holds("o1")
     trade = account.registry.orders["o1"].trade
     assert trade is not None and trade.at == stamp("2024-05-01T02:00")
 

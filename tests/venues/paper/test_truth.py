@@ -18,7 +18,7 @@ class Kept:
         self.durable = 0
 
     def append(self, change: Change, *, durable: bool) -> None:
-        self.changes.append(msgspec.structs.replace(change))
+        self.changes.append(change)
         self.durable += durable
 
     def close(self) -> None:

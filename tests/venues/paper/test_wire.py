@@ -10,7 +10,7 @@ from trio.testing import memory_stream_pair
 from components.model.errors import Refuse
 from components.model.keys import PositionKey
 from components.model.orders import Verb
-from tests.venues.paper.stage import USDT, group
+from tests.venues.paper.stage import USDT, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.account import SIM_NO_ROW
 from venues.paper.faults import Fault
@@ -33,13 +33,13 @@ from venues.paper.wire import (
 
 
 def call(method: str, *arguments: object) -> Call:
-    return Call(account="a", door="binance", method=method, now=5, arguments=arguments)
+    return Call(account="a", door="binance", method=method, now=5, arguments=tuple(encode(each) for each in arguments))
 
 
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
-        ("submit", (group(),)),
+        ("submit", (group(order("t", Verb.TRANSFER, token="USDT", source=USDT, target=USDT)),)),
         ("settled", (3,)),
         ("truth", ()),
         ("add_fault", (Fault(kind="latency", venue="okx", at=1, duration_s=2.0, parameters={"factor": 3.0}),)),
@@ -48,10 +48,10 @@ def call(method: str, *arguments: object) -> Call:
     ],
 )
 def test_a_call_comes_back_as_it_was(method: str, arguments: tuple[object, ...]) -> None:
-    back = call_of(encode(call(method, *arguments)))
+    back, given = call_of(encode(call(method, *arguments)))
 
-    assert back == call(method, *arguments)
-    assert [type(value) for value in back.arguments] == [type(value) for value in arguments]
+    assert back == call(method, *arguments) and given == arguments
+    assert [type(value) for value in given] == [type(value) for value in arguments]
 
 
 @pytest.mark.parametrize("bad", [call("explode"), call("submit"), call("settled", "x"), call("submit", {"id": 1})])
@@ -60,12 +60,20 @@ def test_what_is_no_call_of_ours_is_an_error(bad: Call) -> None:
         call_of(encode(bad))
 
 
+def test_position_keys_arrive_as_such() -> None:
+    sent = group(order("t", Verb.TRANSFER, token="USDT", source=USDT, target=USDT))
+
+    _, (given,) = call_of(encode(call("submit", sent)))
+
+    assert isinstance(given.orders[0].source, PositionKey) and given.orders[0].source.venue == "binance"
+
+
 def test_an_answer_has_the_type_its_method_promises() -> None:
-    answer = decode(encode(Answer(value={USDT: 1.5})), Answer)
+    answer = decode(encode(Answer(value=encode({USDT: 1.5}))), Answer)
 
     (key,) = value_of(answer, "positions")
 
-    assert isinstance(key, PositionKey) and value_of(Answer(), "heal") is None
+    assert isinstance(key, PositionKey) and value_of(Answer(value=encode(None)), "heal") is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,7 @@ def test_frames_come_whole_or_not_at_all() -> None:
     async def play() -> None:
         here, there = memory_stream_pair()
         await send(here, call("truth"))
-        assert call_of(await receive(there) or b"") == call("truth")
+        assert call_of(await receive(there) or b"") == (call("truth"), ())
         await here.send_all(LENGTH.pack(100) + b"half")
         await here.aclose()
         assert await receive(there) is None
