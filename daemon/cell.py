@@ -142,6 +142,7 @@ class Cell:
         self.restarts = 0
         self._last_step_s = 0.0
         self._last_row: MarketRow | None = None
+        self._last_tick = recovered.last_tick
         self._latest: list[MarketRow] = []
         self._core_scope = trio.CancelScope()
         self._stopping = False
@@ -233,13 +234,13 @@ class Cell:
                 self._mailbox.done()
 
     async def _take(self, row: MarketRow) -> None:
-        last = self._last_row
-        if last is not None and row.tick <= last.tick:
+        last = self._last_tick
+        if last is not None and row.tick <= last:
             self.skipped += 1
-            log.warning("tick.repeated", strategy=self.strategy, tick=row.tick, last=last.tick)
+            log.warning("tick.repeated", strategy=self.strategy, tick=row.tick, last=last)
             return
-        self.missed += 0 if last is None else row.tick - last.tick - 1
-        self._last_row = row
+        self.missed += 0 if last is None else row.tick - last - 1
+        self._last_row, self._last_tick = row, row.tick
         self._latest = [row]
         self.ticks += 1
         self._progress()

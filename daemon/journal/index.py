@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 from components.model.events import Event
-from components.model.orders import LIFECYCLE, OrderState
+from components.model.orders import Order, OrderState
 from daemon.disk import Disk
 from daemon.journal.codec import decode, encode
-from daemon.journal.frames import Head
+from daemon.journal.errors import JournalBroken
+from daemon.journal.frames import Frame, Head
 from daemon.journal.journal import record_of
 from daemon.journal.reader import Located
 from daemon.journal.records import Command, Events, Intent, Outcome, Record, StepAborted, StepEnd
@@ -33,18 +35,17 @@ CREATE TABLE applied (
     segment INTEGER NOT NULL, offset INTEGER NOT NULL, previous BLOB NOT NULL
 ) STRICT;
 CREATE TABLE orders (
-    journal TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL,
-    origin TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (journal, id)
+    journal TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (journal, id)
 ) STRICT;
 CREATE INDEX orders_state ON orders (state);
 CREATE TABLE events (
-    journal TEXT NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL,
-    type TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (journal, sequence, number)
+    journal TEXT NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL, type TEXT NOT NULL,
+    body BLOB NOT NULL, PRIMARY KEY (journal, sequence, number)
 ) STRICT;
 CREATE INDEX events_type ON events (type);
 CREATE TABLE steps (
-    journal TEXT NOT NULL, sequence INTEGER NOT NULL, tick INTEGER NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (journal, sequence)
+    journal TEXT NOT NULL, sequence INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (journal, sequence)
 ) STRICT;
 CREATE TABLE commands (
     journal TEXT NOT NULL, sequence INTEGER NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE commands (
 CREATE INDEX commands_key ON commands (key) WHERE key <> '';
 """
 _CONTENTS = ("applied", "orders", "events", "steps", "commands")
+_DONE = (OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED)
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +79,11 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An event and its place: `number` counts from 1 within its record."""
+
     strategy: str
     sequence: int
+    number: int
     event: Event
 
 
@@ -125,48 +130,153 @@ class Index:
         """Applies what the journal has more than the index; how many records. Raises JournalBroken at damage."""
         walk, frames = self._from_where(disk, journal)
         count = 0
-        done = False
-        while not done:
-            with self._transaction():
-                frame = None
-                for frame in frames:
+        while chunk := tuple(islice(frames, _BATCH)):
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                for frame in chunk:
                     self._apply(journal.name, frame.sequence, record_of(journal.name, frame))
-                    count += 1
-                    if count % _BATCH == 0:
-                        break
-                else:
-                    done = True
-                if frame is not None:
-                    place = walk.place
-                    self._connection.execute(
-                        "INSERT OR REPLACE INTO applied VALUES (?, ?, ?, ?, ?, ?)",
-                        (journal.name, frame.sequence, frame.digest, place.segment, place.offset, place.head.digest),
-                    )
+                last, place = chunk[-1], walk.place
+                self._insert(
+                    "applied", journal.name, last.sequence, last.digest, place.segment, place.offset, place.head.digest
+                )
+            count += len(chunk)
         return count
 
     def orders(self, strategy: str | None = None, state: str | None = None) -> tuple[OrderRow, ...]:
         """Orders by the sequence of their intents."""
-        rows = self._ask("orders", ("journal", strategy), ("state", state), order="journal, sequence, id")
-        return tuple(decode(body, OrderRow) for *_, body in rows)
+        rows = self._ask("orders", ("journal = ?", strategy), ("state = ?", state), order="journal, sequence, id")
+        return tuple(decode(body, OrderRow) for (body,) in rows)
 
     def events(
-        self, strategy: str | None = None, event_type: str | None = None, *, after: int = 0, limit: int = 1000
+        self,
+        strategy: str | None = None,
+        event_type: str | None = None,
+        *,
+        after: tuple[int, int] = (0, 0),
+        limit: int = 1000,
     ) -> tuple[EventRow, ...]:
-        """Events of records behind sequence `after`, oldest first, at most `limit`."""
+        """Events behind the place (sequence, number), oldest first, at most `limit`."""
         rows = self._ask(
-            "events", ("journal", strategy), ("type", event_type), ("sequence >", after),
+            "events", ("journal = ?", strategy), ("type = ?", event_type), ("(sequence, number) > (?, ?)", *after),
             order="journal, sequence, number", limit=limit,
         )  # fmt: skip
-        return tuple(EventRow(strategy=row[0], sequence=row[1], event=decode(row[-1], Event)) for row in rows)
+        return tuple(decode(body, EventRow) for (body,) in rows)
 
     def steps(self, strategy: str | None = None, *, after: int = 0, limit: int = 1000) -> tuple[StepRow, ...]:
         """Steps of records behind sequence `after`, oldest first, at most `limit`."""
         rows = self._ask(
-            "steps", ("journal", strategy), ("sequence >", after), order="journal, sequence", limit=limit
-        )  # fmt: skip
-        return tuple(decode(row[-1], StepRow) for row in rows)
+            "steps", ("journal = ?", strategy), ("sequence > ?", after), order="journal, sequence", limit=limit
+        )
+        return tuple(decode(body, StepRow) for (body,) in rows)
 
     def commands(self, key: str | None = None) -> tuple[CommandRow, ...]:
         """Commands with that idempotency key, or all, in the order of their journals."""
-        rows = self._ask("commands", ("key", key), order="journal, sequence")
-        return tuple(CommandRow(journal=row[0], sequence=row[1], command=decode(row[-1], Command)) for row in rows)
+        rows = self._ask("commands", ("key = ?", key), order="journal, sequence")
+        return tuple(decode(body, CommandRow) for (body,) in rows)
+
+    def _from_where(self, disk: Disk, journal: Located) -> tuple[Walk, Iterator[Frame]]:
+        """A walk behind what is applied, or from the beginning when that is not in the journal (any more)."""
+        row = self._connection.execute("SELECT * FROM applied WHERE journal = ?", (journal.name,)).fetchone()
+        if row is not None:
+            _, sequence, digest, segment, offset, previous = row
+            # In use, the reserve stands in for the end of the segments: places there mean nothing.
+            if Walk(disk, journal.folder, journal.name).fork is None:
+                start = Place(segment, offset, Head(sequence - 1, previous))
+                walk = Walk(disk, journal.folder, journal.name, start=start)
+            else:
+                walk = Walk(disk, journal.folder, journal.name, after=sequence - 1)
+            frames = iter(walk)
+            with suppress(JournalBroken):  # if it is, the walk from the beginning says so
+                first = next(frames, None)
+                if first is not None and first.digest == digest:
+                    return walk, frames
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                for table in _CONTENTS:
+                    self._connection.execute(f"DELETE FROM {table} WHERE journal = ?", (journal.name,))
+        walk = Walk(disk, journal.folder, journal.name)
+        return walk, iter(walk)
+
+    def _apply(self, journal: str, sequence: int, record: Record) -> None:
+        match record:
+            case Intent():
+                for order in record.group.orders:
+                    self._intend(journal, sequence, record, order)
+            case Outcome():
+                self._resolve(journal, sequence, record)
+            case Events():
+                for number, event in enumerate(record.events, start=1):
+                    row = EventRow(strategy=journal, sequence=sequence, number=number, event=event)
+                    self._insert("events", journal, sequence, number, str(event.event_type), encode(row))
+            case StepEnd() | StepAborted():
+                step = msgspec.structs.replace(record, state=b"") if isinstance(record, StepEnd) else record
+                self._insert(
+                    "steps", journal, sequence, encode(StepRow(strategy=journal, sequence=sequence, step=step))
+                )
+            case Command():
+                body = encode(CommandRow(journal=journal, sequence=sequence, command=record))
+                self._insert("commands", journal, sequence, record.key, body)
+            case _:
+                pass
+
+    def _intend(self, journal: str, sequence: int, intent: Intent, order: Order) -> None:
+        known = self._order(journal, order.id)
+        if known is not None and known.state in _DONE:
+            return
+        group = intent.group
+        row = OrderRow(
+            strategy=journal, id=order.id, sequence=sequence, at=intent.at, state=OrderState.INTENT,
+            origin=intent.origin, group=group.id, action=group.action, venue=order.venue, verb=order.verb,
+            token=order.token, amount=order.amount,
+        )  # fmt: skip
+        self._insert("orders", journal, order.id, sequence, row.state, encode(row))
+
+    def _resolve(self, journal: str, sequence: int, outcome: Outcome) -> None:
+        """What is known stays known: a later "unknown" does not replace it."""
+        row = self._order(journal, outcome.order_id)
+        if row is None:
+            row = OrderRow(
+                strategy=journal, id=outcome.order_id, sequence=sequence, at=0, state="", origin=outcome.origin
+            )
+        if outcome.state == OrderState.UNKNOWN and row.state in _DONE:
+            return
+        row = msgspec.structs.replace(row, at=outcome.at, state=outcome.state, reason=outcome.reason)
+        if (trade := outcome.trade) is not None:
+            row = msgspec.structs.replace(
+                row, quantity=trade.quantity, price=trade.price, venue=trade.venue, verb=trade.verb,
+                token=trade.token, venue_reference=trade.venue_reference, reason=outcome.reason or trade.reason,
+            )  # fmt: skip
+        self._insert("orders", journal, row.id, row.sequence, row.state, encode(row))
+
+    def _order(self, journal: str, order_id: str) -> OrderRow | None:
+        found = self._connection.execute("SELECT body FROM orders WHERE journal = ? AND id = ?", (journal, order_id))
+        row = found.fetchone()
+        return None if row is None else decode(row[0], OrderRow)
+
+    def _insert(self, table: str, *values: object) -> None:
+        self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+
+    def _ask(self, table: str, *conditions: tuple[Any, ...], order: str, limit: int = -1) -> Sequence[tuple[bytes]]:
+        """Bodies of the rows that meet all conditions whose values are given."""
+        wanted = [(clause, values) for clause, *values in conditions if values[0] is not None]
+        where = " AND ".join(clause for clause, _ in wanted) or "TRUE"
+        return self._connection.execute(
+            f"SELECT body FROM {table} WHERE {where} ORDER BY {order} LIMIT ?",
+            [*(value for _, values in wanted for value in values), limit],
+        ).fetchall()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is applied again
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, LAYOUT):
+            raise sqlite3.DatabaseError(f"layout {found}")
+        if found == 0:
+            connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {LAYOUT};COMMIT;")
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
