@@ -26,6 +26,7 @@ from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
 from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor, RiskState
 from components.routing.plan import Plan
+from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
@@ -194,7 +195,12 @@ class Core:
             self._announce_decision(plan, trigger, row)
         groups = route.groups() if told else self._told(route.groups(), plan, trigger, row)
         result = self.handler.run(
-            groups, row.timestamp, lambda group: self._order_prices(group, now), standing, lambda: self._doubt(now)
+            groups,
+            row.timestamp,
+            lambda group: self._order_prices(group, now),
+            standing,
+            lambda: self._doubt(now),
+            lambda group, trades: repair_group(group, trades, now),
         )
         self.trades += len(result.trades)
         if result.trades:

@@ -14,7 +14,7 @@ from components.event_logger import EventLogger
 from components.model.errors import Retry
 from components.model.events import EventType
 from components.model.orders import GroupKind, OrderGroup, Trade, TradeStatus, Verb
-from components.ports import GRANTED, Observation, Standing, Withheld
+from components.ports import GRANTED, Approved, Observation, Standing, Withheld
 from components.position_monitor import PositionMonitor
 from components.reconciliation import Reconciliation
 from components.venue_manager import NO_DOUBT, Doubt, VenueManager
@@ -24,6 +24,10 @@ Prices = Callable[[OrderGroup], Mapping[str, float]]
 
 def _no_doubt() -> Doubt:
     return NO_DOUBT
+
+
+def _no_repair(group: OrderGroup, trades: tuple[Trade, ...]) -> OrderGroup | None:
+    return None
 
 
 class TightLoopResult(msgspec.Struct, frozen=True):
@@ -67,8 +71,10 @@ class PositionUpdateHandler:
         prices: Prices,
         standing: Standing = GRANTED,
         doubt: Callable[[], Doubt] = _no_doubt,
+        repair: Callable[[OrderGroup, tuple[Trade, ...]], OrderGroup | None] = _no_repair,
     ) -> TightLoopResult:
-        """Works through `groups`; a later group may be made from what the earlier ones did."""
+        """Works through `groups`; a later group may be made from what the earlier ones did. `repair` says how to take
+        back what filled when the legs of a group parted; that is done before the list stops."""
         done: list[Trade] = []
         for group in groups:
             verdict = self._venues.approve(group, prices(group), standing, doubt())
@@ -82,6 +88,14 @@ class PositionUpdateHandler:
             done.extend(trades)
             stopped = self._stop_reason(trades)
             if stopped:
+                back = repair(group, trades)
+                if back is not None and isinstance(
+                    verdict := self._venues.approve(back, {}, standing, doubt()), Approved
+                ):
+                    self._events.intend(back, at)
+                    trades = self._venues.execute(verdict)
+                    self._record(back, trades, at)
+                    done.extend(trades)
                 return TightLoopResult(tuple(done), stopped)
             stopped = self._reconcile(trades, at)
             if stopped:

@@ -45,6 +45,12 @@ EVT_RESERVE_SPENT = catalogued(
 EVT_NO_JOURNAL = catalogued(
     "EVT-008", Severity.ERROR, "There is no such journal", "Name the state directory: --state or BASIS_STATE_DIR"
 )
+EVT_INDEX = catalogued(
+    "EVT-009",
+    Severity.ERROR,
+    "The index of the journals cannot be opened",
+    "Check permissions, or who else holds index.sqlite; it may be deleted, it is made anew from the journals",
+)
 
 
 class JournalBroken(Stop):

@@ -16,11 +16,12 @@ from typing import Any, Self
 
 import msgspec
 
+from components.model.errors import Stop
 from components.model.events import Event
 from components.model.orders import Order, OrderState
 from daemon.disk import Disk
 from daemon.journal.codec import decode, encode
-from daemon.journal.errors import JournalBroken
+from daemon.journal.errors import EVT_INDEX, JournalBroken
 from daemon.journal.frames import Frame, Head
 from daemon.journal.journal import record_of
 from daemon.journal.reader import Located
@@ -109,9 +110,14 @@ class Index:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The index in that file, made anew when the file is not there, damaged or of another layout."""
+        """The index in that file, made anew when the file is not there, damaged or of another layout.
+
+        Stop EVT-009 when the file cannot be opened or somebody holds it.
+        """
         try:
             return cls(_connected(path))
+        except sqlite3.OperationalError as exc:
+            raise Stop(EVT_INDEX, f"the index cannot be opened: {exc}", path=str(path)) from exc
         except sqlite3.DatabaseError:
             for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
                 with suppress(FileNotFoundError):

@@ -1,0 +1,72 @@
+"""Repair of legs that parted: some of a `together` group filled, another surely did not.
+
+What filled is taken back as far as that makes the net exposure smaller: first at venues whose other leg failed, then
+anywhere. A leg whose outcome is open is neither completed nor taken back: nobody knows what would be right.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from components.maths.costs import round_to_lot
+from components.model.orders import (
+    Action,
+    GroupKind,
+    Order,
+    OrderGroup,
+    Trade,
+    TradeStatus,
+    Verb,
+    coins_moved,
+)
+from components.situation import Situation
+
+
+def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -> OrderGroup | None:
+    """The orders that bring net exposure back within the drift allowed; None when nothing parted or nothing helps."""
+    if group.kind is not GroupKind.TOGETHER or any(trade.status is TradeStatus.UNKNOWN for trade in trades):
+        return None
+    legs = list(zip(group.orders, trades, strict=True))
+    failed = {order.venue for order, trade in legs if trade.quantity == 0.0}
+    filled = [(order, trade) for order, trade in legs if trade.quantity != 0.0]
+    if not failed or not filled:
+        return None
+    net, gross = now.net_coins()[0], max(now.long_coins(), sum(abs(now.size(v)) for v in now.mode.hedge_allocation))
+    allowed = now.mode.max_delta_drift * gross
+    filled.sort(key=lambda leg: leg[0].venue not in failed)
+    orders = []
+    for order, trade in filled:
+        if abs(net) <= allowed:
+            break
+        moved = coins_moved(order, now.coin, now.reference()) * abs(trade.quantity / order.amount)
+        if moved * net <= 0.0:
+            continue
+        back = _back(group, order, trade, min(1.0, net / moved), now)
+        if back is not None:
+            orders.append(back)
+            net += coins_moved(back, now.coin, now.reference())
+    if not orders:
+        return None
+    kind = GroupKind.TOGETHER if len(orders) > 1 else GroupKind.ONE
+    return OrderGroup(
+        id=f"{group.id}/unwind", kind=kind, action=Action.EXIT_PARTIAL, reason="legs parted", orders=tuple(orders)
+    )
+
+
+def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situation) -> Order | None:
+    """The order that takes back a share of what filled, rounded to the venue's lot; None when that is nothing."""
+    if order.verb not in (Verb.PERP, Verb.SPOT):
+        return None
+    lot = now.run.exchanges[order.venue].instruments[f"{order.verb.value}.{order.token}"].lot
+    amount = round_to_lot(abs(trade.quantity) * share, lot)
+    if amount <= 0.0:
+        return None
+    return Order(
+        id=sha256(f"{group.id}/{order.leg}/unwind".encode()).hexdigest()[:28],
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        amount=-amount if trade.quantity > 0.0 else amount,
+        leg=f"{order.leg}_back",
+        reduce_only=order.verb is Verb.PERP,
+    )

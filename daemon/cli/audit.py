@@ -1,0 +1,136 @@
+"""`basis audit`: are the journals what was written, what do they end with, and all they hold as JSON lines.
+
+Reads the files only: it needs no daemon, and may run beside one.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from daemon.cli.output import emit, output_option, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.journal.reader import Entry
+
+VERIFIED = ("journal", "ok", "records", "sequence", "hash", "anchored", "segments", "unfinished_bytes", "in_reserve")
+TAILED = ("journal", "sequence", "at", "type", "what")
+SHORT = 100  # characters of a record in a table
+
+_state = click.option(
+    "--state",
+    metavar="DIR",
+    envvar="BASIS_STATE_DIR",
+    type=click.Path(path_type=Path),
+    default=Path("state"),
+    show_default=True,
+    help="State directory of the daemon, also BASIS_STATE_DIR.",
+)
+_strategy = click.option("--strategy", metavar="ID", help="One strategy's journal, or `daemon`; all without it.")
+
+
+@click.group()
+def audit() -> None:
+    """Verify, look at and export the journals."""
+
+
+@audit.command()
+@_state
+@_strategy
+@output_option
+def verify(state: Path, strategy: str | None, output: str) -> None:
+    """Check every record against the hash chain and the anchor; exit 65 at a break."""
+    with refusals():
+        import msgspec
+
+        from daemon.disk import RealDisk
+        from daemon.journal.errors import EX_BROKEN
+        from daemon.journal.reader import located
+        from daemon.journal.reader import verify as verify_journal
+
+        disk = RealDisk()
+        found = [verify_journal(disk, journal) for journal in located(disk, state, strategy)]
+        records: list[dict[str, Any]] = [msgspec.to_builtins(verified) for verified in found]
+        if output == "table":
+            emit([record | {"hash": record["hash"][:16]} for record in records], output, columns=VERIFIED)
+        else:
+            emit(records, output)
+        broken = [verified for verified in found if not verified.ok]
+        for each in broken:
+            place = f" ({each.segment}, byte {each.offset:,})" if each.segment else ""
+            click.echo(f"{each.journal} breaks at record {each.record:,}: {each.reason}{place}", err=True)
+        if broken:
+            sys.exit(EX_BROKEN)
+
+
+@audit.command()
+@_state
+@_strategy
+@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True, help="Records per journal.")
+@output_option
+def tail(state: Path, strategy: str | None, count: int, output: str) -> None:
+    """Show the last records of each journal."""
+    with refusals(), _breaks():
+        from daemon.disk import RealDisk
+        from daemon.journal.reader import located, readable
+        from daemon.journal.reader import tail as tail_of
+
+        disk = RealDisk()
+        entries = [entry for journal in located(disk, state, strategy) for entry in tail_of(disk, journal, count)]
+        if output == "table":
+            emit([_in_a_line(entry) for entry in entries], output, columns=TAILED)
+        else:
+            emit([readable(entry) for entry in entries], output)
+
+
+@audit.command()
+@_state
+@_strategy
+@click.option("--out", metavar="FILE", type=click.File("wb", lazy=True), default="-", help="Instead of stdout.")
+def export(state: Path, strategy: str | None, out: IO[bytes]) -> None:
+    """Write all records as JSON, one a line, with sequence and hash."""
+    with refusals(), _breaks():
+        from daemon.disk import RealDisk
+        from daemon.journal.reader import exported, located
+
+        disk = RealDisk()
+        for journal in located(disk, state, strategy):
+            for line in exported(disk, journal):
+                out.write(line)
+
+
+@contextmanager
+def _breaks() -> Iterator[None]:
+    """Exit 65 at a journal that does not verify; what was read before it is told."""
+    from daemon.cli.output import message_of
+    from daemon.journal.errors import JournalBroken
+
+    try:
+        yield
+    except JournalBroken as broken:
+        click.echo(message_of(broken), err=True)
+        sys.exit(broken.exit_code)
+
+
+def _in_a_line(entry: Entry) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    from daemon.journal.reader import readable
+
+    fields = readable(entry)
+    at = fields.get("at", fields.get("timestamp"))
+    left_out = {"journal", "sequence", "hash", "type", "at", "timestamp"}
+    what = ", ".join(f"{name}={value}" for name, value in fields.items() if name not in left_out and value)
+    return {
+        "journal": entry.journal,
+        "sequence": entry.sequence,
+        "at": "-" if at is None else f"{datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "type": fields["type"],
+        "what": what if len(what) <= SHORT else what[: SHORT - 1] + "…",
+    }
