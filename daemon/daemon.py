@@ -24,7 +24,7 @@ from daemon.bridge import NO_BATON, Baton
 from daemon.cell import Cell, Surroundings
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
-from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
 from daemon.disk import Disk
 from daemon.dispatch import Patience
 from daemon.health import Health, Level
@@ -80,6 +80,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     threads: bool = True
     baton: Baton = NO_BATON
     sockets: bool = True
+    socket: Path | None = None  # of the control socket; in the state directory when None
     poll_steps: int = 1
     provenance: Mapping[str, str] = {}
     clock_offset_ms: Callable[[], float | None] = lambda: None
@@ -216,11 +217,7 @@ class Daemon:
             recovered,
             Surroundings(
                 clock=self.clock,
-                patience=Patience(
-                    order_grace_s=limits.order_grace_s,
-                    unknown_budget_s=limits.unknown_budget_s,
-                    legs_s=limits.leg_deadline_s,
-                ),
+                patience=patience_of(limits),
                 limits=Limits(
                     clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day
                 ),
@@ -253,7 +250,7 @@ class Daemon:
     async def _start_servers(self, nursery: trio.Nursery) -> None:
         if not self._parts.sockets:
             return
-        await nursery.start(ControlServer(self._state / SOCKET, self.operator.handle).run)
+        await nursery.start(ControlServer(self._parts.socket or self._state / SOCKET, self.operator.handle).run)
         metrics = self.config.metrics
         token = read_token(Path(metrics.token_file)) if metrics.token_file else None
         server = MetricsServer(self.metrics, self.health, token=token)
@@ -371,6 +368,15 @@ class Daemon:
         return f"{running} of {len(self.config.strategies)} strategies running" + (
             f"; {', '.join(other)}" if other else ""
         )
+
+
+def patience_of(limits: DaemonLimits) -> Patience:
+    """How long dispatch waits for what, as configured."""
+    return Patience(
+        order_grace_s=limits.order_grace_s,
+        unknown_budget_s=limits.unknown_budget_s,
+        legs_s=limits.leg_deadline_s,
+    )
 
 
 def tasks_of(task: trio.lowlevel.Task) -> list[str]:

@@ -23,7 +23,7 @@ from components.strategies.factory import make_strategy
 from daemon.cell import Cell
 from daemon.clocks import SECOND_NS, MarketClock
 from daemon.daemon_config import MarketFeed, StrategyEntry
-from daemon.ticks import EmbeddedMarket
+from daemon.ticks import EmbeddedMarket, MarketRow
 from venues.interfaces import VenueClient
 from venues.sim.market import generate
 
@@ -100,6 +100,11 @@ class PaperWorld:
             self.row += 1
             if self.row + self._rows_for(1) > self._rows:
                 self._continue()
+
+    def last_row(self, strategy: str) -> MarketRow:
+        """The last row that the accounts have lived through."""
+        index = max(self.row - 1, 0)
+        return self._feeds[strategy].row(index, (self._start + index * self._step) // self._step)
 
     def _continue(self) -> None:
         """Twice as long a market, the same on the rows that there were."""

@@ -24,6 +24,8 @@ from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon, Parts
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.disk import RealDisk
+from daemon.journal.codec import decode, encode
+from daemon.latch import replace_durably
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
@@ -38,6 +40,7 @@ from daemon.supervisor import Ended
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
 SUMMARY_EVERY_S = 6 * 3600.0
+RUNNING_CONFIG = "config.msgpack"
 
 
 class CrashReports:
@@ -54,10 +57,8 @@ class CrashReports:
 def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | None) -> int:
     """Runs until stopped; 0 after a clean stop. InvalidInput (exit 78) lists every fault before anything starts."""
     path = config_path or PACKAGED / "paper.yaml"
-    environ = dict(os.environ)
-    if state is not None:
-        environ["BASIS_STATE_DIR"] = str(state)
-    config = _with_speed(load_daemon(path, environ=environ), speed)
+    environ = _environ(state)
+    config = configured(config_path, state=state, speed=speed)
     config.state_dir.mkdir(parents=True, exist_ok=True)
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
@@ -65,14 +66,49 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = Holder(pid=os.getpid(), started=started, socket=str(config.state_dir / SOCKET))
+    holder = Holder(pid=os.getpid(), started=started, socket=str(socket_path(config, environ)))
     with held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"):
+        replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
         world = open_world(config)
         reports = _reports(config, environ, secrets)
         ended = trio.run(_main, config, world, reports, path, environ, speed)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
     return 0
+
+
+def configured(config_path: Path | None, *, state: Path | None, speed: float | None) -> DaemonSlice:
+    """The configuration of a daemon file; InvalidInput with every fault. Live needs venues that can be traded on."""
+    config = _with_speed(load_daemon(config_path or PACKAGED / "paper.yaml", environ=_environ(state)), speed)
+    if config.execution_mode == "live" or config.market.source != "embedded":
+        fault = Fault(
+            where="execution_mode, market.source",
+            found=f"{config.execution_mode}, {config.market.source}",
+            expected="paper, embedded: this version has no adapters of real venues",
+        )
+        raise InvalidInput(CFG_INVALID, [fault])
+    return config
+
+
+def last_configuration(state: Path) -> DaemonSlice | None:
+    """What the daemon of a state directory last ran with; None when it never ran."""
+    try:
+        return decode((state / RUNNING_CONFIG).read_bytes(), DaemonSlice)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def socket_path(config: DaemonSlice, environ: Mapping[str, str]) -> Path:
+    """systemd's runtime directory, where members of the group may connect; the state directory elsewhere."""
+    runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(runtime or config.state_dir) / SOCKET
+
+
+def _environ(state: Path | None) -> dict[str, str]:
+    environ = dict(os.environ)
+    if state is not None:
+        environ["BASIS_STATE_DIR"] = str(state)
+    return environ
 
 
 async def _main(
@@ -87,7 +123,7 @@ async def _main(
     daemon = Daemon(
         config,
         world,
-        Parts(disk=RealDisk(), provenance=provenance(), wall_s=time.time),
+        Parts(disk=RealDisk(), provenance=provenance(), wall_s=time.time, socket=socket_path(config, environ)),
         notifier=Notifier(environ),
         reports=CrashReports(reports),
         reload=lambda: _with_speed(load_daemon(path, environ=environ), speed),

@@ -34,6 +34,7 @@ COMMANDS = {
     "backup": "daemon.cli.backup:backup",
     "restore": "daemon.cli.backup:restore",
     "audit": "daemon.cli.audit:audit",
+    "safety": "daemon.cli.safety:safety",
     "replay": "daemon.cli.replay:replay",
     "backtest": "daemon.cli.backtest:backtest",
     "config": "daemon.cli.config:config",
