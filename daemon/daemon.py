@@ -167,6 +167,7 @@ class Daemon:
                     await self._end()
                     driver.cancel()
                 ended = finished[0]
+                self.world.close()
                 around.cancel_scope.cancel()
             self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
             with suppress(BasisError):

@@ -47,6 +47,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     control: PaperAccountControl
     clients: tuple[VenueClient, ...]
     extend: Callable[[Market], None]
+    close: Callable[[], None] = lambda: None
 
 
 OpenPlace = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], Place]
@@ -69,7 +70,7 @@ class PaperWorld:
         self._feeds: dict[str, EmbeddedMarket] = {}
         self.lagged_ns = 0
         self.muted: set[str] = set()
-        self.hurry = trio.Event()
+        self.handled: Callable[[int], None] = lambda row: None
 
     def open(self, open_place: OpenPlace) -> None:
         """Generates the markets and opens the accounts at the row where they stopped."""
@@ -78,9 +79,7 @@ class PaperWorld:
             self._feeds[entry.id] = self._embedded(entry, market)
             self.places[entry.id] = open_place(entry, market, initial_balances(entry.run, entry.capital))
 
-    async def drive(
-        self, cells: Mapping[str, Cell], *, step_budget_s: float, told: Callable[[int], None] = lambda row: None
-    ) -> None:
+    async def drive(self, cells: Mapping[str, Cell], *, step_budget_s: float) -> None:
         """Row after row, for ever."""
         while True:
             at = self._start + self.row * self._step
@@ -96,10 +95,15 @@ class PaperWorld:
             with trio.move_on_after(step_budget_s):
                 for handled in waiting:
                     await handled.wait()
-            told(self.row)
+            self.handled(self.row)
             self.row += 1
             if self.row + self._rows_for(1) > self._rows:
                 self._continue()
+
+    def close(self) -> None:
+        """Keeps the accounts as they are, quiet rows included."""
+        for place in self.places.values():
+            place.close()
 
     def last_row(self, strategy: str) -> MarketRow:
         """The last row that the accounts have lived through."""

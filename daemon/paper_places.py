@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from components.model.keys import PositionKey
@@ -45,10 +46,33 @@ def open_world(config: DaemonSlice) -> PaperWorld:
         return open_account(folder(entry), entry.run, market, balances)
 
     lived = [last_row(folder(entry)) for entry in config.strategies]
-    world = PaperWorld(config.strategies, config.market, config.speed, max(lived, default=-1) + 1)
+    told = RowFile(config.state_dir / "market.row")
+    world = PaperWorld(config.strategies, config.market, config.speed, max([told.read(), *lived]) + 1)
+    world.handled = told.write
     seed = config.market.seed or 0
     world.open(places(world, account, lambda _: FaultPlan(), seed=seed, profile=QUICK))
     return world
+
+
+class RowFile:
+    """How far the market has been told: a hint that spares a restart the rows told since an account last wrote.
+
+    It need not survive a power cut: cells skip a row they have handled before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> int:
+        """−1 when there is none, or half of one."""
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return -1
+
+    def write(self, row: int) -> None:
+        with suppress(OSError):
+            self._path.write_text(f"{row}\n")
 
 
 def last_row(folder: Path) -> int:
@@ -77,6 +101,7 @@ def places(
                 PaperVenue(door, account, world.clock, plan, seed=seed, profile=profile) for door in account.doors
             ),
             extend=account.extend,
+            close=account.close,
         )
 
     return open_place

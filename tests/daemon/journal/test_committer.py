@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_checkpoints
 
-from daemon.disk import AppendFile, RealDisk
+from daemon.disk import RealDisk
 from daemon.journal.committer import Committer
 from daemon.journal.errors import JournalClosed, JournalPoisoned, ReserveSpent
 from daemon.journal.journal import ANCHOR_AFTER_S, Journal
@@ -94,7 +94,7 @@ def test_a_commit_of_nothing_is_a_checkpoint_and_no_sync() -> None:
     async def play(committer: Committer) -> None:
         journal = opened(disk)
         before = disk.operations
-        with trio.testing.assert_checkpoints():
+        with assert_checkpoints():
             await committer.commit(journal)
         assert disk.operations == before
 
@@ -359,9 +359,3 @@ def test_on_a_real_disk_many_producers_share_syncs(tmp_path: Path) -> None:
     assert len(list(journal.records())) == 200
     assert syncs.count("after:journal.sync") < 100
     journal.shut()
-
-
-def test_the_doubles_are_what_they_stand_for() -> None:
-    file: AppendFile = CrashDisk().append("recover.reopen", Path("/file"))
-    assert file.size == 0
-    assert wait_all_tasks_blocked is not None
