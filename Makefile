@@ -6,15 +6,24 @@ READY := $(VENV)/.ready
 export UV_LINK_MODE := copy
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: run test test-slow check format bench docs clean
+.PHONY: run backtest test test-slow check format bench docs tools clean
 
+# Four strategies on the embedded market with play money; SPEED market seconds pass in a second. Ctrl-C stops.
+SPEED ?= 600
 run: $(READY)
+	@$(BIN)/basis run --config configs/paper.yaml --speed $(SPEED)
+
+backtest: $(READY)
 	@$(BIN)/basis backtest run btc_basis --start 2024-01-01 --end 2025-12-31 --capital 100000 --market embedded --seed 7
 
-test: $(READY)
+test: $(READY) tools
 	$(BIN)/python -m pytest -q
 
-test-slow: $(READY)
+# What some tests run beside the daemon; without it they skip and say why.
+tools:
+	@sh ops/install-prometheus.sh || true
+
+test-slow: $(READY) tools
 	$(BIN)/python -m pytest -q -m "slow or not slow"
 
 check: $(READY)
@@ -23,6 +32,7 @@ check: $(READY)
 	$(BIN)/mypy components venues daemon
 	$(BIN)/lint-imports
 	$(BIN)/python -m daemon.docs_reference --check
+	$(BIN)/python -m ops.grafana.generate --check
 	$(BIN)/python -m pytest -q
 
 format: $(READY)

@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -21,6 +21,11 @@ from components.config.overrides import RESERVED, RESERVED_PREFIXES
 from components.config.reading import described, section_of
 from components.config.schema import VENUE_KINDS, ModeFile, ShareClassFile
 from components.model.errors import CATALOGUE
+from components.model.events import EventType
+from daemon.daemon_schema import DaemonFile, StrategyKeys
+from daemon.event_meanings import EVENT_MEANINGS
+from daemon.journal.records import Record
+from daemon.metric_families import reference_table
 from daemon.settings import MODES, PACKAGED, SHARE_CLASSES, VENUES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -34,7 +39,13 @@ Contents = Mapping[str, Mapping[str, Any]]
 
 def pages() -> dict[str, str]:
     """Each page by file name."""
-    return {"configuration.md": configuration_page(), "errors.md": errors_page()}
+    return {
+        "configuration.md": configuration_page(),
+        "daemon.md": daemon_page(),
+        "errors.md": errors_page(),
+        "events.md": events_page(),
+        "metrics.md": metrics_page(),
+    }
 
 
 def configuration_page() -> str:
@@ -64,6 +75,46 @@ def configuration_page() -> str:
         title = (model.__doc__ or "").partition(".")[0]
         lines += [f"### {kind}: {', '.join(files)}", "", f"{title}.", "", *_table(model, files), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def daemon_page() -> str:
+    """The keys of a daemon file, and the values of the packaged one."""
+    content = yaml.load((PACKAGED / "paper.yaml").read_bytes(), Loader=yaml.CBaseLoader)
+    first, *_ = content["strategies"]
+    return "\n".join([
+        "# The daemon file", "", _NOTE,
+        "What `basis run --config FILE` reads; values are those of `configs/paper.yaml`. Every key is required.",
+        "Variables `BASIS_EXECUTION_MODE`, `BASIS_ENVIRONMENT`, `BASIS_STATE_DIR` and `BASIS_DAEMON__SECTION__KEY`",
+        "replace keys. Live trading is guarded by `BASIS_LIVE_TRADING__…` on top: [operating](../operating.md).", "",
+        *_table(DaemonFile, {"paper": content}), "",
+        "## Each of `strategies`", "", *_table(StrategyKeys, {"paper": first}), "",
+    ])  # fmt: skip
+
+
+def events_page() -> str:
+    """Event types and journal records."""
+    events = (f"| `{each.value}` | {EVENT_MEANINGS[each]} |" for each in EventType)
+    records = (
+        f"| `{record.__struct_config__.tag}` | {' '.join((record.__doc__ or '').split())} |"
+        for record in get_args(Record)
+    )
+    return "\n".join([
+        "# Events and records", "", _NOTE,
+        "An event is a fact that changes or explains money, with the balances after it. `basis events` shows them,",
+        "`event_log.csv` of a backtest has the same.", "",
+        "| event | what happened |", "| --- | --- |", *events, "",
+        "The journal of a strategy holds these records, each chained to the one before by its hash;",
+        "`basis audit verify`, `tail` and `export` read them.", "",
+        "| record | what it holds |", "| --- | --- |", *records, "",
+    ])  # fmt: skip
+
+
+def metrics_page() -> str:
+    return "\n".join([
+        "# Metrics", "", _NOTE,
+        "`GET /metrics` in Prometheus' text format. A series that is not known is absent, never 0.", "",
+        reference_table(),
+    ])  # fmt: skip
 
 
 def errors_page() -> str:

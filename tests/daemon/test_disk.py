@@ -31,6 +31,7 @@ SYNCED_BY_HAND = {
     "daemon/disk.py": "this is the port",
     "daemon/latch.py": "the command line sets a latch without a daemon",
     "daemon/checkup.py": "measures how long a sync takes",
+    "venues/paper/store.py": "a venue's own books: another company's disk, which the daemon never reads",
     "daemon/state_copy.py": "copies out of and into a state directory that nobody runs on",
 }
 
@@ -38,7 +39,7 @@ SYNCED_BY_HAND = {
 class Use:
     """One call of a disk or a file of one."""
 
-    def __init__(self, path: Path, call: ast.Call, receiver: str, method: str) -> None:
+    def __init__(self, path: Path, call: ast.Call, method: str) -> None:
         self.where = f"{path.relative_to(REPOSITORY)}:{call.lineno}"
         first = call.args[0] if call.args else None
         self.point = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
@@ -53,7 +54,7 @@ def uses() -> Iterator[Use]:
                 receiver = ast.unparse(node.func.value).rpartition(".")[2].lstrip("_")
                 is_point = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value in POINTS
                 if receiver == "disk" or is_point:
-                    yield Use(path, node, receiver, node.func.attr)
+                    yield Use(path, node, node.func.attr)
 
 
 def sources() -> list[Path]:
@@ -69,7 +70,9 @@ def test_every_write_has_a_registered_name_of_its_kind() -> None:
 
 
 def test_every_registered_name_is_used() -> None:
-    assert set(POINTS) - {use.point for use in uses()} == set()
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources())
+    said = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert set(POINTS) - said == set()
 
 
 def test_nobody_syncs_past_the_port() -> None:

@@ -14,7 +14,7 @@ from daemon.journal.errors import EVT_INDEX, JournalBroken, JournalPoisoned
 from daemon.journal.index import Index, OrderRow
 from daemon.journal.journal import Journal
 from daemon.journal.reader import Located, journal_folder, journals
-from daemon.journal.records import Command, Note, StepAborted, StepEnd
+from daemon.journal.records import StepAborted, StepEnd
 from tests.daemon.journal.desk import note
 from tests.daemon.journal.state import AT, BTC, filled, intent, unknown, write, written
 from tests.disks import CrashDisk
@@ -240,4 +240,3 @@ def test_tables_are_strict(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute("INSERT INTO steps VALUES ('x', 'not a number', x'')")
     connection.close()
-    assert Command and Note

@@ -88,7 +88,8 @@ def test_the_reserve_is_part_of_the_journal() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3, len(BTC), 50])
 def test_the_tail_is_the_last_records(disk: CrashDisk, count: int) -> None:
-    assert [entry.record for entry in tail(disk, of("btc"), count)] == list(BTC)[len(BTC) - min(count, len(BTC)) :]
+    found = [entry.record for entry in tail(disk, of("btc"), count)]
+    assert repr(found) == repr(list(BTC)[max(len(BTC) - count, 0) :])  # one has a NaN, which equals nothing
 
 
 def test_the_tail_of_a_long_journal_reads_its_last_segment_only(disk: CrashDisk) -> None:
