@@ -36,6 +36,7 @@ from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
 
 SHORTEST, LONGEST = 64, 8192
+CLOSE = "close"
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
     "break_even": EventType.BREAK_EVEN_ALARM,
@@ -144,7 +145,8 @@ class Core:
         """Handles rows of `window` up to and including the first that needs an action; returns the next row.
 
         `close` asks for everything to be sold on the last row of the window, if it is reached. `standing` is the
-        authority to trade in this window; `commands` are what an operator asked for: `rebalance`, `resume`.
+        authority to trade in this window; `commands` are what an operator asked for: `rebalance`, `resume`, `close`
+        (sell everything and stay out until `resume`).
         """
         if "resume" in commands:
             self.manager.halted = False
@@ -159,6 +161,8 @@ class Core:
         trigger = self.manager.first_trigger(exposure, settlements, crossing, commands)
         if close and whole and (trigger is None or trigger.row == len(window) - 1):
             trigger = Trigger(len(window) - 1, "close", "close at end")
+        if CLOSE in commands:
+            trigger = Trigger(0, CLOSE, CLOSE)
         rows = len(window) if trigger is None else trigger.row + 1
         crossings = self.risk.crossings_at(risk, rows - 1) if crossing is not None else ()
 
@@ -169,6 +173,7 @@ class Core:
         self.risk.advance(risk, rows, crossings)
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
+            self.manager.halted = self.manager.halted or trigger.reason == CLOSE
             first = msgspec.structs.replace(trigger, crossings=crossings)
             for one in self.manager.in_turn(first, settlements):
                 self._act(one, settlements, window.row(rows - 1), steps, standing)

@@ -6,7 +6,7 @@ list stops at the first group that is withheld, not done, or does not reconcile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -76,7 +76,7 @@ class PositionUpdateHandler:
         """Works through `groups`; a later group may be made from what the earlier ones did. `repair` says how to take
         back what filled when the legs of a group parted; that is done before the list stops."""
         done: list[Trade] = []
-        for group in groups:
+        for group in self._pieces(groups, prices, standing, doubt):
             verdict = self._venues.approve(group, prices(group), standing, doubt())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
@@ -101,6 +101,12 @@ class PositionUpdateHandler:
             if stopped:
                 return TightLoopResult(tuple(done), stopped, unreconciled=True)
         return TightLoopResult(tuple(done), None)
+
+    def _pieces(
+        self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing, doubt: Callable[[], Doubt]
+    ) -> Iterator[OrderGroup]:
+        for group in groups:
+            yield from self._venues.pieces(group, prices(group), standing, doubt())
 
     def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
         venues = frozenset(key.venue for trade in trades for key in trade.changes)

@@ -7,12 +7,15 @@ reduces it: authority, and no order whose outcome is in doubt. "Adding" means ra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from hashlib import sha256
+from math import ceil, isfinite
 
 import msgspec
+from msgspec import structs
 
+from components.maths.costs import round_to_lot
 from components.model.keys import VenueName
-from components.model.orders import Order, OrderGroup, Trade, Verb, coins_moved, reduces_risk
+from components.model.orders import GroupKind, Order, OrderGroup, Trade, Verb, coins_moved, reduces_risk
 from components.model.slices import CexSlice
 from components.ports import GRANTED, Approved, Standing, Withheld
 from components.venue_interface_manager import VenueInterfaceManager
@@ -60,6 +63,38 @@ class VenueManager:
                         f"{order.leg}: notional {notional:.2f} USDT is above the guard's {standing.max_trade_usdt:.2f}"
                     )
         return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group)
+
+    def pieces(
+        self, group: OrderGroup, prices_usdt: Mapping[str, float], standing: Standing, doubt: Doubt
+    ) -> tuple[OrderGroup, ...]:
+        """A group that reduces risk and is too large for the guard, as groups that are not; any other as it is.
+
+        Legs stay together: each piece has the same share of every leg, rounded to its lot, the last one the rest.
+        """
+        limit = standing.max_trade_usdt
+        largest = max((abs(o.amount) * prices_usdt.get(o.id, 0.0) for o in group.orders), default=0.0)
+        if limit is None or largest <= limit or group.kind is GroupKind.ATOMIC or adds_risk(group, doubt):
+            return (group,)
+        count = ceil(largest / limit)
+        left = {order.id: order.amount for order in group.orders}
+        out = []
+        for i in range(count):
+            orders = []
+            for order in group.orders:
+                last = i == count - 1
+                amount = left[order.id] if last else self._rounded(order, order.amount / count)
+                left[order.id] -= amount
+                if amount:
+                    id = sha256(f"{order.id}/{i}".encode()).hexdigest()[:28]
+                    orders.append(structs.replace(order, id=id, amount=amount, everything=order.everything and last))
+            if orders:
+                out.append(structs.replace(group, id=f"{group.id}/{i}", orders=tuple(orders)))
+        return tuple(out)
+
+    def _rounded(self, order: Order, amount: float) -> float:
+        exchange = self._exchanges.get(order.venue)
+        instrument = exchange.instruments.get(f"{order.verb.value}.{order.token}") if exchange is not None else None
+        return amount if instrument is None else round_to_lot(amount, instrument.lot)
 
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
         return self._interfaces.execute(approved)
