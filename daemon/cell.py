@@ -273,7 +273,7 @@ class Cell:
 
     def _judge_state(self, outcome: StepOutcome) -> None:
         if self.core.manager.halted:
-            self._set(CellState.HALTED, "a risk limit was reached; everything is being sold")
+            self._set(CellState.HALTED, "everything is sold and stays so until it is resumed")
         elif self.paused:
             self._set(CellState.PAUSED, self.paused)
         else:

@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from components.model.errors import BasisError
+from components.model.orders import CostKind
 from daemon.authority import Limits
 from daemon.bridge import NO_BATON, Baton
 from daemon.cell import Cell, Surroundings
@@ -31,12 +32,13 @@ from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
-from daemon.journal.records import Command, Events, Note, Record
+from daemon.journal.records import Command, Events, Note, Outcome, Record
 from daemon.latch import Latches
+from daemon.loss_guard import loss_fraction
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
-from daemon.operator import Operator
+from daemon.operator import Operator, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.queries import events_of, orders_of
 from daemon.recovery import recover
@@ -53,7 +55,7 @@ ANCHOR_EVERY_S = 1.0
 class JournalLog:
     """One journal and the committer that makes it durable."""
 
-    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Events], None]) -> None:
+    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Events | Outcome], None]) -> None:
         self.journal = journal
         self._committer = committer
         self._heard = heard
@@ -64,7 +66,7 @@ class JournalLog:
 
     def append(self, record: Record) -> int:
         sequence = self.journal.append(record)
-        if isinstance(record, Events):
+        if isinstance(record, (Events, Outcome)):
             self._heard(record)
         return sequence
 
@@ -113,6 +115,7 @@ class Daemon:
         self._audit = self._open("daemon", self._state / "journal" / "daemon")
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
+        commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]
         self._stop_asked = trio.Event()
         self._cut_asked = False
         self.operator = Operator(
@@ -125,12 +128,9 @@ class Daemon:
             stop=self.stop,
             dump=self.dump,
             backup=self._copy,
-            answered={
-                record.key: record
-                for _, record in self._audit.journal.records()
-                if isinstance(record, Command) and record.key
-            },
+            answered={command.key: command for command in commands if command.key},
         )
+        self._paused = paused_strategies(commands)
         self.metrics_address: tuple[str, int] | None = None
         self.metrics.build(parts.provenance.get("version", ""), parts.provenance.get("code_hash", "")[:12])
         self.metrics.config(config.config_hash, config.environment, config.execution_mode)
@@ -206,7 +206,7 @@ class Daemon:
             journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal")
         recovered = recover((record for _, record in journal.journal.records()), entry.run, entry.id)
         limits = config.limits
-        return Cell(
+        cell = Cell(
             entry.id,
             entry.mode,
             entry.account,
@@ -236,17 +236,33 @@ class Daemon:
                 provenance=self._parts.provenance,
             ),
         )
+        known = self.supervisor.cells.get(entry.id)
+        cell.paused = known.paused if known is not None else self._paused.pop(entry.id, "")
+        return cell
 
     def _open(self, name: str, folder: Path) -> JournalLog:
         journal = Journal.open(folder, self._parts.disk, name=name, now=self.clock.now)
-        opened = self._journals[name] = JournalLog(journal, self.committer, lambda events: self._hear(name, events))
+        opened = self._journals[name] = JournalLog(journal, self.committer, partial(self._hear, name))
         return opened
 
-    def _hear(self, strategy: str, events: Events) -> None:
-        for event in events.events:
+    def _hear(self, strategy: str, record: Events | Outcome) -> None:
+        if isinstance(record, Outcome):
+            self._count_costs(record)
+            return
+        for event in record.events:
             self.metrics.event(event.event_type.value)
         if self._narrator is not None:
-            self._narrator.heard(strategy, events.events)
+            self._narrator.heard(strategy, record.events)
+
+    def _count_costs(self, outcome: Outcome) -> None:
+        trade = outcome.trade
+        if trade is None:
+            return
+        for cost in trade.costs:
+            if cost.token == "USDT" and cost.kind is not CostKind.SLIPPAGE:
+                self.metrics.fees(trade.venue, cost.kind.value, cost.amount)
+            elif cost.kind is CostKind.SLIPPAGE and trade.price:
+                self.metrics.slippage(trade.venue, cost.amount / (abs(trade.quantity) * trade.price))
 
     async def _start_servers(self, nursery: trio.Nursery) -> None:
         if not self._parts.sockets:
@@ -294,6 +310,9 @@ class Daemon:
         every = self._notifier.feed_every_s
         while True:
             await trio.sleep(every or 5.0)
+            loss, limit = loss_fraction(self.supervisor.replicas.values()), self.config.guard.stop_loss_fraction
+            if loss is not None and limit is not None and loss >= limit and self.latches.of_all() is None:
+                await self.operator.emergency(None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1)
             for strategy, reason in self.health.stuck().items():
                 log.critical("cell.stuck", strategy=strategy, reason=reason)
                 await self.operator.emergency(strategy, f"stuck: {reason}", -1)
@@ -351,6 +370,9 @@ class Daemon:
         self.health.publish(replica)
         if self._narrator is not None:
             self._narrator.publish(replica)
+        for venue in replica.venues:
+            self.metrics.reconciliation(venue.name, "mismatch" if venue.mismatches else "agreed")
+        self.metrics.leg_imbalance(replica.strategy, _unhedged_usd(replica))
 
     def _free_bytes(self) -> int | None:
         try:
@@ -387,6 +409,16 @@ def tasks_of(task: trio.lowlevel.Task) -> list[str]:
         for child in sorted(nursery.child_tasks, key=lambda each: each.name):
             lines += [f"  {line}" for line in tasks_of(child)]
     return lines
+
+
+def _unhedged_usd(replica: Replica) -> float:
+    """Net exposure of a hedged strategy in USDT; 0 where nothing is hedged."""
+    gross = sum(
+        abs(amount) * replica.prices.get(f"{key.split(':')[0]}.perp.{key.split(':')[2].removesuffix('USDT')}", 0.0)
+        for key, amount in replica.positions.items()
+        if ":Perp:" in key
+    )
+    return abs(replica.columns.get("net_delta", 0.0)) * gross
 
 
 def _in_words(ended: Ended) -> str:

@@ -6,7 +6,7 @@ money) before it is acknowledged; an idempotency key makes it happen once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from components.core import CLOSE
 from components.model.errors import Refuse
 from components.model.events import EventType
 from components.model.keys import base_token, perp, perp_quote
@@ -30,7 +31,20 @@ from daemon.replica import CellState, Replica
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
-MONEY = frozenset({"deposit", "withdraw", "rebalance"})
+PAUSED, STOPPED = "by an operator", "stopped by an operator"
+
+
+def paused_strategies(commands: Iterable[Command]) -> dict[str, str]:
+    """Who is paused, and why, after these commands: a pause outlasts a restart."""
+    paused: dict[str, str] = {}
+    for command in commands:
+        strategy = command.arguments.get("strategy", "")
+        held = command.kind == "stop" and strategy and command.arguments.get("positions") != "close"
+        if command.kind == "pause" or held:
+            paused[strategy] = command.arguments.get("reason", STOPPED if held else PAUSED)
+        elif command.kind == "resume":
+            paused.pop(strategy, None)
+    return paused
 
 
 class Operator:
@@ -110,10 +124,10 @@ class Operator:
         strategy = request.strategy or ""
         match request.kind:
             case "stop":
-                return self._stopped(request)
+                return await self._stopped(request, command)
             case "pause":
                 cell = self._running(strategy)
-                cell.paused = request.arguments.get("reason", "by an operator")
+                cell.paused = request.arguments.get("reason", PAUSED)
                 return f"{strategy} is paused: it values and watches, and sends nothing", {}
             case "resume":
                 return await self._resume(strategy, command)
@@ -146,13 +160,20 @@ class Operator:
         log.critical("emergency.requested", scope=scope, reason=reason, uid=uid)
         return "emergency stop: nothing new leaves, everything is being closed", {"latch": standing.id}
 
-    def _stopped(self, request: Request) -> tuple[str, dict[str, Any]]:
+    async def _stopped(self, request: Request, command: Command) -> tuple[str, dict[str, Any]]:
+        positions = request.arguments.get("positions")
         if request.strategy is None:
+            if positions == "close":
+                raise Refuse(OPS_REFUSED, "close strategy by strategy first: basis stop STRATEGY --positions close")
             self._stop()
             return "the daemon stops after the steps under way; positions are held", {}
         cell = self._running(request.strategy)
-        cell.paused = "stopped by an operator"
-        return f"{request.strategy} no longer trades; 'basis resume {request.strategy}' starts it again", {}
+        again = f"'basis resume {request.strategy}' starts it again"
+        if (positions or cell.run_slice.mode.on_stop) == "close":
+            await cell.order_in(msgspec.structs.replace(command, kind=CLOSE))
+            return f"{request.strategy} sells everything from the next full loop on, and stays out; {again}", {}
+        cell.paused = STOPPED
+        return f"{request.strategy} holds its positions and no longer trades; {again}", {}
 
     async def _resume(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:
         latch = self._latches.of(strategy)
