@@ -54,6 +54,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
+def record_of(finding: Finding) -> dict[str, object]:
+    """A finding as the command prints it."""
+    record: dict[str, object] = msgspec.to_builtins(finding)
+    return record
+
+
 def check(config: DaemonSlice, environ: Mapping[str, str] = os.environ) -> list[Finding]:
     """After a failure. A configuration that does not load (exit 78) changed nothing: then it only pages."""
     latches = Latches(config.state_dir)

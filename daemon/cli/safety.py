@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from daemon.cli.console import make_sure, yes_option
 from daemon.cli.output import emit, output_option, refusals
@@ -41,9 +40,10 @@ def check(config_path: Path | None, state: Path | None, output: str) -> None:
     """
     with refusals():
         from daemon.safety import check as run_check
+        from daemon.safety import record_of
 
         findings = run_check(_config(config_path, state))
-    emit([msgspec.to_builtins(finding) for finding in findings], output, columns=COLUMNS)
+    emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
     sys.exit(EX_NOT_SAFE if any(finding.action == "not closed" for finding in findings) else 0)
 
 
@@ -58,9 +58,10 @@ def flatten(strategies: tuple[str, ...], yes: bool, config_path: Path | None, st
     make_sure(f"Close everything of {', '.join(strategies) or 'all strategies'}?", yes=yes)
     with refusals():
         from daemon.safety import flatten as run_flatten
+        from daemon.safety import record_of
 
         findings = run_flatten(_config(config_path, state), strategies)
-    emit([msgspec.to_builtins(finding) for finding in findings], output, columns=COLUMNS)
+    emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
     sys.exit(EX_NOT_SAFE if any(finding.action == "not closed" for finding in findings) else 0)
 
 

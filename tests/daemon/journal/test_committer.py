@@ -145,10 +145,16 @@ def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_reco
                 await committer.commit(journal)
             told.append(text)
 
+        async def first() -> None:
+            await ordinary("first")
+            await committer.record_emergency(journal, note("closing"), note("flat"), note("really"))
+            with pytest.raises(JournalPoisoned):
+                await committer.commit(journal)
+
         async with trio.open_nursery() as nursery:
             await nursery.start(committer.run)
             async with trio.open_nursery() as waiting:
-                waiting.start_soon(ordinary, "first")
+                waiting.start_soon(first)
                 while not journal.begun:
                     await trio.lowlevel.checkpoint()
                 waiting.start_soon(ordinary, "second")
@@ -157,8 +163,6 @@ def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_reco
                     await trio.lowlevel.checkpoint()
                 disk.fail_at("journal.write")
                 journal.go.release(9)
-            for text in ("closing", "flat", "really"):
-                await committer.record_emergency(journal, note(text))
             assert sorted(told) == ["first", "second", "third"]
             nursery.cancel_scope.cancel()
 
@@ -263,6 +267,28 @@ def test_a_write_that_has_begun_ends_before_the_committer_does() -> None:
         assert journal.durable.sequence == 1 and journal.statistics().anchored == 1
 
     trio.run(main)
+
+
+def test_whoever_is_next_in_turn_when_the_end_comes_is_still_served() -> None:
+    disk, other = CrashDisk(), CrashDisk()
+
+    async def main() -> None:
+        committer = Committer()
+        journal, next_one = slow(disk), slow(other)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(committer.run)
+            for each in (journal, next_one):
+                each.append(note("a"))
+                nursery.start_soon(committer.commit, each)
+            while not journal.begun + next_one.begun:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+            for each in (journal, next_one):
+                each.go.release(9)
+        assert journal.durable.sequence == next_one.durable.sequence == 1
+
+    trio.run(main)
+    assert ours(opened(disk)) == ours(opened(other)) == [note("a")]
 
 
 def test_a_waiter_that_gives_up_leaves_its_record() -> None:
