@@ -156,8 +156,8 @@ class Daemon:
                         finished.append(await self.supervisor.run(task_status=task_status))
 
                     driver = trio.CancelScope()
-                    cells.start_soon(self._drive, driver)
                     up = await cells.start(supervise)
+                    cells.start_soon(self._drive, driver)
                     self._audit.append(Note(at=self.clock.now(), kind="daemon.ready", detail=", ".join(sorted(up))))
                     await self._audit.commit()
                     self._notifier.ready(self._status())

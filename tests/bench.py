@@ -24,6 +24,7 @@ from components.model.requirements import HOUR_NS, Grid, requirements
 from components.model.slices import RunSlice
 from daemon.replay import Replay, ReplayRequest
 from daemon.settings import load_run
+from tests import bench_daemon
 from venues.sim.market import generate
 
 START = int(np.datetime64("2024-01-01", "ns").astype(np.int64))
@@ -142,7 +143,7 @@ def processes() -> None:
     line("basis backtest run, two years hourly, no charts: seconds", f"{whole:.2f}", "at most 1")
 
 
-PARTS = {"hourly": hourly, "minutes": minutes, "others": others, "processes": processes}
+PARTS = {"hourly": hourly, "minutes": minutes, "others": others, "processes": processes, **bench_daemon.PARTS}
 
 
 def main() -> None:

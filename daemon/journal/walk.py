@@ -82,15 +82,16 @@ class Walk:
             if self.segments:
                 raise self._broken("the anchor is missing", ANCHOR_FILE, 1, 0)
             return
-        known = self._start is not None
-        if self._start is not None:
-            self.segments = tuple(number for number in self.segments if number >= self._start.segment)
-            self.head = self._start.head
+        start = self._start
+        known = start is not None
+        if start is not None:
+            self.segments = tuple(number for number in self.segments if number >= start.segment)
+            self.head = start.head
         elif self._after:
             self.segments = self.segments[self._index_of(self._after) :]
         for number in self.segments:
-            offset = self._start.offset if known and self._start and number == self._start.segment else 0
-            yield from self._segment(number, offset, known=known)
+            skipped = start.offset if start is not None and number == start.segment else 0
+            yield from self._segment(number, skipped, known=known)
             known = True
         yield from self._emergency()
         if self.head.sequence < self.anchor.sequence:

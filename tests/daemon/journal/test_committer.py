@@ -130,7 +130,8 @@ def test_a_poisoned_journal_fails_its_own_waiters_only() -> None:
     assert ours(opened(good)) == [note("good"), note("more")]
 
 
-def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_record() -> None:
+@pytest.mark.parametrize("turn", range(12))  # tasks take turns at random
+def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_record(turn: int) -> None:
     """Sequences are given out anew in the reserve: the number alone does not say whose record is durable."""
     disk = CrashDisk()
 

@@ -1,0 +1,219 @@
+"""The daemon's part of `make bench`: ticks of a cell, tick to durable intent, durable events, twenty cells at once.
+
+Figures are set against what the machine does at best in the same run: a bare write and fdatasync, a bare core step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median, quantiles
+
+import msgspec
+import numpy as np
+import trio
+
+from components.model.errors import Refuse
+from daemon.control.protocol import Request
+from daemon.daemon import Daemon, Parts
+from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
+from daemon.disk import RealDisk
+from daemon.journal.committer import Committer
+from daemon.journal.journal import Journal
+from daemon.journal.records import Intent, Note
+from daemon.notify import Notifier
+from daemon.paper import PaperWorld
+from daemon.paper_places import QUICK, places
+from daemon.settings import PACKAGED
+from venues.paper.account import PaperAccount
+from venues.paper.faults import FaultPlan
+
+INSTANT = msgspec.structs.replace(QUICK, latency_s=0.0, spread=0.0)
+MODES = ("lending", "btc-basis", "eth-leveraged", "market-neutral")
+
+
+class Silent:
+    def crashed(self, strategy: str, error: BaseException) -> None:
+        raise error
+
+
+def configuration(state: Path, ids: tuple[str, ...], *, copies: int = 1, speed: float = 1e9) -> DaemonSlice:
+    """Some strategies of the paper file, each `copies` times."""
+    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": str(state)})
+    entries: list[StrategyEntry] = []
+    for entry in config.strategies:
+        if entry.id in ids:
+            entries += [
+                msgspec.structs.replace(entry, id=f"{entry.id}-{i}", account=f"{entry.id}-{i}") for i in range(copies)
+            ]
+    return msgspec.structs.replace(config, strategies=tuple(entries), speed=speed)
+
+
+def assembled(config: DaemonSlice, disk: RealDisk) -> Daemon:
+    world = PaperWorld(config.strategies, config.market, config.speed, 0)
+
+    def account(entry: StrategyEntry, market: object, balances: object) -> PaperAccount:
+        return PaperAccount(entry.run, market, balances)  # type: ignore[arg-type]
+
+    world.open(places(world, account, lambda _: FaultPlan(), seed=7, profile=INSTANT))
+    parts = Parts(disk=disk, sockets=False, wall_s=time.time)
+    return Daemon(config, world, parts, notifier=Notifier({}), reports=Silent())
+
+
+async def run_for(daemon: Daemon, seconds: float, beside: Callable[[Daemon], Awaitable[None]] | None = None) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[object]) -> None:
+            await daemon.run(task_status=task_status)
+
+        await nursery.start(serve)
+        with trio.move_on_after(seconds):
+            if beside is None:
+                await trio.sleep_forever()
+            else:
+                await beside(daemon)
+        daemon.stop()
+
+
+def bare_sync(folder: Path, size: int = 2000, count: int = 300) -> float:
+    """Median seconds of one append and fdatasync."""
+    seconds = []
+    with open(folder / "bare", "wb", buffering=0) as file:
+        for _ in range(count):
+            began = time.perf_counter()
+            file.write(bytes(size))
+            os.fdatasync(file.fileno())
+            seconds.append(time.perf_counter() - began)
+    return median(seconds)
+
+
+def line(name: str, value: str, wanted: str = "") -> None:
+    print(f"{name:<58}{value:>26}   {wanted}", flush=True)
+
+
+def ticks() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder)
+        sync = bare_sync(state)
+        for strategy in ("btc-basis", "market-neutral"):
+            daemon = assembled(configuration(state / strategy, (strategy,)), RealDisk())
+            began = time.perf_counter()
+            trio.run(run_for, daemon, 6.0)
+            took = time.perf_counter() - began
+            handled = sum(replica.ticks for replica in daemon.supervisor.replicas.values())
+            line(
+                f"one {strategy} cell: ticks/s, each durable",
+                f"{handled / took:,.0f}",
+                "at least 20 per second of need",
+            )
+            line("  one tick in bare fdatasyncs", f"{took / handled / sync:.1f}")
+
+
+def latency() -> None:
+    """A deposit on every tick, so that every tick sends orders."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder)
+        sync = bare_sync(state)
+        daemon = assembled(configuration(state, ("btc-basis",), speed=600.0), RealDisk())
+        told: dict[str, float] = {}
+        found: list[float] = []
+        (entry,) = daemon.config.strategies
+
+        async def money(daemon: Daemon) -> None:
+            cell = daemon.supervisor.cells[entry.id]
+            tell, journal = cell.tell, daemon._journals[entry.id]
+            append, commit = journal.append, journal.commit
+
+            def timed_tell(row: object) -> object:
+                told["at"] = time.perf_counter()
+                return tell(row)  # type: ignore[arg-type]
+
+            def timed_append(record: object) -> int:
+                told["intent"] = float(isinstance(record, Intent)) or told.get("intent", 0.0)
+                return append(record)  # type: ignore[arg-type]
+
+            async def timed_commit() -> None:
+                await commit()
+                if told.get("intent") and "at" in told:
+                    found.append(time.perf_counter() - told.pop("at"))
+                told["intent"] = 0.0
+
+            cell.tell = timed_tell  # type: ignore[method-assign,assignment]
+            journal.append, journal.commit = timed_append, timed_commit  # type: ignore[method-assign,assignment]
+            i = 0
+            while True:
+                i += 1
+                request = Request(kind="deposit", strategy=entry.id, arguments={"amount": "20000"}, key=f"k{i}")
+                with contextlib.suppress(Refuse):
+                    await daemon.operator.handle(request, 0)
+                await trio.sleep(0.1)
+
+        trio.run(run_for, daemon, 20.0, money)
+        cuts = quantiles(found, n=100) if len(found) > 2 else [0.0] * 99
+        line("tick to first order intent on disk: p50 ms", f"{1000 * cuts[49]:.2f}", f"{len(found)} ticks with orders")
+        line("tick to first order intent on disk: p99 ms", f"{1000 * cuts[98]:.2f}", "of it two round trips to venues")
+        line("  p50 in bare fdatasyncs", f"{cuts[49] / sync:.1f}")
+
+
+def durable() -> None:
+    for producers in (1, 10, 100):
+        with tempfile.TemporaryDirectory() as folder:
+            sync = bare_sync(Path(folder))
+            count = trio.run(_produce, Path(folder), producers, 3.0)
+            line(f"durable events/s, {producers} producers", f"{count / 3.0:,.0f}", "each waits until it is on disk")
+            line("  times what one bare fdatasync after another does", f"{count / 3.0 * sync:.1f}")
+
+
+async def _produce(folder: Path, producers: int, seconds: float) -> int:
+    committer = Committer()
+    journal = Journal.open(folder / "journal", RealDisk(), name="bench", now=lambda: 0)
+    done = 0
+
+    async def producer() -> None:
+        nonlocal done
+        while True:
+            journal.append(Note(at=0, kind="bench", detail="x" * 160))
+            await committer.commit(journal)
+            done += 1
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as many:
+                for _ in range(producers):
+                    many.start_soon(producer)
+        nursery.cancel_scope.cancel()
+    return done
+
+
+def twenty() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+        daemon = assembled(configuration(Path(folder), MODES, copies=5, speed=60.0), RealDisk())
+        lags: list[float] = []
+
+        async def watch(daemon: Daemon) -> None:
+            await trio.sleep(3.0)  # entries first
+            while True:
+                began = time.perf_counter()
+                await trio.sleep(0.01)
+                lags.append(time.perf_counter() - began - 0.01)
+
+        trio.run(run_for, daemon, 25.0, watch)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+        ticked = [replica.ticks for replica in daemon.supervisor.replicas.values()]
+        line("20 cells, a tick each per second: peak MB", f"{peak:.0f}", f"at most 400; {before:.0f} before they start")
+        line(
+            "20 cells: loop lag p50 / p99 ms",
+            f"{1e3 * np.quantile(lags, 0.5):.1f} / {1e3 * np.quantile(lags, 0.99):.1f}",
+            "p99 below 50",
+        )
+        line("20 cells: ticks of the slowest / fastest", f"{min(ticked)} / {max(ticked)}")
+
+
+PARTS = {"ticks": ticks, "latency": latency, "durable": durable, "twenty": twenty}
