@@ -24,8 +24,9 @@ from components.ports import Happening
 from daemon.authority import Authority, Circumstances, Limits
 from daemon.bridge import NO_BATON, Baton, Bridge
 from daemon.dispatch import Dispatch, Gate, OrderLog, Patience, Telemetry
-from daemon.emergency import BestEffortLog, Emergency
+from daemon.emergency import BestEffortLog, Emergency, ReserveLog
 from daemon.journal.codec import encode
+from daemon.journal.frames import Head
 from daemon.journal.records import Command, ConfigChanged, LatchChanged, Manifest, Note, Record, Settlement, StepEnd
 from daemon.latch import Latches, Phase
 from daemon.mailbox import RowMailbox
@@ -55,6 +56,15 @@ class Account(Protocol):
     async def deposit(self, id: str, amount: float, at: int) -> None: ...
 
     async def withdrawal(self, id: str, amount: float, at: int) -> None: ...
+
+
+class CellLog(OrderLog, ReserveLog, Protocol):
+    """The journal of a cell."""
+
+    @property
+    def head(self) -> Head:
+        """The last record appended."""
+        ...
 
 
 class CellTelemetry(Telemetry, VenueTelemetry, Protocol):
@@ -95,7 +105,7 @@ class Cell:
         run: RunSlice,
         clients: Iterable[VenueClient],
         control: Account | None,
-        journal: OrderLog,
+        journal: CellLog,
         recovered: Recovered,
         around: Surroundings,
     ) -> None:
@@ -419,7 +429,7 @@ class Cell:
     def replica(self) -> Replica:
         """An immutable picture of the cell as of its last row."""
         core, row, actor = self.core, self._last_row, self.actor
-        head = getattr(self._journal, "head", None)
+        head = self._journal.head
         doubts = [self._open_order(order) for order in core.positions.doubts.values()]
         return Replica(
             strategy=self.strategy,
@@ -454,8 +464,8 @@ class Cell:
             restarts=self.restarts,
             trades=core.trades,
             events=core.events.order,
-            journal_sequence=head.sequence if head else 0,
-            journal_hash=head.hash if head else "",
+            journal_sequence=head.sequence,
+            journal_hash=head.hash,
             heartbeat=self.heartbeat,
             step_s=self._last_step_s,
             mailboxes={"rows": self._mailbox.depth},

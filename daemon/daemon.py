@@ -31,6 +31,7 @@ from daemon.dispatch import Patience
 from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
+from daemon.journal.frames import Head
 from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Events, Note, Outcome, Record
 from daemon.latch import Latches
@@ -61,7 +62,7 @@ class JournalLog:
         self._heard = heard
 
     @property
-    def head(self) -> Any:
+    def head(self) -> Head:
         return self.journal.head
 
     def append(self, record: Record) -> int:
@@ -72,6 +73,10 @@ class JournalLog:
 
     async def commit(self) -> None:
         await self._committer.commit(self.journal)
+
+    async def record_emergency(self, *records: Record) -> None:
+        """Appends and makes durable, in the reserve if the journal takes nothing else."""
+        await self._committer.record_emergency(self.journal, *records)
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,8 +169,8 @@ class Daemon:
                     task_status.started(up)
                     await self._stop_asked.wait()
                     self._notifier.stopping()
-                    await self._end()
                     driver.cancel()
+                    await self._end()
                 ended = finished[0]
                 self.world.close()
                 around.cancel_scope.cancel()

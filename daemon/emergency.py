@@ -9,6 +9,7 @@ attempt and the leg, so a restart that closes again never does the same thing tw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 import trio
@@ -39,25 +40,32 @@ class Progress(msgspec.Struct):
     error: str = ""
 
 
-class BestEffortLog:
-    """The journal if the disk allows, else standard error: the one exception to "durable before it is sent"."""
+class ReserveLog(Protocol):
+    """A journal that keeps some room for an emergency, even when it takes nothing else any more."""
 
-    def __init__(self, log: OrderLog, shout: Callable[[str], None]) -> None:
+    async def record_emergency(self, *records: Record) -> None: ...
+
+
+class BestEffortLog:
+    """The journal, else its reserve, else standard error: the one exception to "durable before it is sent"."""
+
+    def __init__(self, log: ReserveLog, shout: Callable[[str], None]) -> None:
         self._log = log
         self._shout = shout
+        self._waiting: list[Record] = []
 
     def append(self, record: Record) -> int:
-        try:
-            return self._log.append(record)
-        except Stop as error:
-            self._shout(f"not journaled ({error.message}): {record}")
-            return -1
+        """Kept until `commit`; the sequence is given out there."""
+        self._waiting.append(record)
+        return -1
 
     async def commit(self) -> None:
+        records, self._waiting = self._waiting, []
         try:
-            await self._log.commit()
+            await self._log.record_emergency(*records)
         except Stop as error:
-            self._shout(f"not durable: {error.message}")
+            for record in records:
+                self._shout(f"not journaled ({error.message}): {record}")
 
 
 class Emergency:

@@ -30,6 +30,7 @@ from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import BestEffortLog, Emergency
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
+from daemon.journal.records import Record
 from daemon.latch import Latch, Latches, Phase, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.metrics import Metrics
@@ -131,7 +132,7 @@ class _Program:
             return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, doubts=doubts)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"
         latch = self._latched(latch, reason)
-        best = BestEffortLog(journal, lambda text: print(text, file=sys.stderr)) if journal else _NoLog()
+        best = BestEffortLog(journal or _NoLog(), lambda text: print(text, file=sys.stderr))
         by_venue = {venue: client for client in place.clients for venue in (*client.venues, client.name)}
         patience = patience_of(self._config.limits)
         telemetry = Metrics(now=lambda: 0.0)
@@ -188,11 +189,9 @@ class _Program:
 
 
 class _NoLog:
-    """In the place of a journal that cannot be written."""
+    """In the place of a journal that cannot be written: everything goes to standard error."""
 
-    def append(self, record: object) -> int:
-        print(f"not journaled: {record}", file=sys.stderr)
-        return -1
-
-    async def commit(self) -> None:
+    async def record_emergency(self, *records: Record) -> None:
         await trio.lowlevel.checkpoint()
+        for record in records:
+            print(f"not journaled: {record}", file=sys.stderr)
