@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -41,7 +41,7 @@ from daemon.narrator import Narrator
 from daemon.notify import Notifier
 from daemon.operator import Operator, paused_strategies
 from daemon.paper import PaperWorld
-from daemon.queries import events_of, orders_of
+from daemon.queries import Queries
 from daemon.recovery import recover
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
@@ -49,8 +49,9 @@ from daemon.state_copy import copy_state
 from daemon.supervisor import Ended, Reports, Supervisor, beside
 
 log = structlog.get_logger()
+T = TypeVar("T")
 LAG_EVERY_S = 0.25
-ANCHOR_EVERY_S = 1.0
+INDEX_EVERY_S = 2.0
 
 
 class JournalLog:
@@ -121,6 +122,8 @@ class Daemon:
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
         commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]
+        self._queries = Queries(parts.disk, self._state)
+        self._index_thread = trio.CapacityLimiter(1)
         self._stop_asked = trio.Event()
         self._cut_asked = False
         self.operator = Operator(
@@ -128,8 +131,8 @@ class Daemon:
             self.latches,
             self._audit,
             self.clock.now,
-            events=self.recent_events,
-            orders=self.recent_orders,
+            events=lambda strategy, limit: self._asking(partial(self._queries.events, strategy, limit)),
+            orders=lambda strategy: self._asking(partial(self._queries.orders, strategy)),
             stop=self.stop,
             dump=self.dump,
             backup=self._copy,
@@ -290,6 +293,7 @@ class Daemon:
             listening.set()
 
         nursery.start_soon(beside, "metrics", serve, failed)
+        nursery.start_soon(beside, "index", self._keep_index, failed)
         await listening.wait()
 
     async def _drive(self, scope: trio.CancelScope) -> None:
@@ -353,13 +357,17 @@ class Daemon:
             "components": [msgspec.to_builtins(component) for component in self.health.components()],
         }
 
-    def recent_events(self, strategy: str | None, limit: int) -> list[Any]:
-        """The newest events, oldest first."""
-        return events_of({n: j.journal for n, j in self._journals.items() if n != "daemon"}, strategy, limit)
+    async def _keep_index(self) -> None:
+        """The index follows the journals; it is derived, so what goes wrong with it stops nothing."""
+        while True:
+            await trio.sleep(INDEX_EVERY_S)
+            await self._asking(self._queries.catch_up)
 
-    def recent_orders(self, strategy: str | None) -> list[Any]:
-        """Orders with their last state, oldest first."""
-        return orders_of({n: j.journal for n, j in self._journals.items() if n != "daemon"}, strategy)
+    async def _asking(self, question: Callable[[], T]) -> T:
+        """A question to the index, in its one thread."""
+        if not self._parts.threads:
+            return question()
+        return await trio.to_thread.run_sync(question, limiter=self._index_thread)
 
     def _copy(self, folder: Path) -> dict[str, Any]:
         made = datetime.fromtimestamp(self.clock.now() / 1e9, UTC).isoformat(timespec="seconds")

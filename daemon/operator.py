@@ -6,7 +6,7 @@ money) before it is acknowledged; an idempotency key makes it happen once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class Operator:
         audit: OrderLog,
         market_now: Callable[[], int],
         *,
-        events: Callable[[str | None, int], list[Any]],
-        orders: Callable[[str | None], list[Any]],
+        events: Callable[[str | None, int], Awaitable[list[dict[str, Any]]]],
+        orders: Callable[[str | None], Awaitable[list[dict[str, Any]]]],
         stop: Callable[[], None],
         dump: Callable[[], Mapping[str, Any]],
         backup: Callable[[Path], Mapping[str, Any]],
@@ -96,10 +96,10 @@ class Operator:
             case "positions":
                 return answer(self._positions(request), market_now=self._now())
             case "orders":
-                return answer(self._orders(request.strategy), market_now=self._now())
+                return answer(await self._orders(request.strategy), market_now=self._now())
             case "events":
                 limit = int(request.arguments.get("limit", "50"))
-                return answer(self._events(request.strategy, limit), market_now=self._now())
+                return answer(await self._events(request.strategy, limit), market_now=self._now())
             case "dump":
                 return answer(self._dump(), market_now=self._now())
             case "backup":

@@ -35,7 +35,7 @@ def positions(strategy: str | None, state: Path, output: str) -> None:
 @state_option
 @output_option
 def orders(strategy: str | None, state: Path, output: str) -> None:
-    """Show orders that are open, or whose outcome is not known."""
+    """Show the newest orders and what became of them."""
     emit_records(asked(state, "orders", strategy), output)
 
 

@@ -168,6 +168,16 @@ class Index:
         )  # fmt: skip
         return tuple(decode(body, EventRow) for (body,) in rows)
 
+    def latest_events(self, strategy: str, limit: int) -> tuple[EventRow, ...]:
+        """The newest events of one strategy, oldest first."""
+        rows = self._ask("events", ("journal = ?", strategy), order="sequence DESC, number DESC", limit=limit)
+        return tuple(decode(body, EventRow) for (body,) in reversed(tuple(rows)))
+
+    def latest_orders(self, strategy: str, limit: int) -> tuple[OrderRow, ...]:
+        """The newest orders of one strategy, oldest first."""
+        rows = self._ask("orders", ("journal = ?", strategy), order="sequence DESC, id DESC", limit=limit)
+        return tuple(decode(body, OrderRow) for (body,) in reversed(tuple(rows)))
+
     def steps(self, strategy: str | None = None, *, after: int = 0, limit: int = 1000) -> tuple[StepRow, ...]:
         """Steps of records behind sequence `after`, oldest first, at most `limit`."""
         rows = self._ask(
