@@ -29,6 +29,7 @@ EX_REFUSED = 5
 EX_UNAVAILABLE = 69
 EX_TEMPFAIL = 75
 EX_NOPERM = 77
+STAMPS = ("at", "timestamp")
 EXITS = {
     "OPS-001": EX_UNAVAILABLE,
     "OPS-002": EX_TEMPFAIL,
@@ -120,13 +121,26 @@ def plain(response: Response) -> Any:
     return msgspec.json.decode(response.data)
 
 
-def emit_records(response: Response, output: str) -> None:
-    """Prints an answer that is a list of records."""
+def emit_records(response: Response, output: str, *, columns: tuple[str, ...] | None = None) -> None:
+    """Prints an answer that is a list of records; a table shows times as people read them, and only `columns`."""
     records = plain(response) or []
     if output == "json":
         click.echo(json_of(records))
-    else:
+    elif output == "csv":
         emit(records, output)
+    else:
+        emit(
+            [{name: _readable(name, value) for name, value in each.items()} for each in records],
+            output,
+            columns=columns,
+        )
+
+
+def _readable(name: str, value: Any) -> Any:
+    """A stamp in UTC nanoseconds as date and time; anything else as it is."""
+    if name not in STAMPS or not isinstance(value, int):
+        return value
+    return datetime.fromtimestamp(value / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def emit_done(response: Response, output: str, *, key: str = "") -> None:

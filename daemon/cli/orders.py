@@ -20,6 +20,9 @@ from daemon.cli.console import (
 )
 from daemon.cli.output import EX_USAGE, output_option
 
+ORDER_COLUMNS = ("at", "strategy", "venue", "verb", "token", "amount", "state", "price", "origin", "id", "reason")
+EVENT_COLUMNS = ("timestamp", "strategy", "event_type", "venue", "token", "amount", "status", "detail")
+
 
 @click.command()
 @click.argument("strategy", required=False)
@@ -36,7 +39,7 @@ def positions(strategy: str | None, state: Path, output: str) -> None:
 @output_option
 def orders(strategy: str | None, state: Path, output: str) -> None:
     """Show the newest orders and what became of them."""
-    emit_records(asked(state, "orders", strategy), output)
+    emit_records(asked(state, "orders", strategy), output, columns=ORDER_COLUMNS)
 
 
 @click.command()
@@ -46,7 +49,7 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
 @output_option
 def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
     """Show the latest events."""
-    emit_records(asked(state, "events", strategy, {"limit": str(limit)}), output)
+    emit_records(asked(state, "events", strategy, {"limit": str(limit)}), output, columns=EVENT_COLUMNS)
 
 
 @click.command()
