@@ -88,6 +88,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     max_trade_usdt: float | None = None
     read_only: bool = False
     poll_steps: int = 1  # positions are asked for on every n-th row
+    poll_interval_s: float = 10.0  # and this often in between, process time
     step_budget_s: float = 30.0
     baton: Baton = NO_BATON
     provenance: Mapping[str, str] = {}  # version, code_hash, data_hash, numpy, platform
@@ -124,7 +125,14 @@ class Cell:
         by_venue: dict[VenueName, VenueClient] = {v: client for client in self._clients for v in client.venues}
         by_venue |= {client.name: client for client in self._clients}
         self.dispatch = Dispatch(
-            strategy, by_venue, journal, self.gate, around.clock, around.patience, around.telemetry
+            strategy,
+            by_venue,
+            journal,
+            self.gate,
+            around.clock,
+            around.patience,
+            around.telemetry,
+            self._moved_bps,
         )
         self.observer = Observer(self._clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
@@ -196,14 +204,17 @@ class Cell:
             self.gate.close(f"emergency stop: {latch.reason}")
         self._set(CellState.LATCHED if latch is not None else CellState.RUNNING, latch.reason if latch else "")
         task_status.started()
-        while not self._stopping:
-            if self.gate.closed:
-                await self._latched()
-            else:
-                with self._core_scope:
-                    await self._trade()
-            if self._core_scope.cancelled_caught and not self.gate.closed:
-                break
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.observer.watch, self._around.poll_interval_s)
+            while not self._stopping:
+                if self.gate.closed:
+                    await self._latched()
+                else:
+                    with self._core_scope:
+                        await self._trade()
+                if self._core_scope.cancelled_caught and not self.gate.closed:
+                    break
+            nursery.cancel_scope.cancel()
         self._set(CellState.STOPPED, self.reason)
 
     def tell(self, row: MarketRow) -> trio.Event:
@@ -484,6 +495,15 @@ class Cell:
         )
 
     # Small things
+
+    def _moved_bps(self, order: Order) -> float:
+        """How far the price has moved against an exchange order since its row, as far as a newer row tells."""
+        newer, decided = self._mailbox.waiting, self._last_row
+        name = f"{order.venue}.{order.verb.value}.{order.token}"
+        if newer is None or decided is None or name not in newer.values or not decided.values.get(name):
+            return 0.0
+        move = newer.values[name] / decided.values[name] - 1.0
+        return 1e4 * (move if order.amount > 0.0 else -move)
 
     def _circumstances(self) -> Circumstances:
         around = self._around

@@ -239,6 +239,7 @@ class Daemon:
                 max_trade_usdt=config.guard.max_trade_size_usd,
                 read_only=config.guard.read_only,
                 poll_steps=self._parts.poll_steps,
+                poll_interval_s=limits.poll_interval_s,
                 step_budget_s=limits.step_budget_s,
                 baton=self._parts.baton,
                 provenance=self._parts.provenance,
@@ -412,6 +413,7 @@ def patience_of(limits: DaemonLimits) -> Patience:
         order_grace_s=limits.order_grace_s,
         unknown_budget_s=limits.unknown_budget_s,
         legs_s=limits.leg_deadline_s,
+        legs_cost_bps=limits.leg_cost_bps,
     )
 
 

@@ -10,7 +10,7 @@ Nothing here ever makes an order, and no order id is sent again after its outcom
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,6 +48,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     unknown_budget_s: float = 4.0  # asking after an unknown outcome inside a step
     legs_s: float = 6.0  # completing the legs of a group that did not leave
     first_retry_s: float = 0.25
+    legs_cost_bps: float = 20.0  # a price that has moved further against a late leg ends its completion
     absent_after_s: float = 2.0  # "never heard of it" counts only this long after the request ended
 
 
@@ -96,7 +97,9 @@ class Dispatch:
         clock: Clock,
         patience: Patience,
         telemetry: Telemetry,
+        moved_bps: Callable[[Order], float] = lambda order: 0.0,
     ) -> None:
+        self._moved_bps = moved_bps
         self._strategy = strategy
         self._clients = clients
         self._log = log
@@ -143,6 +146,8 @@ class Dispatch:
         while True:
             answers, wait = await self._attempt(leg)
             if wait is None or trio.current_time() + max(wait, pause) >= deadline or self._gate.closed:
+                break
+            if any(self._moved_bps(order) > self._patience.legs_cost_bps for order in leg.orders):
                 break
             self._telemetry.order_retry(answers[0].reason.partition(":")[0])
             await trio.sleep(max(wait, pause))

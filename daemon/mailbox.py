@@ -21,6 +21,11 @@ class RowMailbox:
         """Rows waiting: 0 or 1."""
         return int(self._row is not None)
 
+    @property
+    def waiting(self) -> MarketRow | None:
+        """The row that nobody has taken yet."""
+        return self._row
+
     def put(self, row: MarketRow) -> trio.Event:
         """Leaves a row; the event is set when it has been handled, replaced, or will never be."""
         if self._row is not None:

@@ -85,6 +85,12 @@ class Observer:
             for view in self.views.values():
                 nursery.start_soon(self._poll, view, positions)
 
+    async def watch(self, every_s: float) -> None:
+        """Pollers, one per venue, for as long as they are let: between rows, and when none come, somebody looks."""
+        async with trio.open_nursery() as nursery:
+            for view in self.views.values():
+                nursery.start_soon(self._keep_polling, view, every_s)
+
     async def positions(self, venues: frozenset[VenueName]) -> dict[PositionKey, float]:
         """What the venues say we hold, asked now; Unavailable when one of them does not answer."""
         found: dict[PositionKey, float] = {}
@@ -165,6 +171,11 @@ class Observer:
     def observed(self) -> dict[PositionKey, float]:
         """All positions as last reported."""
         return {key: amount for view in self.views.values() for key, amount in view.positions.items()}
+
+    async def _keep_polling(self, view: View, every_s: float) -> None:
+        while True:
+            await trio.sleep(every_s)
+            await self._poll(view, True)
 
     async def _poll(self, view: View, positions: bool) -> None:
         try:
