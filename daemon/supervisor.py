@@ -184,7 +184,7 @@ class Supervisor:
         exposed = last is not None and abs(last.columns.get("net_delta", 0.0)) > entry.run.mode.risk.delta.critical
         flatten = entry.on_failure == "flatten" or (entry.on_failure == "default" and exposed)
         log.critical("cell.failed", strategy=entry.id, error=_short(error), positions="close" if flatten else "hold")
-        if flatten and not isinstance(error, Stop):
+        if flatten and not isinstance(_first(error), Stop):
             latch = requested(entry.id, "restarts used up", at=self._market_now(), uid=-1)
             self._latches.set(latch)
             return
@@ -210,9 +210,15 @@ class Supervisor:
         log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
 
 
-def _short(error: BaseException) -> str:
-    """The first line of the first real error in a group."""
+def _first(error: BaseException) -> BaseException:
+    """The first real error in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _short(error: BaseException) -> str:
+    """The first line of the first real error in a group."""
+    error = _first(error)
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
