@@ -42,7 +42,7 @@ from daemon.notify import Notifier
 from daemon.operator import Operator, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.queries import Queries
-from daemon.recovery import recover
+from daemon.recovery import Recovered, recover
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state_copy import copy_state
@@ -118,12 +118,12 @@ class Daemon:
         self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}
-        self._audit = self._open("daemon", self._state / "journal" / "daemon")
+        self._audit = self._open("daemon", self._state / "journal" / "daemon", self.clock.now())
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
         commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]
         self._queries = Queries(parts.disk, self._state)
-        self._index_thread = trio.CapacityLimiter(1)
+        self._reader = trio.CapacityLimiter(1)
         self._stop_asked = trio.Event()
         self._cut_asked = False
         self.operator = Operator(
@@ -209,10 +209,7 @@ class Daemon:
     async def _make_cell(self, entry: StrategyEntry) -> Cell:
         config, place = self.supervisor.config, self.world.places[entry.id]
         entry = next(each for each in config.strategies if each.id == entry.id)
-        journal = self._journals.get(entry.id)
-        if journal is None or journal.journal.poisoned:
-            journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal")
-        recovered = recover((record for _, record in journal.journal.records()), entry.run, entry.id)
+        journal, recovered = await self._asking(partial(self._recovered, entry, self.clock.now()))
         limits = config.limits
         cell = Cell(
             entry.id,
@@ -249,8 +246,15 @@ class Daemon:
         cell.paused = known.paused if known is not None else self._paused.pop(entry.id, "")
         return cell
 
-    def _open(self, name: str, folder: Path) -> JournalLog:
-        journal = Journal.open(folder, self._parts.disk, name=name, now=self.clock.now)
+    def _recovered(self, entry: StrategyEntry, at: int) -> tuple[JournalLog, Recovered]:
+        """A strategy's journal, opened or opened again, and what it says; reads all of it."""
+        journal = self._journals.get(entry.id)
+        if journal is None or journal.journal.poisoned:
+            journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal", at)
+        return journal, recover((record for _, record in journal.journal.records()), entry.run, entry.id)
+
+    def _open(self, name: str, folder: Path, at: int) -> JournalLog:
+        journal = Journal.open(folder, self._parts.disk, name=name, now=lambda: at)
         opened = self._journals[name] = JournalLog(journal, self.committer, partial(self._hear, name))
         return opened
 
@@ -365,10 +369,10 @@ class Daemon:
             await self._asking(self._queries.catch_up)
 
     async def _asking(self, question: Callable[[], T]) -> T:
-        """A question to the index, in its one thread."""
+        """Something that reads for long, in the one thread there is for it."""
         if not self._parts.threads:
             return question()
-        return await trio.to_thread.run_sync(question, limiter=self._index_thread)
+        return await trio.to_thread.run_sync(question, limiter=self._reader)
 
     def _copy(self, folder: Path) -> dict[str, Any]:
         made = datetime.fromtimestamp(self.clock.now() / 1e9, UTC).isoformat(timespec="seconds")

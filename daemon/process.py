@@ -25,6 +25,7 @@ from daemon.daemon import Daemon, Parts
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.disk import RealDisk
 from daemon.journal.codec import decode, encode
+from daemon.journal.errors import EX_BROKEN
 from daemon.latch import replace_durably
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
@@ -74,7 +75,7 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
         ended = trio.run(_main, config, world, reports, path, environ, speed)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
-    return 0
+    return EX_BROKEN if config.strategies and len(ended.broken) == len(config.strategies) else 0
 
 
 def configured(config_path: Path | None, *, state: Path | None, speed: float | None) -> DaemonSlice:
@@ -138,6 +139,8 @@ async def _main(
             nursery.cancel_scope.cancel()
 
         up = await nursery.start(serve)
+        if len(daemon.supervisor.broken) == len(up):
+            daemon.stop()  # nothing can run; systemd must not try again before somebody has looked
         failed = [name for name, ok in up.items() if not ok]
         print(f"ready {' '.join(up)}" + (f" (not up: {', '.join(failed)})" if failed else ""), flush=True)
     await reports.close()
@@ -173,8 +176,17 @@ def _with_speed(config: DaemonSlice, speed: float | None) -> DaemonSlice:
     return msgspec.structs.replace(config, speed=speed)
 
 
+def _credential(environ: Mapping[str, str], name: str) -> str:
+    """A secret that systemd has put into the credentials directory; "" when there is none."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    try:
+        return (Path(folder) / f"basis_{name}").read_text().strip() if folder else ""
+    except OSError:
+        return ""
+
+
 def _reports(config: DaemonSlice, environ: Mapping[str, str], secrets: Secrets) -> Reports:
-    dsn = environ.get("BASIS_SENTRY_DSN", "")
+    dsn = environ.get("BASIS_SENTRY_DSN", "") or _credential(environ, "SENTRY_DSN")
     return Reports(
         Secret(dsn) if dsn else None, secrets, environment=config.environment, release=provenance()["version"]
     )

@@ -18,6 +18,7 @@ from components.model.errors import Stop
 from components.model.orders import Order
 from daemon.cell import Cell
 from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.journal.errors import JournalBroken
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
 
@@ -37,6 +38,7 @@ class Ended(msgspec.Struct, frozen=True):
     """How a stop went: orders that stay open, by strategy."""
 
     uncertain: Mapping[str, tuple[str, ...]]
+    broken: tuple[str, ...] = ()  # strategies whose journal is damaged
 
 
 async def beside(
@@ -79,6 +81,7 @@ class Supervisor:
         self._stopping = False
         self._uncertain: dict[str, tuple[str, ...]] = {}
         self._nursery: trio.Nursery | None = None
+        self.broken: dict[str, JournalBroken] = {}
 
     def publish(self, replica: Replica) -> None:
         """Cells put their pictures here; readers take them from here."""
@@ -94,7 +97,7 @@ class Supervisor:
                 nursery.start_soon(self._keep, entry)
             await self._first_try.wait()
             task_status.started(dict(self._up))
-        return Ended(dict(self._uncertain))
+        return Ended(dict(self._uncertain), tuple(self.broken))
 
     def stop(self) -> None:
         """A clean end of every cell after the step under way."""
@@ -142,6 +145,11 @@ class Supervisor:
             crashes.append(now)
             while crashes and crashes[0] < now - entry.restart.window_s:
                 crashes.popleft()
+            root = _first(error)
+            if isinstance(root, JournalBroken):
+                self.broken[entry.id] = root  # starting again reads the same file
+                await self._give_up(entry, error)
+                continue
             if len(crashes) > entry.restart.max_restarts:
                 crashes.clear()
                 await self._give_up(entry, error)

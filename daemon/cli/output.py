@@ -38,7 +38,7 @@ def refusals() -> Iterator[None]:
         yield
     except BasisError as error:
         click.echo(message_of(error), err=True)
-        sys.exit(exit_code_of(error))
+        sys.exit(getattr(error, "exit_code", None) or exit_code_of(error))
 
 
 def message_of(error: BasisError) -> str:
