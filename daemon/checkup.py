@@ -191,16 +191,25 @@ def latches(state: Path) -> Iterator[Check]:
 
 
 def journals(state: Path) -> Iterator[Check]:
-    """Each journal reads to its end, and its head is not behind its anchor."""
-    folders = sorted(path for path in state.glob("strategies/*/journal") if path.is_dir())
-    if not folders:
+    """Each journal verifies from its first record to its head, and the head is not behind the anchor."""
+    from daemon.disk import RealDisk
+    from daemon.journal import reader
+
+    disk = RealDisk()
+    try:
+        found = [reader.verify(disk, located) for located in reader.journals(disk, state)]
+    except OSError as exc:
+        yield Check("journal", Health.FAILED, f"cannot be read: {exc}", "run this as the daemon's user")
+        return
+    if not found:
         yield Check("journal", Health.OK, "none yet")
-    for folder in folders:
-        yield journal(folder)
-
-
-def journal(folder: Path) -> Check:
-    return Check("journal", Health.WARNING, f"{folder.parent.name}: not verified", "run 'basis audit verify'")
+    for journal in found:
+        if journal.ok:
+            head = f"{journal.records:,} records, head {journal.sequence:,} {journal.hash[:12]}"
+            yield Check("journal", Health.OK, f"{journal.journal}: {head}")
+        else:
+            broken = f"{journal.journal}: {journal.reason}"
+            yield Check("journal", Health.FAILED, broken, "leave the files as they are; see 'basis audit verify'")
 
 
 def watchdog(environ: Mapping[str, str]) -> Check:
