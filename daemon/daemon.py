@@ -19,80 +19,37 @@ import structlog
 import trio
 
 from components.model.errors import BasisError
-from components.model.orders import CostKind
 from daemon.authority import Limits
-from daemon.bridge import NO_BATON, Baton
 from daemon.cell import Cell, Surroundings
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
-from daemon.disk import Disk
 from daemon.dispatch import Patience
 from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
-from daemon.journal.frames import Head
 from daemon.journal.journal import Journal
-from daemon.journal.records import Command, Events, Note, Outcome, Record
+from daemon.journal.records import Command, Events, Note, Outcome
+from daemon.journal_log import JournalLog
 from daemon.latch import Latches
-from daemon.loss_guard import loss_fraction
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
 from daemon.operator import Operator, paused_strategies
 from daemon.paper import PaperWorld
+from daemon.parts import Parts
 from daemon.queries import Queries
+from daemon.readings import count_costs, unhedged_usd
 from daemon.recovery import Recovered, recover
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state_copy import copy_state
 from daemon.supervisor import Ended, Reports, Supervisor, beside
+from daemon.watch import Watch
 
 log = structlog.get_logger()
 T = TypeVar("T")
-LAG_EVERY_S = 0.25
 INDEX_EVERY_S = 2.0
-
-
-class JournalLog:
-    """One journal and the committer that makes it durable."""
-
-    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Events | Outcome], None]) -> None:
-        self.journal = journal
-        self._committer = committer
-        self._heard = heard
-
-    @property
-    def head(self) -> Head:
-        return self.journal.head
-
-    def append(self, record: Record) -> int:
-        sequence = self.journal.append(record)
-        if isinstance(record, (Events, Outcome)):
-            self._heard(record)
-        return sequence
-
-    async def commit(self) -> None:
-        await self._committer.commit(self.journal)
-
-    async def record_emergency(self, *records: Record) -> None:
-        """Appends and makes durable, in the reserve if the journal takes nothing else."""
-        await self._committer.record_emergency(self.journal, *records)
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulation replaces."""
-
-    disk: Disk
-    wall_s: Callable[[], float]  # UTC seconds, for metrics that are compared with the scraper's clock
-    threads: bool = True
-    baton: Baton = NO_BATON
-    sockets: bool = True
-    socket: Path | None = None  # of the control socket; in the state directory when None
-    poll_steps: int = 1
-    lag_every_s: float = LAG_EVERY_S
-    provenance: Mapping[str, str] = {}
-    clock_offset_ms: Callable[[], float | None] = lambda: None
 
 
 class Daemon:
@@ -140,6 +97,17 @@ class Daemon:
             answered={command.key: command for command in commands if command.key},
         )
         self._paused = paused_strategies(commands)
+        self._watch = Watch(
+            self.health,
+            self.metrics,
+            self.committer,
+            self.supervisor,
+            self.operator,
+            self.latches,
+            notifier,
+            free_bytes=self._free_bytes,
+            status=self._status,
+        )
         self.metrics_address: tuple[str, int] | None = None
         self.metrics.build(parts.provenance.get("version", ""), parts.provenance.get("code_hash", "")[:12])
         self.metrics.config(config.config_hash, config.environment, config.execution_mode)
@@ -155,8 +123,8 @@ class Daemon:
             await outer.start(self.committer.run)
             async with trio.open_nursery() as around:
                 await self._start_servers(around)
-                around.start_soon(self._watch_lag)
-                around.start_soon(self._feed_watchdog)
+                around.start_soon(self._watch.lag, self._parts.lag_every_s)
+                around.start_soon(self._watch.guard, self.config.guard)
                 async with trio.open_nursery() as cells:
                     up: Mapping[str, bool] = {}
                     finished: list[Ended] = []
@@ -261,22 +229,12 @@ class Daemon:
 
     def _hear(self, strategy: str, record: Events | Outcome) -> None:
         if isinstance(record, Outcome):
-            self._count_costs(record)
+            count_costs(self.metrics, record)
             return
         for event in record.events:
             self.metrics.event(event.event_type.value)
         if self._narrator is not None:
             self._narrator.heard(strategy, record.events)
-
-    def _count_costs(self, outcome: Outcome) -> None:
-        trade = outcome.trade
-        if trade is None:
-            return
-        for cost in trade.costs:
-            if cost.token == "USDT" and cost.kind is not CostKind.SLIPPAGE:
-                self.metrics.fees(trade.venue, cost.kind.value, cost.amount)
-            elif cost.kind is CostKind.SLIPPAGE and trade.price:
-                self.metrics.slippage(trade.venue, cost.amount / (abs(trade.quantity) * trade.price))
 
     async def _start_servers(self, nursery: trio.Nursery) -> None:
         if not self._parts.sockets:
@@ -305,39 +263,6 @@ class Daemon:
     async def _drive(self, scope: trio.CancelScope) -> None:
         with scope:
             await self.world.drive(self.supervisor.cells, step_budget_s=self.config.limits.step_budget_s)
-
-    async def _watch_lag(self) -> None:
-        while True:
-            began = trio.current_time()
-            await trio.sleep(self._parts.lag_every_s)
-            lag = max(0.0, trio.current_time() - began - self._parts.lag_every_s)
-            self.metrics.loop_lag(lag)
-            self.health.loop_lag(lag)
-            if not self.committer.statistics().waiting:  # nobody has been waiting since the last look: it works
-                self.health.beat("committer", within_s=max(30.0, 3.0 * self._parts.lag_every_s))
-            self.metrics.components(self.health.components())
-            self.metrics.ready(bool(self.health.readiness()))
-            free = self._free_bytes()
-            if free is not None:
-                self.metrics.disk_free(free)
-
-    async def _feed_watchdog(self) -> None:
-        """Feeds while the loop is alive and every cell makes progress; a stuck cell is brought to safety first."""
-        every = self._notifier.feed_every_s
-        while True:
-            await trio.sleep(every or 5.0)
-            loss, limit = loss_fraction(self.supervisor.replicas.values()), self.config.guard.stop_loss_fraction
-            if loss is not None and limit is not None and loss >= limit and self.latches.of_all() is None:
-                await self.operator.emergency(None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1)
-            for strategy, reason in self.health.stuck().items():
-                log.critical("cell.stuck", strategy=strategy, reason=reason)
-                await self.operator.emergency(strategy, f"stuck: {reason}", -1)
-            starving = self.health.starving()
-            if starving:
-                self._notifier.feed()
-            else:
-                log.critical("watchdog.not_fed", reasons=starving.reasons)
-            self._notifier.status(self._status())
 
     # Signals
 
@@ -392,7 +317,7 @@ class Daemon:
             self._narrator.publish(replica)
         for venue in replica.venues:
             self.metrics.reconciliation(venue.name, "mismatch" if venue.mismatches else "agreed")
-        self.metrics.leg_imbalance(replica.strategy, _unhedged_usd(replica))
+        self.metrics.leg_imbalance(replica.strategy, unhedged_usd(replica))
 
     def _free_bytes(self) -> int | None:
         try:
@@ -430,16 +355,6 @@ def tasks_of(task: trio.lowlevel.Task) -> list[str]:
         for child in sorted(nursery.child_tasks, key=lambda each: each.name):
             lines += [f"  {line}" for line in tasks_of(child)]
     return lines
-
-
-def _unhedged_usd(replica: Replica) -> float:
-    """Net exposure of a hedged strategy in USDT; 0 where nothing is hedged."""
-    gross = sum(
-        abs(amount) * replica.prices.get(f"{key.split(':')[0]}.perp.{key.split(':')[2].removesuffix('USDT')}", 0.0)
-        for key, amount in replica.positions.items()
-        if ":Perp:" in key
-    )
-    return abs(replica.columns.get("net_delta", 0.0)) * gross
 
 
 def _in_words(ended: Ended) -> str:

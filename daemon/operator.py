@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from components.core import CLOSE
-from components.model.errors import Refuse
+from components.model.errors import Refuse, Stop
 from components.model.events import EventType
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import Order, Trade, TradeStatus, Verb
@@ -24,7 +24,7 @@ from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
 from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import OrderLog
-from daemon.journal.records import Command, LatchChanged
+from daemon.journal.records import Command, LatchChanged, Record
 from daemon.latch import ALL, Latches, Phase, requested
 from daemon.recovery import late_of
 from daemon.replica import CellState, Replica
@@ -112,8 +112,11 @@ class Operator:
 
     async def _act(self, request: Request, uid: int) -> Response:
         command = self._command(request, uid)
-        self._audit.append(command)
-        await self._audit.commit()
+        try:
+            await self._record(command)
+        except Stop:
+            if request.kind != "emergency_stop":  # that one goes on without a journal
+                raise
         message, data = await self._do(request, command, uid)
         if request.key:
             self._answered[request.key] = command
@@ -155,10 +158,16 @@ class Operator:
                 log.critical("latch.not_written", scope=scope, error=str(error))
         for name in [strategy] if strategy else self._ids():
             self._supervisor.emergency_stop(name, reason)
-        self._audit.append(LatchChanged(at=self._now(), phase="requested", scope=scope, reason=reason, uid=uid))
-        await self._audit.commit()
         log.critical("emergency.requested", scope=scope, reason=reason, uid=uid)
+        try:
+            await self._record(LatchChanged(at=self._now(), phase="requested", scope=scope, reason=reason, uid=uid))
+        except Stop as error:
+            log.critical("emergency.not_journaled", error=str(error))
         return "emergency stop: nothing new leaves, everything is being closed", {"latch": standing.id}
+
+    async def _record(self, record: Record) -> None:
+        self._audit.append(record)
+        await self._audit.commit()
 
     async def _stopped(self, request: Request, command: Command) -> tuple[str, dict[str, Any]]:
         positions = request.arguments.get("positions")

@@ -21,7 +21,7 @@ import trio
 from components.model.errors import CFG_INVALID, Fault, InvalidInput
 from daemon import signals
 from daemon.control.protocol import SOCKET
-from daemon.daemon import Daemon, Parts
+from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.disk import RealDisk
 from daemon.journal.codec import decode, encode
@@ -33,6 +33,7 @@ from daemon.narrator import Narrator
 from daemon.notify import Notifier
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
+from daemon.parts import Parts
 from daemon.reports import Reports
 from daemon.secrets import Secret, Secrets
 from daemon.settings import PACKAGED

@@ -23,7 +23,7 @@ from components.position_monitor import PositionMonitor
 from components.situation import Situation
 from components.utility_manager import UtilityManager
 from daemon.control.protocol import OPS_NOT_FOUND
-from daemon.daemon import JournalLog, patience_of
+from daemon.daemon import patience_of
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import RealDisk
 from daemon.dispatch import Dispatch, Gate
@@ -31,6 +31,7 @@ from daemon.emergency import BestEffortLog, Emergency
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
+from daemon.journal_log import JournalLog
 from daemon.latch import Latch, Latches, Phase, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.metrics import Metrics

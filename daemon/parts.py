@@ -1,0 +1,28 @@
+"""What differs between the real process and a simulation of the whole daemon; nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from daemon.bridge import NO_BATON, Baton
+from daemon.disk import Disk
+
+LAG_EVERY_S = 0.25
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulation replaces."""
+
+    disk: Disk
+    wall_s: Callable[[], float]  # UTC seconds, for metrics that are compared with the scraper's clock
+    threads: bool = True
+    baton: Baton = NO_BATON
+    sockets: bool = True
+    socket: Path | None = None  # of the control socket; in the state directory when None
+    poll_steps: int = 1
+    lag_every_s: float = LAG_EVERY_S
+    provenance: Mapping[str, str] = {}
+    clock_offset_ms: Callable[[], float | None] = lambda: None

@@ -1,0 +1,129 @@
+"""The doctor's checks, each with something wrong for it to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.checkup import (
+    Check,
+    Health,
+    all_checks,
+    clock,
+    configuration,
+    daemon_answer,
+    directory,
+    journals,
+    latches,
+    lock,
+    packages,
+    sync_time,
+    watchdog,
+)
+from daemon.disk import RealDisk
+from daemon.latch import ALL, Latches, Phase, requested
+from daemon.lock import Holder, held, state_lock
+from daemon.settings import PACKAGED
+from tests.daemon.control.daemons import running
+from tests.daemon.journal.state import written
+
+
+def by_name(checks: list[Check]) -> dict[str, Health]:
+    return {check.name: check.health for check in checks}
+
+
+def test_an_absent_state_directory_fails_and_nothing_is_made(tmp_path: Path) -> None:
+    checks = list(all_checks(tmp_path / "absent", None, {}))
+    assert by_name(checks)["state"] is Health.FAILED
+    assert not (tmp_path / "absent").exists()
+    assert all(check.do for check in checks if check.health is not Health.OK)
+
+
+def test_a_sound_state_directory(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    written(RealDisk(), tmp_path)
+    found = by_name(list(all_checks(tmp_path, PACKAGED / "paper.yaml", {})))
+    assert [name for name, health in found.items() if health is Health.FAILED] == []
+    assert found["state"] is found["journal"] is found["config"] is Health.OK
+
+
+def test_a_directory_open_to_all_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    check = next(iter(directory(tmp_path)))
+    assert (check.health, check.do) == (Health.WARNING, f"chmod o= {tmp_path}")
+
+
+def test_the_disk_is_measured_and_left_as_it_was(tmp_path: Path) -> None:
+    check = sync_time(tmp_path)
+    assert "ms" in check.found
+    assert list(tmp_path.iterdir()) == []
+    assert sync_time(tmp_path / "absent").health is Health.FAILED
+
+
+def test_every_fault_of_the_configuration_is_told() -> None:
+    check = configuration(PACKAGED / "live.example.yaml", {"BASIS_DAEMON__SPEED": "2"})
+    assert check.health is Health.FAILED
+    assert "speed" in check.found
+    assert "BASIS_LIVE_TRADING__ENABLED" in check.found
+
+
+def test_a_broken_journal_fails(tmp_path: Path) -> None:
+    written(RealDisk(), tmp_path)
+    segment = tmp_path / "strategies" / "btc" / "journal" / "000001.journal"
+    data = bytearray(segment.read_bytes())
+    data[-1] ^= 1
+    segment.write_bytes(data)
+    found = {check.found.partition(":")[0]: check.health for check in journals(tmp_path)}
+    assert found == {"daemon": Health.OK, "btc": Health.FAILED, "eth": Health.OK}
+
+
+def test_a_standing_latch_is_shown(tmp_path: Path) -> None:
+    assert [check.health for check in latches(tmp_path)] == [Health.OK]
+    known = Latches(tmp_path)
+    known.set(requested(ALL, "loss limit", at=1, uid=0))
+    known.advance("btc", Phase.FLAT)
+    assert [check.found for check in latches(tmp_path)] == [
+        "all strategies: requested, loss limit",
+        "btc: flat, loss limit",
+    ]
+
+
+def test_a_daemon_that_holds_the_lock_and_does_not_answer_fails(tmp_path: Path) -> None:
+    assert daemon_answer(tmp_path).health is Health.OK
+    with held(state_lock(tmp_path), Holder(pid=42, started="then"), "state"):
+        assert daemon_answer(tmp_path).health is Health.FAILED
+        assert "process 42, started then" in lock(tmp_path).found
+    with running(tmp_path):
+        assert "answers in" in daemon_answer(tmp_path).found
+
+
+def test_packages_that_differ_from_the_lock_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "uv.lock"
+    path.write_text('[[package]]\nname = "click"\nversion = "0.1"\n\n[[package]]\nname = "no-such"\nversion = "1"\n')
+    check = packages(path)
+    assert check.health is Health.WARNING
+    assert check.found.startswith("click ")
+    assert "locked 0.1" in check.found
+    assert "no-such" not in check.found
+    path.write_text("[[package")
+    assert packages(path).health is Health.WARNING
+    assert packages(tmp_path / "absent").health is Health.OK
+
+
+@pytest.mark.parametrize(
+    ("environ", "health", "told"),
+    [
+        ({}, Health.OK, "not under systemd"),
+        ({"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "30000000"}, Health.OK, "30 s"),
+        ({"NOTIFY_SOCKET": "/run/n"}, Health.WARNING, "no sign of life"),
+    ],
+)
+def test_watchdog(environ: dict[str, str], health: Health, told: str) -> None:
+    check = watchdog(environ)
+    assert check.health is health
+    assert told in check.found
+
+
+def test_the_clock_is_asked_of_the_kernel() -> None:
+    assert clock().found in ("synchronised", "not synchronised", "the kernel does not say")
