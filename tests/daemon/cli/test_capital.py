@@ -1,0 +1,40 @@
+"""`basis deposit | withdraw`: the right amount, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.cli.calls import call
+from tests.daemon.control.daemons import running
+
+
+def test_the_same_deposit_twice_carries_the_same_key_however_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path) as daemon:
+        for amount in ("1000", "1e3", "1001"):
+            assert call("deposit", "btc", amount, "--state", str(tmp_path)) == 0
+    first, again, other = daemon.asked
+    assert (first.kind, first.strategy, dict(first.arguments)) == ("deposit", "btc", {"amount": "1000"})
+    assert first.key == again.key != other.key
+    told = capsys.readouterr()
+    assert first.key in told.err
+    assert told.out == "deposit done\n" * 3
+
+
+def test_a_withdrawal_needs_a_yes(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        assert call("withdraw", "btc", "5", "--state", str(tmp_path)) == 5
+        assert daemon.asked == []
+        assert call("withdraw", "btc", "5", "--yes", "--key", "w1", "--state", str(tmp_path)) == 0
+    assert [(request.kind, request.key) for request in daemon.asked] == [("withdraw", "w1")]
+
+
+@pytest.mark.parametrize("command", ["deposit", "withdraw"])
+@pytest.mark.parametrize("amount", ["0", "-5", "nan", "inf", "1e999", "ten", "1_000x"])
+def test_what_is_no_amount_of_money_is_not_sent(tmp_path: Path, command: str, amount: str) -> None:
+    with running(tmp_path) as daemon:
+        assert call(command, "btc", "--state", str(tmp_path), "--", amount) == 2
+        assert daemon.asked == []
