@@ -7,9 +7,9 @@ was latched and adopts what a foreign hand did.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from random import Random
+from tempfile import TemporaryDirectory
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from daemon.control.protocol import Request
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.records import Record
+from daemon.latch import Latch
 from daemon.notify import Notifier
 from daemon.paper import PaperWorld
 from daemon.paper_places import places
@@ -64,15 +65,18 @@ class Run(msgspec.Struct):
     refused: list[str] = []
     config: DaemonSlice | None = None
     daemon: Daemon | None = None
+    latched: dict[str, Latch] = {}  # at the end
+    stops: list[tuple[str, int]] = []  # strategy, and the last record of its journal when its gate was closed
 
 
 Script = Callable[[Daemon, Run, float], Awaitable[None]]
 
 
-def configuration(ids: tuple[str, ...], overrides: Mapping[str, object] | None = None) -> DaemonSlice:
-    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": "/memory/state"})
+def configuration(ids: tuple[str, ...], state: str) -> DaemonSlice:
+    """Some strategies of the packaged file; only latches are written to `state`, the journals are in memory."""
+    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": state})
     kept = tuple(entry for entry in config.strategies if entry.id in ids)
-    limits = msgspec.structs.replace(config.limits, poll_interval_s=30.0, **(overrides or {}))
+    limits = msgspec.structs.replace(config.limits, poll_interval_s=30.0)
     return msgspec.structs.replace(config, strategies=kept, speed=1.0, limits=limits)
 
 
@@ -91,7 +95,8 @@ def simulate(
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("critical"), logger_factory=structlog.ReturnLoggerFactory()
     )
-    config = changed(configuration(ids))
+    folder = TemporaryDirectory(prefix="simulation")
+    config = changed(configuration(ids, folder.name))
     result = Run(accounts={}, plans={}, disk=disk or CrashDisk(), config=config)
 
     async def main(clock: MockClock) -> None:
@@ -130,6 +135,13 @@ def simulate(
             result.seen.append(replica)
 
         daemon.supervisor.publish = watched  # type: ignore[method-assign]
+        stop = daemon.supervisor.emergency_stop
+
+        def noted(strategy: str, reason: str) -> None:
+            result.stops.append((strategy, daemon._journals[strategy].head.sequence))
+            stop(strategy, reason)
+
+        daemon.supervisor.emergency_stop = noted  # type: ignore[method-assign]
         async with trio.open_nursery() as nursery:
 
             async def serve(task_status: trio.TaskStatus[object]) -> None:
@@ -137,20 +149,23 @@ def simulate(
 
             await nursery.start(serve)
             until = trio.current_time() + hours * 3600.0
-            if script is not None:
-                with trio.move_on_after(hours * 3600.0 - CALM_S):
+            with trio.move_on_after(hours * 3600.0 - CALM_S):
+                if script is not None:
                     await script(daemon, result, until)
+                await trio.sleep_forever()
             for each in result.plans.values():
                 each.heal()
             await trio.sleep(until - trio.current_time())
             daemon.stop()
         result.replicas = dict(daemon.supervisor.replicas)
         result.crashes = crashes.seen
+        result.latched = {each: latch for each in ids if (latch := daemon.latches.of(each)) is not None}
         for name, log in daemon._journals.items():
             result.heads[name] = log.journal.head.hash
             result.records[name] = [record for _, record in log.journal.records()]
 
-    run_seeded(seed, main)
+    with folder:
+        run_seeded(seed, main)
     return result
 
 
@@ -188,7 +203,3 @@ async def _tidy(daemon: Daemon, strategy: str, count: int) -> None:
             await daemon.operator.handle(
                 Request(kind="adopt", strategy=strategy, arguments=words, key=f"adopt{count}{venue}"), 0
             )
-
-
-def state_folder() -> Path:
-    return Path("/memory/state")

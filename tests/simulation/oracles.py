@@ -9,8 +9,20 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from components.model.orders import Order, OrderState
-from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record, StepAborted, StepBegin, StepEnd
+from daemon.journal.records import (
+    Events,
+    Intent,
+    LatchChanged,
+    Manifest,
+    Outcome,
+    Record,
+    StepAborted,
+    StepBegin,
+    StepEnd,
+)
 from daemon.recorded import shown
 from daemon.replica import CellState
 from tests.simulation.harness import Run
@@ -31,10 +43,14 @@ def judged(run: Run) -> list[str]:
         ledger_is_equity,
         ids_are_used_once,
         silence_after_a_latch,
+        flat_means_flat,
+        every_intent_has_an_outcome,
+        nothing_is_traded_on_implausible_prices,
         journals_are_chained,
         no_secret_leaks,
         transfers_stay_at_home,
         no_cell_crashed,
+        calm_is_reached,
     )
     return [f"{oracle.__name__}: {fault}" for oracle in oracles for fault in oracle(run)]
 
@@ -55,9 +71,7 @@ def positions_are_true_or_uncertain(run: Run) -> Iterator[str]:
     """2: at the end, what the daemon expects is what the venues hold, or an order is marked uncertain."""
     for strategy, account in run.accounts.items():
         replica = run.replicas[strategy]
-        if replica.uncertain or replica.state is CellState.LATCHED or run.daemon is None:
-            continue
-        if run.daemon.latches.of(strategy) is not None:
+        if replica.uncertain or replica.state is CellState.LATCHED or strategy in run.latched:
             continue  # closed by the emergency path; it enters the books when it is resumed
         keys = {*map(str, account.balances), *replica.positions}
         for key in sorted(keys):
@@ -141,6 +155,12 @@ def silence_after_a_latch(run: Run) -> Iterator[str]:
     """9: from a latch on, only the emergency path sends, and only what reduces risk, until it is cleared."""
     for strategy, records in run.records.items():
         latched = False
+        for stopped, sequence in run.stops:
+            for record in records[sequence:] if stopped == strategy else ():
+                if isinstance(record, Manifest):
+                    break  # resumed
+                if isinstance(record, Intent) and record.origin == "core":
+                    yield f"{strategy}: {record.group.id} left after the stop"
         for record in records:
             match record:
                 case LatchChanged():
@@ -155,6 +175,48 @@ def silence_after_a_latch(run: Run) -> Iterator[str]:
                             yield f"{strategy}: the emergency path opened {order.leg}"
                 case _:
                     pass
+
+
+def flat_means_flat(run: Run) -> Iterator[str]:
+    """9: a strategy that says it is flat has no perp and no debt, whatever was in flight when it was stopped."""
+    for strategy, account in run.accounts.items():
+        latch = run.latched.get(strategy)
+        if latch is not None and latch.is_closed:
+            for key, amount in account.balances.items():
+                if key.position_type.value in ("Perp", "debtToken") and abs(amount) > CLOSE:
+                    yield f"{strategy}: latched as flat, and {key} is {amount!r}"
+
+
+def every_intent_has_an_outcome(run: Run) -> Iterator[str]:
+    """6: an order of a finished step has an outcome in the journal."""
+    for strategy, records in run.records.items():
+        waiting: set[str] = set()
+        for record in records:
+            match record:
+                case StepBegin():
+                    waiting = set()
+                case Intent(origin="core"):
+                    waiting |= {order.id for order in record.group.orders}
+                case Outcome():
+                    waiting.discard(record.order_id)
+                case StepEnd() if waiting:
+                    yield f"{strategy}: tick {record.tick} ended without an outcome of {sorted(waiting)}"
+                    waiting = set()
+                case _:
+                    pass
+
+
+def nothing_is_traded_on_implausible_prices(run: Run) -> Iterator[str]:
+    """3: no decision is made on a price that jumped by more than half from the row before."""
+    for strategy, records in run.records.items():
+        last: dict[str, float] = {}
+        for record in records:
+            if isinstance(record, StepBegin):
+                row = dict(zip(record.names, np.frombuffer(record.values).tolist(), strict=True))
+                for name, value in row.items():
+                    if ".spot." in name and name in last and not 0.5 < value / last[name] < 1.5:
+                        yield f"{strategy}: tick {record.tick} was decided with {name} = {value}"
+                last = row
 
 
 def journals_are_chained(run: Run) -> Iterator[str]:
@@ -200,6 +262,19 @@ def no_cell_crashed(run: Run) -> Iterator[str]:
     yield from (crash.splitlines()[-1] for crash in run.crashes)
 
 
+def calm_is_reached(run: Run) -> Iterator[str]:
+    """Liveness: some time after the last fault healed, nothing is in doubt, withheld or unhedged."""
+    for strategy, replica in run.replicas.items():
+        if strategy in run.latched:
+            continue
+        if replica.uncertain:
+            yield f"{strategy}: {[order.id for order in replica.uncertain]} still in doubt"
+        if replica.withheld:
+            yield f"{strategy}: still withheld: {replica.withheld}"
+        if replica.columns.get("net_delta", 0.0) > 0.02:
+            yield f"{strategy}: net delta {replica.columns['net_delta']:.2%} at the end"
+
+
 def _intended(records: list[Record]) -> Iterator[tuple[Order, Intent]]:
     for record in records:
         if isinstance(record, Intent):
@@ -211,7 +286,11 @@ def _reduces(intent: Intent) -> bool:
     """Own judgement: an exit, or an order that can only make something smaller."""
     if intent.group.action.value in ("exit_full", "exit_partial", "sell_dust"):
         return True
-    return all(order.reduce_only or order.everything or order.amount < 0.0 for order in intent.group.orders)
+    harmless = ("pay_out", "withdraw", "repay", "unwrap", "request_unstake")
+    return all(
+        order.reduce_only or order.everything or order.amount < 0.0 or order.verb.value in harmless
+        for order in intent.group.orders
+    )
 
 
 def _delta_limit(run: Run, strategy: str) -> float | None:

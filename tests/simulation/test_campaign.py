@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from daemon.journal.records import Outcome, StepBegin
-from daemon.replica import CellState
 from tests.simulation.harness import Run, operator, simulate
 from tests.simulation.oracles import judged
 from venues.paper.faults import KINDS
@@ -23,23 +22,10 @@ def counts(run: Run, hours: float) -> dict[str, float]:
     }
 
 
-def assert_settled(run: Run) -> None:
-    """After the last fault healed: nothing is in doubt, hedged strategies are hedged, nothing is withheld."""
-    assert run.daemon is not None
-    for strategy, replica in run.replicas.items():
-        if run.daemon.latches.of(strategy) is not None:
-            continue
-        assert replica.state is CellState.STOPPED
-        assert not replica.uncertain, strategy
-        assert not replica.withheld, (strategy, replica.withheld)
-        assert replica.columns.get("net_delta", 0.0) < 0.02, strategy
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_half_a_day_of_faults_breaks_nothing(seed: int) -> None:
     run = simulate(seed, 8.0, faults=200, script=operator(seed, least_s=60.0, most_s=240.0))
     assert judged(run) == []
-    assert_settled(run)
     found = counts(run, 8.0)
     assert found["decided"] >= 0.8
     assert found["orders"] >= 100
@@ -54,7 +40,6 @@ def test_a_week_with_a_thousand_faults(seed: int) -> None:
     hours = 7 * 24.0
     run = simulate(seed, hours, faults=1000, script=operator(seed, least_s=120.0, most_s=600.0))
     assert judged(run) == []
-    assert_settled(run)
     found = counts(run, hours)
     assert found["decided"] >= 0.8
     assert found["in_flight"] >= 1
@@ -68,4 +53,3 @@ def test_a_month(seed: int) -> None:
     hours = 30 * 24.0
     run = simulate(seed, hours, faults=2000, script=operator(seed, least_s=1800.0, most_s=7200.0))
     assert judged(run) == []
-    assert_settled(run)

@@ -1,0 +1,340 @@
+"""Bugs that users of other daemons reported, put in one by one: the simulation must catch each.
+
+A scenario without the bug is clean; the same with it is not. Sources: NOTES-reliability §2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from components.model.errors import BasisError
+from components.model.keys import perp
+from components.model.orders import Order, OrderGroup, OrderState, Trade
+from components.position_monitor import PositionMonitor
+from daemon import observer, stepping
+from daemon.bridge import Bridge
+from daemon.cell import Cell
+from daemon.control.protocol import Request
+from daemon.daemon import Daemon
+from daemon.dispatch import Dispatch, Gate
+from daemon.emergency import Emergency
+from daemon.journal.records import Outcome
+from daemon.recovery import Recovered, recover
+from daemon.ticks import EmbeddedMarket, MarketRow
+from tests.simulation.harness import HOUR_NS, Run, operator, simulate
+from tests.simulation.oracles import judged
+from venues.paper.faults import Fault
+
+ONE = ("btc-basis",)
+MINUTE_NS = HOUR_NS // 60
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def every(kind: str, minutes: float, *, lasts_s: float, venues: Sequence[str], hours: float = 1.0, **words: Any) -> Any:
+    """The same fault again and again."""
+
+    def planned(strategy: str, start: int) -> tuple[Fault, ...]:
+        count = int(hours * 60.0 / minutes)
+        return tuple(
+            Fault(
+                kind=kind,
+                venue=venue,
+                at=start + int((5.0 + i * minutes) * MINUTE_NS),
+                duration_s=lasts_s,
+                parameters=words,
+            )
+            for i in range(count)
+            for venue in venues
+        )
+
+    return planned
+
+
+def lost_answers() -> Run:
+    """Answers to orders are lost; the orders are done."""
+    planned = every("reset_after_send", 4.0, lasts_s=70.0, venues=("binance", "bybit"), endpoint="submit")
+    return simulate(3, 1.6, ids=ONE, planned=planned, script=operator(3, least_s=60.0, most_s=120.0))
+
+
+def silence() -> Run:
+    """Answers are lost and the venue does not say anything for a while after."""
+    planned = every("black_hole", 6.0, lasts_s=100.0, venues=("binance", "okx"))
+    return simulate(4, 1.6, ids=ONE, planned=planned, script=operator(4, least_s=60.0, most_s=120.0))
+
+
+def repeated_frames() -> Run:
+    """What venues report comes twice, and is read again."""
+    planned = every("duplicate_frame", 3.0, lasts_s=170.0, venues=("binance", "bybit", "okx"), hours=9.0)
+    return simulate(5, 9.6, ids=ONE, planned=planned)
+
+
+def lost_frames() -> Run:
+    """What venues report is left out of a page once."""
+    planned = every("dropped_frame", 10.0, lasts_s=590.0, venues=("binance", "bybit", "okx"), hours=9.0)
+    return simulate(6, 9.6, ids=ONE, planned=planned)
+
+
+def stopped_in_flight() -> Run:
+    """An emergency stop while orders are under way, some of which fill late."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await trio.sleep(600.0)
+        await _deposit(daemon, "stop1")
+        while not daemon.supervisor.cells[ONE[0]].dispatch.in_flight:
+            await trio.sleep(0.01)
+        await trio.sleep(0.02)
+        await daemon.operator.emergency(None, "test", 0)
+        await trio.sleep(1200.0)
+
+    planned = every("latency", 1.0, lasts_s=59.0, venues=("okx",), factor=40.0)
+    return simulate(7, 1.0, ids=ONE, planned=planned, script=script)
+
+
+def late_fills() -> Run:
+    """The stop comes while an order that the venue has accepted is not filled yet and cannot be taken back."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await trio.sleep(600.0)
+        await _deposit(daemon, "late1")
+        while not daemon.supervisor.cells[ONE[0]].dispatch.in_flight:
+            await trio.sleep(0.01)
+        await daemon.operator.emergency(None, "test", 0)
+        account = result.accounts[ONE[0]]
+        await trio.sleep(6.0)
+        # A fill that the venue tells nobody of until now.
+        account.world.adjust({perp("okx", "BTC"): -0.05})
+        await trio.sleep(1200.0)
+
+    return simulate(8, 1.0, ids=ONE, script=script)
+
+
+def torn_step() -> Run:
+    """The core fails right after its orders were done; the cell starts again."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        for i in range(3):
+            await trio.sleep(400.0 + 100.0 * i)
+            cell = daemon.supervisor.cells[ONE[0]]
+            send = cell.dispatch.send
+            hit = []
+
+            async def once(group: OrderGroup, send: Any = send, hit: list[int] = hit, **words: Any) -> Any:
+                trades = await send(group, **words)
+                if not hit:
+                    hit.append(1)
+                    raise RuntimeError("the core fails after its orders were done")
+                return trades
+
+            cell.dispatch.send = once  # type: ignore[method-assign]
+            await _deposit(daemon, f"torn{i}")
+
+    run = simulate(9, 1.2, ids=ONE, script=script)
+    run.crashes = [crash for crash in run.crashes if "the core fails after" not in crash]
+    return run
+
+
+def wild_price() -> Run:
+    """One row of the market says something impossible."""
+    row = EmbeddedMarket.row
+
+    def wild(self: EmbeddedMarket, index: int, tick: int) -> MarketRow:
+        told = row(self, index, tick)
+        if index == 30:
+            values = {**told.values, "binance.spot.BTC": told.values["binance.spot.BTC"] * 3.0}
+            return msgspec.structs.replace(told, values=values)
+        return told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddedMarket, "row", wild)
+        return simulate(10, 0.8, ids=ONE)
+
+
+async def _deposit(daemon: Daemon, key: str) -> None:
+    words = {"amount": "30000"}
+    try:
+        await daemon.operator.handle(Request(kind="deposit", strategy=ONE[0], arguments=words, key=key), 0)
+    except BasisError:
+        await trio.lowlevel.checkpoint()
+
+
+# The bugs
+
+
+def timeout_is_failure(patch: pytest.MonkeyPatch) -> None:
+    """hummingbot#8457, barter-rs: an order whose answer is late counts as one that failed."""
+
+    async def give_up(self: Dispatch, leg: OrderGroup, reason: str) -> Sequence[Trade]:
+        await trio.lowlevel.checkpoint()
+        return [self._nothing(order, "timeout") for order in leg.orders]
+
+    patch.setattr(Dispatch, "_find_out", give_up)
+
+
+def network_error_is_not_found(patch: pytest.MonkeyPatch) -> None:
+    """hummingbot client_order_tracker: a question that fails counts as "no such order"."""
+    ask = Dispatch.ask
+
+    async def hasty(self: Dispatch, order: Order) -> Trade | None:
+        return await ask(self, order) or self._nothing(order, "not found")
+
+    patch.setattr(Dispatch, "ask", hasty)
+
+
+def new_id_after_unknown(patch: pytest.MonkeyPatch) -> None:
+    """hummingbot#493, nautilus#4215: an order whose outcome is not known is placed again."""
+    find_out = Dispatch._find_out
+
+    async def again(self: Dispatch, leg: OrderGroup, reason: str) -> Sequence[Trade]:
+        orders = tuple(msgspec.structs.replace(order, id=f"{order.id}x") for order in leg.orders)
+        with contextlib.suppress(BasisError):
+            await self._clients[orders[0].venue].submit(msgspec.structs.replace(leg, orders=orders))
+        return await find_out(self, leg, reason)
+
+    patch.setattr(Dispatch, "_find_out", again)
+
+
+def kill_switch_leaks(patch: pytest.MonkeyPatch) -> None:
+    """hummingbot#2534: the kill switch fires and the strategy goes on placing orders."""
+
+    def stop(self: Cell, reason: str) -> None:
+        self.gate.close(reason)  # the core is not cancelled, and dispatch does not look
+
+    async def send(self: Dispatch, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
+        return await real(self, group, origin="emergency")
+
+    real = Dispatch.send
+    patch.setattr(Cell, "emergency_stop", stop)
+    patch.setattr(Dispatch, "send", send)
+
+
+def naive_shield(patch: pytest.MonkeyPatch) -> None:
+    """NOTES-async §4: an effect starts although the step is cancelled; all remaining orders are still placed."""
+
+    async def run(self: Bridge, effect: Any, arguments: tuple[object, ...], critical: bool) -> Any:
+        with trio.CancelScope(shield=True):
+            async with self._baton.put_down():
+                return await effect(*arguments)
+
+    patch.setattr(Bridge, "_run", run)
+    patch.setattr(Gate, "closed", property(lambda self: False if _in_dispatch() else bool(self.reason)))
+
+
+def _in_dispatch() -> bool:
+    import sys
+
+    frame: Any = sys._getframe(2)
+    return bool(frame.f_code.co_filename.endswith("dispatch.py"))
+
+
+def flat_once_is_flat(patch: pytest.MonkeyPatch) -> None:
+    """nautilus#2572: fills that arrive between cancel and close leave a position after the stop."""
+
+    async def flatten(self: Emergency, latch: str, row: MarketRow, latest: list[MarketRow]) -> bool:
+        await self._cancel_resting()
+        observed = await self._read()
+        await self._close(observed or {}, f"{self._strategy}/{latch}/1", row)
+        return True
+
+    patch.setattr(Emergency, "flatten", flatten)
+
+
+def booked_twice(patch: pytest.MonkeyPatch) -> None:
+    """freqtrade#13263: the same payment counts again when it is read again."""
+    patch.setattr(
+        observer.Observer, "booked", lambda self, ids: [self._waiting.pop(each, None) for each in ids] and None
+    )
+    patch.setattr(observer, "RESYNC_POLLS", 2)
+
+
+def never_resynced(patch: pytest.MonkeyPatch) -> None:
+    """LEAN TradeStation#101: a frame lost on a healthy stream is never asked for again."""
+    patch.setattr(observer, "OVERLAP", 0)
+
+
+def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
+    """freqtrade#4403: what was sent in a step that failed is not looked for after the restart."""
+
+    def forgetful(*arguments: Any) -> Recovered:
+        recovered = recover(*arguments)
+        recovered.late, recovered.open_orders = [], []
+        return recovered
+
+    patch.setattr("daemon.daemon.recover", forgetful)
+
+
+def resurrected(patch: pytest.MonkeyPatch) -> None:
+    """barter-rs#206: a late answer brings back an order that was settled before."""
+    arrive = PositionMonitor._arrive
+
+    def keeps(self: PositionMonitor, happening: Any) -> None:
+        arrive(self, msgspec.structs.replace(happening, resolves=None))
+
+    patch.setattr(PositionMonitor, "_arrive", keeps)
+
+
+def outcomes_not_journaled(patch: pytest.MonkeyPatch) -> None:
+    """freqtrade#6907: the record of an order is dropped when its answer is slow."""
+    send = Dispatch.send
+
+    async def lossy(self: Dispatch, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
+        log = self._log
+
+        class Lossy:
+            def append(self, record: Any) -> int:
+                return 0 if isinstance(record, Outcome) and record.state != OrderState.FILLED else log.append(record)
+
+            async def commit(self) -> None:
+                await log.commit()
+
+        self._log = Lossy()
+        try:
+            return await send(self, group, origin=origin)
+        finally:
+            self._log = log
+
+    patch.setattr(Dispatch, "send", lossy)
+
+
+def trades_on_anything(patch: pytest.MonkeyPatch) -> None:
+    """nautilus#4298: a feed that tells nonsense, or nothing new, is traded on."""
+    patch.setattr(stepping.Authority, "_market", lambda self, row, now: iter(()))
+
+
+BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
+    (silence, timeout_is_failure),
+    (silence, network_error_is_not_found),
+    (lost_answers, new_id_after_unknown),
+    (stopped_in_flight, kill_switch_leaks),
+    (stopped_in_flight, naive_shield),
+    (late_fills, flat_once_is_flat),
+    (repeated_frames, booked_twice),
+    (lost_frames, never_resynced),
+    (torn_step, forgotten_outcomes),
+    (silence, resurrected),
+    (silence, outcomes_not_journaled),
+    (wild_price, trades_on_anything),
+)
+SCENARIOS = tuple(dict.fromkeys(scenario for scenario, _ in BUGS))
+
+
+@cache
+def clean(scenario: Callable[[], Run]) -> tuple[str, ...]:
+    return tuple(judged(scenario()))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_the_scenario_is_clean_without_the_bug(scenario: Callable[[], Run]) -> None:
+    assert clean(scenario) == ()
+
+
+@pytest.mark.parametrize(("scenario", "bug"), BUGS, ids=lambda each: each.__name__)
+def test_the_simulation_catches(scenario: Callable[[], Run], bug: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
+    bug(monkeypatch)
+    assert judged(scenario()), "nobody noticed"
