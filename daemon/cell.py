@@ -322,12 +322,17 @@ class Cell:
         self._set(CellState.LATCHED, latch.reason if latch else self.gate.reason)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._let_rows_go)
-            if latch is not None and not latch.is_closed and not self._around.read_only:
-                await self._flatten(latch.id)
+            tried = ""
             self.publish()
             while not self._stopping:
                 self._wake = trio.Event()
-                await self._wake.wait()
+                latch = self._around.latches.of(self.strategy)
+                if latch is None or latch.is_closed or latch.id == tried or self._around.read_only:
+                    await self._wake.wait()
+                    continue
+                tried = latch.id
+                await self._flatten(f"{latch.id}/{self.epoch}")  # an id of its own for every life of the cell
+                self.publish()
             nursery.cancel_scope.cancel()
 
     async def _flatten(self, latch: str) -> None:

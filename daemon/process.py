@@ -61,7 +61,7 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     path = config_path or PACKAGED / "paper.yaml"
     environ = _environ(state)
     config = configured(config_path, state=state, speed=speed)
-    config.state_dir.mkdir(parents=True, exist_ok=True)
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
     Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style).install()

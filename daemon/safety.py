@@ -140,7 +140,7 @@ class _Program:
         dispatch = Dispatch(entry.id, by_venue, best, Gate(), self._world.clock, patience, telemetry)
         emergency = Emergency(entry.run, entry.id, place.clients, dispatch, best, self._world.clock, patience)
         self._latches.advance(entry.id, Phase.CLOSING)
-        flat = await emergency.flatten(latch.id, row, [])
+        flat = await emergency.flatten(f"{latch.id}/safety{self._world.row}", row, [])
         self._latches.advance(entry.id, Phase.FLAT if flat else Phase.FAILED)
         return Finding(
             strategy=entry.id,
