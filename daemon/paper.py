@@ -119,8 +119,12 @@ class PaperWorld:
             self._feeds[entry.id] = self._embedded(entry, market)
             self.places[entry.id].extend(market)
 
+    def grid(self) -> Grid:
+        """The rows there are so far."""
+        return Grid(self._start, self._start + (self._rows - 1) * self._step, self._step)
+
     def _market(self, entry: StrategyEntry) -> Market:
-        grid = Grid(self._start, self._start + (self._rows - 1) * self._step, self._step)
+        grid = self.grid()
         assert self._feed.seed is not None and self._feed.scenario is not None
         return generate(grid, seed=self._feed.seed, names=requirements(entry.run.mode), scenario=self._feed.scenario)
 
