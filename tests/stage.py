@@ -314,8 +314,9 @@ class Stage:
         first = self._next(lambda cue: cue.leg in legs, f"sends {legs}")
         if first is not None:
             found[first.leg] = first
-        while self._cues and self._cues[0].leg in legs:
-            found[self._cues[0].leg] = self._cues.pop(0)
+        while self._cues and self._cues[0].leg in legs and self._cues[0].leg not in found:
+            cue = self._cues.pop(0)
+            found[cue.leg] = cue
         return found
 
     def _all_or_nothing(self, approved: Approved, cues: Mapping[str, Cue]) -> tuple[Trade, ...]:

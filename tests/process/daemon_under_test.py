@@ -37,7 +37,7 @@ from venues.paper.remote import RemoteAccount, remote_doors
 from venues.paper.server import AccountConfig, ServerConfig, write_config
 
 MOST_ROWS = 28 * 24 * 60
-SLOW = Profile(latency_s=float(os.environ.get("BASIS_TEST_LATENCY", "0.002")), spread=0.2, requests_per_minute=10**6)
+SLOW = Profile(latency_s=float(os.environ.get("STAND_LATENCY_S", "0.002")), spread=0.2, requests_per_minute=10**6)
 
 
 class Quiet:
@@ -106,7 +106,7 @@ async def mute(file: Path, world: PaperWorld) -> None:
 
 def main() -> None:
     state, socket, speed, ids = sys.argv[1:5]
-    config = configured(Path(state), float(speed), tuple(ids.split(",")), int(os.environ.get("BASIS_TEST_PORT", "0")))
+    config = configured(Path(state), float(speed), tuple(ids.split(",")), int(os.environ.get("STAND_PORT", "0")))
     config.state_dir.mkdir(parents=True, exist_ok=True)
     Logs(sys.stderr, Secrets(), now=time.time_ns, level="info", style="json").install()
     sys.setswitchinterval(0.0005)

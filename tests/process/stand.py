@@ -46,7 +46,6 @@ class Stand:
         self.address: tuple[str, int] | None = None
 
     def __enter__(self) -> Stand:
-        os.environ["BASIS_TEST_LATENCY"] = str(self._latency)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         from tests.process import daemon_under_test
 
@@ -72,7 +71,12 @@ class Stand:
             sys.executable, "-m", "tests.process.daemon_under_test",
             str(self.state), self._socket, str(self.speed), ",".join(self.ids),
         ]  # fmt: skip
-        words = {**os.environ, **(environ or {}), **({"BASIS_TEST_KILL_AT": kill_at} if kill_at else {})}
+        words = {
+            **os.environ,
+            "STAND_LATENCY_S": str(self._latency),
+            **(environ or {}),
+            **({"BASIS_TEST_KILL_AT": kill_at} if kill_at else {}),
+        }
         self._retire()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, env=words)
