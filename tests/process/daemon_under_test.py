@@ -46,7 +46,10 @@ class Quiet:
 
 
 def configured(state: Path, speed: float, ids: tuple[str, ...], port: int = 0) -> DaemonSlice:
-    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": str(state)})
+    environ = {"BASIS_STATE_DIR": str(state)}
+    if (state / "reload").exists():
+        environ["BASIS_RISK__DELTA__WARNING"] = "0.015"
+    config = load_daemon(PACKAGED / "paper.yaml", environ=environ)
     kept = tuple(entry for entry in config.strategies if entry.id in ids)
     limits = msgspec.structs.replace(config.limits, order_grace_s=3.0, unknown_budget_s=2.0, leg_deadline_s=3.0)
     metrics = msgspec.structs.replace(config.metrics, port=port)
@@ -83,7 +86,15 @@ async def serve(config: DaemonSlice, socket: str) -> int:
 
     world.open(place)
     parts = Parts(disk=RealDisk(kill_at_point()), provenance=provenance(), wall_s=time.time)
-    daemon = Daemon(config, world, parts, notifier=Notifier(), reports=Quiet())
+    ids = tuple(entry.id for entry in config.strategies)
+    daemon = Daemon(
+        config,
+        world,
+        parts,
+        notifier=Notifier(),
+        reports=Quiet(),
+        reload=lambda: configured(config.state_dir, config.speed, ids, config.metrics.port),
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.listen, daemon)
         nursery.start_soon(mute, config.state_dir / "mute", world)

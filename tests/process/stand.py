@@ -21,11 +21,22 @@ from daemon.disk import RealDisk
 from daemon.journal.reader import journals, verify
 from daemon.proof import Result, prove
 from tests.process.daemon_under_test import configured, venues_file
+from venues.paper.faults import Fault
 from venues.paper.remote import RemoteAccount
 from venues.paper.truth import Truth
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 20.0
+
+
+class Still:
+    """A clock that tells the venues nothing."""
+
+    def now(self) -> int:
+        return 0
+
+    async def sleep_until(self, at: int) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class Stand:
@@ -136,17 +147,16 @@ class Stand:
             time.sleep(0.1)
 
     def truth(self, strategy: str) -> Truth:
-        class Still:
-            def now(self) -> int:
-                return 0
-
-            async def sleep_until(self, at: int) -> None:
-                await trio.lowlevel.checkpoint()
-
         async def question() -> Truth:
             return await RemoteAccount(self._socket, strategy, Still()).truth()
 
         return trio.run(question)
+
+    def fault(self, strategy: str, fault: Fault) -> None:
+        async def add() -> None:
+            await RemoteAccount(self._socket, strategy, Still()).add_fault(fault)
+
+        trio.run(add)
 
     def proofs(self) -> dict[str, Result]:
         """Every journal verified, every recorded run repeated."""
