@@ -7,91 +7,36 @@ up, latched, until an operator resumes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
-import msgspec
 import structlog
 import trio
 
 from components.core import Core
-from components.model.errors import Severity, Stop, catalogued
 from components.model.events import EventType
 from components.model.keys import VenueName
-from components.model.orders import Order, OrderGroup
+from components.model.orders import Order
 from components.model.slices import RunSlice
 from components.ports import Happening
-from daemon.authority import Authority, Circumstances, Limits
-from daemon.bridge import NO_BATON, Baton, Bridge
-from daemon.dispatch import Dispatch, Gate, OrderLog, Patience, Telemetry
-from daemon.emergency import BestEffortLog, Emergency, ReserveLog
+from daemon.authority import Authority, Circumstances
+from daemon.bridge import Bridge
+from daemon.closing import Closing
+from daemon.dispatch import Dispatch, Gate
 from daemon.journal.codec import encode
-from daemon.journal.frames import Head
-from daemon.journal.records import Command, ConfigChanged, LatchChanged, Manifest, Note, Record, Settlement, StepEnd
-from daemon.latch import Latches, Phase
+from daemon.journal.records import Command, ConfigChanged, Manifest, Note, Record, Settlement, StepEnd
 from daemon.mailbox import RowMailbox
-from daemon.observer import Observer, VenueTelemetry
+from daemon.observer import Observer
+from daemon.picture import picture
 from daemon.recorded import hash_of, make_core
 from daemon.recovery import Recovered, late_of
-from daemon.replica import CellState, OpenOrder, Replica
+from daemon.replica import CellState
 from daemon.step_ports import StepPorts
 from daemon.stepping import CoreActor, Outbound, StepOutcome
+from daemon.surroundings import Account, CellLog, Surroundings
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
-from venues.transport import Clock
 
 log = structlog.get_logger()
-
-LIV_STUCK = catalogued(
-    "LIV-001",
-    Severity.CRITICAL,
-    "A strategy cannot make its records durable",
-    "Trading stopped and the books are kept; free or replace the disk, then: basis resume STRATEGY",
-)
-
-
-class Account(Protocol):
-    """What the daemon may ask of a paper account beside trading on it."""
-
-    async def deposit(self, id: str, amount: float, at: int) -> None: ...
-
-    async def withdrawal(self, id: str, amount: float, at: int) -> None: ...
-
-
-class CellLog(OrderLog, ReserveLog, Protocol):
-    """The journal of a cell."""
-
-    @property
-    def head(self) -> Head:
-        """The last record appended."""
-        ...
-
-
-class CellTelemetry(Telemetry, VenueTelemetry, Protocol):
-    """All that a cell tells metrics as it happens."""
-
-    def step(self, strategy: str, seconds: float, outcome: str) -> None: ...
-
-
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell is given by the daemon."""
-
-    clock: Clock
-    patience: Patience
-    limits: Limits
-    latches: Latches
-    telemetry: CellTelemetry
-    publish: Callable[[Replica], None]
-    shout: Callable[[str], None]
-    free_bytes: Callable[[], int | None]
-    clock_offset_ms: Callable[[], float | None]
-    max_trade_usdt: float | None = None
-    read_only: bool = False
-    poll_steps: int = 1  # positions are asked for on every n-th row
-    poll_interval_s: float = 10.0  # and this often in between, process time
-    step_budget_s: float = 30.0
-    baton: Baton = NO_BATON
-    provenance: Mapping[str, str] = {}  # version, code_hash, data_hash, numpy, platform
 
 
 class Cell:
@@ -100,7 +45,6 @@ class Cell:
     def __init__(
         self,
         strategy: str,
-        mode: str,
         account: str,
         capital: float,
         run: RunSlice,
@@ -111,19 +55,18 @@ class Cell:
         around: Surroundings,
     ) -> None:
         self.strategy = strategy
-        self._mode = mode
-        self._account = account
+        self.account = account
         self._capital = capital
         self.run_slice = run
         self._control = control
-        self._journal = journal
+        self.journal = journal
         self._recovered = recovered
-        self._around = around
-        self._clients = tuple(clients)
+        self.around = around
+        self.clients = tuple(clients)
         self.epoch = recovered.epoch + 1
         self.gate = Gate()
-        by_venue: dict[VenueName, VenueClient] = {v: client for client in self._clients for v in client.venues}
-        by_venue |= {client.name: client for client in self._clients}
+        by_venue: dict[VenueName, VenueClient] = {v: client for client in self.clients for v in client.venues}
+        by_venue |= {client.name: client for client in self.clients}
         self.dispatch = Dispatch(
             strategy,
             by_venue,
@@ -134,7 +77,7 @@ class Cell:
             around.telemetry,
             self._moved_bps,
         )
-        self.observer = Observer(self._clients, around.clock, around.telemetry)
+        self.observer = Observer(self.clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
         self._ports = StepPorts(bridge, Outbound(journal, self.dispatch, self.observer, around.clock))
         self.core: Core = make_core(run, self._ports, strategy, self.epoch)
@@ -158,101 +101,99 @@ class Cell:
         self.skipped = 0
         self.ticks = 0
         self.restarts = 0
-        self._last_step_s = 0.0
-        self._last_row: MarketRow | None = None
+        self.last_step_s = 0.0
+        self.last_row: MarketRow | None = None
         self._last_tick = recovered.last_tick
-        self._latest: list[MarketRow] = []
+        self.latest: list[MarketRow] = []
         self._core_scope = trio.CancelScope()
-        self._stopping = False
-        self._close_asked = False
-        self.emergency: Emergency | None = None
-        self._mailbox = RowMailbox()
-        self._wake = trio.Event()
-        self._last: Replica | None = None
+        self.stopping = False
+        self.mailbox = RowMailbox()
+        self.wake = trio.Event()
+        self.closing = Closing(self)
         self._next_run: tuple[RunSlice, Mapping[str, tuple[str, str]]] | None = None
 
     # Life
 
     async def start(self, at: int) -> None:
         """Recovers: state, what was in flight, what nobody has booked. Durable when it returns."""
-        self._set(CellState.RECOVERING)
+        self.become(CellState.RECOVERING)
         recovered, core = self._recovered, self.core
         if recovered.state is not None:
             core.restore(recovered.state)
             self.actor.previous = recovered.previous
         if recovered.cut_tick is not None:
             self._note("step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
-        self._journal.append(self._manifest(recovered.state_hash))
+        self.journal.append(self._manifest(recovered.state_hash))
         if recovered.state is None:
             gas = 0.0 if self.run_slice.mode.costs == "none" else self.run_slice.mode.gas_reserve
             core.start(core.strategy.initial(self._capital, gas), self._capital, at)
             for record in self._ports.drain():
-                self._journal.append(record)
+                self.journal.append(record)
         state = encode(core.state())
         self.actor.state_hash = hash_of(state)
-        self._journal.append(StepEnd(tick=-1, timestamp=at, state_hash=self.actor.state_hash, state=state))
+        self.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=self.actor.state_hash, state=state))
         self.observer.resume(recovered.cursors, recovered.booked)
         self.actor.late = {each.resolves or each.detail: each for each in recovered.late}
         self.actor.commands = {command.id: command for command in recovered.commands}
         await self._settle_open(recovered.open_orders)
-        await self._journal.commit()
+        await self.journal.commit()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Takes rows until it is stopped. Any error of the core ends it; the supervisor decides what then."""
-        latch = self._around.latches.of(self.strategy)
+        latch = self.around.latches.of(self.strategy)
         if latch is not None:
             self.gate.close(f"emergency stop: {latch.reason}")
-        self._set(CellState.LATCHED if latch is not None else CellState.RUNNING, latch.reason if latch else "")
+        self.become(CellState.LATCHED if latch is not None else CellState.RUNNING, latch.reason if latch else "")
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.observer.watch, self._around.poll_interval_s)
-            while not self._stopping:
+            nursery.start_soon(self.observer.watch, self.around.poll_interval_s)
+            while not self.stopping:
                 if self.gate.closed:
-                    await self._latched()
+                    await self.closing.run()
                 else:
                     with self._core_scope:
                         await self._trade()
                 if self._core_scope.cancelled_caught and not self.gate.closed:
                     break
             nursery.cancel_scope.cancel()
-        self._set(CellState.STOPPED, self.reason)
+        self.become(CellState.STOPPED, self.reason)
 
     def tell(self, row: MarketRow) -> trio.Event:
         """A new row of the market; the event is set when it has been handled, or a newer one took its place."""
-        return self._mailbox.put(row)
+        return self.mailbox.put(row)
 
     def stop(self) -> None:
         """Asks for a clean end after the step under way."""
-        self._stopping = True
-        self._mailbox.close()
-        self._wake.set()
+        self.stopping = True
+        self.mailbox.close()
+        self.wake.set()
 
     def cut(self) -> None:
         """Ends the step under way at its next effect; an order in flight is still seen through."""
-        self._stopping = True
+        self.stopping = True
         self._core_scope.cancel()
-        self._mailbox.close()
-        self._wake.set()
+        self.mailbox.close()
+        self.wake.set()
 
     async def finish(self) -> list[Order]:
         """The last records of a clean stop; the orders that stay open as uncertain."""
         checkpoint = self.actor.checkpoint()
         if checkpoint is not None and self.core.events.step >= 0 and not self._core_scope.cancelled_caught:
-            self._journal.append(checkpoint)
-        await self._journal.commit()
+            self.journal.append(checkpoint)
+        await self.journal.commit()
         return list(self.core.positions.doubts.values())
 
     # Trading
 
     async def _trade(self) -> None:
-        while not (self._stopping or self.gate.closed):
-            row = await self._mailbox.get()
+        while not (self.stopping or self.gate.closed):
+            row = await self.mailbox.get()
             if row is None:
                 return
             try:
                 await self._take(row)
             finally:
-                self._mailbox.done()
+                self.mailbox.done()
 
     async def _take(self, row: MarketRow) -> None:
         last = self._last_tick
@@ -261,16 +202,16 @@ class Cell:
             log.warning("tick.repeated", strategy=self.strategy, tick=row.tick, last=last)
             return
         self.missed += 0 if last is None else row.tick - last - 1
-        self._last_row, self._last_tick = row, row.tick
-        self._latest = [row]
+        self.last_row, self._last_tick = row, row.tick
+        self.latest = [row]
         self.ticks += 1
         self._progress()
         self._take_configuration()
         await self._serve_commands(row.timestamp)
-        outcome = await self.actor.step(row, positions=self.ticks % self._around.poll_steps == 0)
-        self._last_step_s = outcome.seconds
+        outcome = await self.actor.step(row, positions=self.ticks % self.around.poll_steps == 0)
+        self.last_step_s = outcome.seconds
         self._progress()
-        self._around.telemetry.step(self.strategy, outcome.seconds, "decided" if outcome.decided else "skipped")
+        self.around.telemetry.step(self.strategy, outcome.seconds, "decided" if outcome.decided else "skipped")
         if not outcome.decided:
             self.skipped += 1
             log.warning("step.skipped", strategy=self.strategy, tick=row.tick, reasons=outcome.reasons)
@@ -281,9 +222,9 @@ class Cell:
         if self._next_run is not None:
             state = self.core.state()
             (self.run_slice, changes), self._next_run = self._next_run, None
-            self._journal.append(
+            self.journal.append(
                 ConfigChanged(
-                    at=self._around.clock.now(),
+                    at=self.around.clock.now(),
                     changes=changes,
                     config=encode(self.run_slice),
                     config_hash=self.run_slice.config_hash,
@@ -294,11 +235,11 @@ class Cell:
 
     def _judge_state(self, outcome: StepOutcome) -> None:
         if self.core.manager.halted:
-            self._set(CellState.HALTED, "everything is sold and stays so until it is resumed")
+            self.become(CellState.HALTED, "everything is sold and stays so until it is resumed")
         elif self.paused:
-            self._set(CellState.PAUSED, self.paused)
+            self.become(CellState.PAUSED, self.paused)
         else:
-            self._set(CellState.RUNNING, "; ".join(outcome.reasons))
+            self.become(CellState.RUNNING, "; ".join(outcome.reasons))
 
     async def _serve_commands(self, at: int) -> None:
         """What an operator asked for and the account itself must do: it tells us in its own words."""
@@ -314,95 +255,14 @@ class Cell:
         """Closes the gate at once and discards the core; closing goes on in `run`."""
         self.gate.close(f"emergency stop: {reason}")
         self._core_scope.cancel()
-        self._wake.set()
-
-    async def _latched(self) -> None:
-        """Closes everything if that is not done yet, then waits for a stop; rows are taken and let go."""
-        latch = self._around.latches.of(self.strategy)
-        self._set(CellState.LATCHED, latch.reason if latch else self.gate.reason)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._let_rows_go)
-            tried = ""
-            self.publish()
-            while not self._stopping:
-                self._wake = trio.Event()
-                latch = self._around.latches.of(self.strategy)
-                if latch is None or latch.is_closed or latch.id == tried or self._around.read_only:
-                    await self._wake.wait()
-                    continue
-                tried = latch.id
-                await self._flatten(f"{latch.id}/{self.epoch}")  # an id of its own for every life of the cell
-                self.publish()
-            nursery.cancel_scope.cancel()
-
-    async def _flatten(self, latch: str) -> None:
-        around = self._around
-        row = self._last_row
-        while row is None and not self._stopping:
-            await trio.sleep(0.05)
-            row = self._latest[-1] if self._latest else None
-        if row is None:
-            return
-        await self._phase(Phase.CLOSING)
-        best = BestEffortLog(self._journal, around.shout)
-        by_venue = {v: client for client in self._clients for v in (*client.venues, client.name)}
-        path = Dispatch(self.strategy, by_venue, best, Gate(), around.clock, around.patience, around.telemetry)
-        self.emergency = Emergency(
-            self.run_slice, self.strategy, self._clients, path, best, around.clock, around.patience
-        )
-        flat = await self.emergency.flatten(latch, row, self._latest)
-        await self._phase(Phase.FLAT if flat else Phase.FAILED)
-        log.critical(
-            "emergency.flat" if flat else "emergency.failed",
-            strategy=self.strategy,
-            attempts=self.emergency.progress.attempts,
-            left=self.emergency.progress.left,
-            error=self.emergency.progress.error,
-        )
-
-    async def _phase(self, phase: Phase) -> None:
-        around = self._around
-        latch = around.latches.of(self.strategy)
-        try:
-            if latch is not None:
-                around.latches.advance(self.strategy, phase)
-            self._journal.append(
-                LatchChanged(
-                    at=around.clock.now(),
-                    phase=phase.value,
-                    scope=self.strategy,
-                    reason=latch.reason if latch else "",
-                )
-            )
-            await self._journal.commit()
-        except (OSError, Stop) as error:
-            around.shout(f"{self.strategy}: latch phase {phase.value} could not be written: {error}")
-        self.publish()
-
-    async def _let_rows_go(self) -> None:
-        while (row := await self._mailbox.get()) is not None:
-            self._last_row = row
-            self._latest[:] = [row]
-            await self.observer.refresh(positions=True)
-            self.publish()
-            self._mailbox.done()
-
-    def emergency_plan(self) -> list[OrderGroup]:
-        """What an emergency stop would send first, at the last row and what the venues hold now."""
-        around, row = self._around, self._last_row
-        if row is None:
-            return []
-        program = Emergency(
-            self.run_slice, self.strategy, self._clients, self.dispatch, self._journal, around.clock, around.patience
-        )
-        return program.plan(self.observer.observed() or dict(self.core.positions.snapshot()), row)
+        self.wake.set()
 
     # Commands
 
     async def order_in(self, command: Command) -> None:
         """A command of an operator: durable before it is acknowledged, done at the next row."""
-        self._journal.append(command)
-        await self._journal.commit()
+        self.journal.append(command)
+        await self.journal.commit()
         if command.kind == "resume":
             self.paused = ""
         self.actor.commands[command.id] = command
@@ -413,8 +273,8 @@ class Cell:
 
     async def settle(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""
-        self._journal.append(Settlement(id=id, item=encode(happening)))
-        await self._journal.commit()
+        self.journal.append(Settlement(id=id, item=encode(happening)))
+        await self.journal.commit()
         self.actor.late[id] = happening
 
     async def _settle_open(self, orders: list[Order]) -> None:
@@ -425,7 +285,7 @@ class Cell:
             if happening is None:
                 happening = Happening(
                     event_type=EventType.ORDER_UNKNOWN,
-                    at=self._around.clock.now(),
+                    at=self.around.clock.now(),
                     venue=order.venue,
                     token=order.token,
                     amount=0.0,
@@ -439,71 +299,13 @@ class Cell:
     # What others see
 
     def publish(self) -> None:
-        self._last = self.replica()
-        self._around.publish(self._last)
-
-    def replica(self) -> Replica:
-        """An immutable picture of the cell as of its last row."""
-        core, row, actor = self.core, self._last_row, self.actor
-        head = self._journal.head
-        doubts = [self._open_order(order) for order in core.positions.doubts.values()]
-        return Replica(
-            strategy=self.strategy,
-            mode=self._mode,
-            share_class=self.run_slice.mode.share_class,
-            account=self._account,
-            state=self.state,
-            reason=self.reason,
-            epoch=self.epoch,
-            tick=row.tick if row else None,
-            timestamp=row.timestamp if row else None,
-            step=core.events.step,
-            interval_s=self.run_slice.mode.time_throttle_interval,
-            equity=core.pnl.equity if actor.previous is not None else None,
-            initial=core.pnl.initial,
-            external_flows=core.pnl.external_flows,
-            pnl={**core.pnl.sums, "residual": core.pnl.residual},
-            unexplained=actor.row.get("unexplained", 0.0),
-            columns=dict(actor.row),
-            risk_levels={name: ("ok", "warning", "critical")[level] for name, level in core.risk.levels().items()},
-            positions={str(key): amount for key, amount in core.positions.snapshot().items()},
-            observed={str(key): amount for key, amount in self.observer.observed().items() if amount},
-            prices=dict(row.values) if row else {},
-            ages_s=dict(row.ages_s) if row else {},
-            uncertain=tuple(doubts),
-            contracts=self.authority.contracts,
-            venues=self.observer.states(),
-            withheld=(*actor.standing.no_trade, *actor.standing.no_risk),
-            ticks=self.ticks,
-            missed=self.missed,
-            skipped=self.skipped,
-            restarts=self.restarts,
-            trades=core.trades,
-            events=core.events.order,
-            journal_sequence=head.sequence,
-            journal_hash=head.hash,
-            heartbeat=self.heartbeat,
-            step_s=self._last_step_s,
-            mailboxes={"rows": self._mailbox.depth},
-        )
-
-    def _open_order(self, order: Order) -> OpenOrder:
-        return OpenOrder(
-            id=order.id,
-            venue=order.venue,
-            verb=order.verb.value,
-            token=order.token,
-            amount=order.amount,
-            notional_usdt=None,
-            sent_at=self._last_row.timestamp if self._last_row else 0,
-            reason="outcome not known",
-        )
+        self.around.publish(picture(self))
 
     # Small things
 
     def _moved_bps(self, order: Order) -> float:
         """How far the price has moved against an exchange order since its row, as far as a newer row tells."""
-        newer, decided = self._mailbox.waiting, self._last_row
+        newer, decided = self.mailbox.waiting, self.last_row
         name = f"{order.venue}.{order.verb.value}.{order.token}"
         if newer is None or decided is None or name not in newer.values or not decided.values.get(name):
             return 0.0
@@ -511,7 +313,7 @@ class Cell:
         return 1e4 * (move if order.amount > 0.0 else -move)
 
     def _circumstances(self) -> Circumstances:
-        around = self._around
+        around = self.around
         reasons = []
         if self.paused:
             reasons.append(f"paused: {self.paused}")
@@ -529,7 +331,7 @@ class Cell:
         )
 
     def _manifest(self, state_hash: str) -> Manifest:
-        about = self._around.provenance
+        about = self.around.provenance
         return Manifest(
             epoch=self.epoch,
             strategy=self.strategy,
@@ -545,13 +347,13 @@ class Cell:
 
     def _note(self, kind: str, detail: str, at: int) -> None:
         record: Record = Note(at=at, kind=kind, detail=detail)
-        self._journal.append(record)
+        self.journal.append(record)
         log.info(kind, strategy=self.strategy, detail=detail)
 
     def _progress(self) -> None:
         self.heartbeat = trio.current_time()
 
-    def _set(self, state: CellState, reason: str = "") -> None:
+    def become(self, state: CellState, reason: str = "") -> None:
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason = state, reason
             log.info("cell.state", strategy=self.strategy, state=state.value, reason=reason)

@@ -20,7 +20,7 @@ import trio
 
 from components.model.errors import BasisError
 from daemon.authority import Limits
-from daemon.cell import Cell, Surroundings
+from daemon.cell import Cell
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
@@ -45,6 +45,7 @@ from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state_copy import copy_state
 from daemon.supervisor import Ended, Reports, Supervisor, beside
+from daemon.surroundings import Surroundings
 from daemon.watch import Watch
 
 log = structlog.get_logger()
@@ -182,7 +183,6 @@ class Daemon:
         limits = config.limits
         cell = Cell(
             entry.id,
-            entry.mode,
             entry.account,
             entry.capital,
             entry.run,

@@ -259,7 +259,7 @@ class Operator:
                     "amount": order.amount,
                     "leg": order.leg,
                 }
-                for group in cell.emergency_plan()
+                for group in cell.closing.plan()
                 for order in group.orders
             ]
         return out

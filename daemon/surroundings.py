@@ -1,0 +1,62 @@
+"""What a cell is given by the daemon, and what it asks of journal, metrics and account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from daemon.authority import Limits
+from daemon.bridge import NO_BATON, Baton
+from daemon.dispatch import OrderLog, Patience, Telemetry
+from daemon.emergency import ReserveLog
+from daemon.journal.frames import Head
+from daemon.latch import Latches
+from daemon.observer import VenueTelemetry
+from daemon.replica import Replica
+from venues.transport import Clock
+
+
+class Account(Protocol):
+    """What the daemon may ask of a paper account beside trading on it."""
+
+    async def deposit(self, id: str, amount: float, at: int) -> None: ...
+
+    async def withdrawal(self, id: str, amount: float, at: int) -> None: ...
+
+
+class CellLog(OrderLog, ReserveLog, Protocol):
+    """The journal of a cell."""
+
+    @property
+    def head(self) -> Head:
+        """The last record appended."""
+        ...
+
+
+class CellTelemetry(Telemetry, VenueTelemetry, Protocol):
+    """All that a cell tells metrics as it happens."""
+
+    def step(self, strategy: str, seconds: float, outcome: str) -> None: ...
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell is given by the daemon."""
+
+    clock: Clock
+    patience: Patience
+    limits: Limits
+    latches: Latches
+    telemetry: CellTelemetry
+    publish: Callable[[Replica], None]
+    shout: Callable[[str], None]
+    free_bytes: Callable[[], int | None]
+    clock_offset_ms: Callable[[], float | None]
+    max_trade_usdt: float | None = None
+    read_only: bool = False
+    poll_steps: int = 1  # positions are asked for on every n-th row
+    poll_interval_s: float = 10.0  # and this often in between, process time
+    step_budget_s: float = 30.0
+    baton: Baton = NO_BATON
+    provenance: Mapping[str, str] = {}  # version, code_hash, data_hash, numpy, platform
