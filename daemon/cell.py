@@ -21,9 +21,9 @@ from components.ports import Happening
 from daemon.authority import Authority, Circumstances
 from daemon.bridge import Bridge
 from daemon.closing import Closing
-from daemon.dispatch import Dispatch, Gate
+from daemon.dispatch import Dispatch, Gate, state_of
 from daemon.journal.codec import encode
-from daemon.journal.records import Command, ConfigChanged, Manifest, Note, Record, Settlement, StepEnd
+from daemon.journal.records import Command, ConfigChanged, Manifest, Note, Outcome, Record, Settlement, StepEnd
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
 from daemon.picture import picture
@@ -282,6 +282,16 @@ class Cell:
         for order in orders:
             trade = await self.dispatch.ask(order)
             happening = late_of(order, trade)
+            self.journal.append(
+                Outcome(
+                    at=self.around.clock.now(),
+                    order_id=order.id,
+                    state=state_of(trade).value,
+                    trade=trade,
+                    origin="recovered",
+                    reason=trade.reason if trade is not None else "nobody says",
+                )
+            )
             if happening is None:
                 happening = Happening(
                     event_type=EventType.ORDER_UNKNOWN,

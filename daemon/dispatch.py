@@ -154,7 +154,7 @@ class Dispatch:
             pause *= 2.0
         for order, trade in zip(leg.orders, answers, strict=True):
             trades[order.id] = trade
-            state = OrderState.NOT_SENT if trade.transient else STATES[trade.status]
+            state = state_of(trade)
             outcome = Outcome(
                 at=self._clock.now(),
                 order_id=order.id,
@@ -252,6 +252,13 @@ class Dispatch:
             reason=reason,
             transient=transient,
         )
+
+
+def state_of(trade: Trade | None) -> OrderState:
+    """The journal's word for what became of an order; None = nobody says."""
+    if trade is None:
+        return OrderState.UNKNOWN
+    return OrderState.NOT_SENT if trade.transient else STATES[trade.status]
 
 
 def legs_of(group: OrderGroup) -> tuple[OrderGroup, ...]:

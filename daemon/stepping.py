@@ -19,7 +19,7 @@ from components.model.positions import Book
 from components.ports import Happening, Settlements, Standing
 from daemon.authority import Authority, Circumstances
 from daemon.bridge import Bridge
-from daemon.dispatch import Dispatch, OrderLog
+from daemon.dispatch import Dispatch, OrderLog, state_of
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
 from daemon.observer import Observer
@@ -208,7 +208,7 @@ class CoreActor:
                     Outcome(
                         at=self._clock.now(),
                         order_id=order.id,
-                        state="not_sent" if trade.transient else trade.status.value,
+                        state=state_of(trade).value,
                         trade=trade,
                         origin="resolved",
                         reason=trade.reason,

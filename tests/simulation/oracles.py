@@ -188,22 +188,22 @@ def flat_means_flat(run: Run) -> Iterator[str]:
 
 
 def every_intent_has_an_outcome(run: Run) -> Iterator[str]:
-    """6: an order of a finished step has an outcome in the journal."""
+    """6: an order of a finished step has an outcome in the journal; at the end every order has one."""
     for strategy, records in run.records.items():
         waiting: set[str] = set()
         for record in records:
             match record:
-                case StepBegin():
-                    waiting = set()
-                case Intent(origin="core"):
+                case Intent():
                     waiting |= {order.id for order in record.group.orders}
                 case Outcome():
                     waiting.discard(record.order_id)
-                case StepEnd() if waiting:
+                case StepEnd() if waiting and record.tick >= 0:
                     yield f"{strategy}: tick {record.tick} ended without an outcome of {sorted(waiting)}"
                     waiting = set()
                 case _:
                     pass
+        if waiting:
+            yield f"{strategy}: no outcome of {sorted(waiting)}"
 
 
 def nothing_is_traded_on_implausible_prices(run: Run) -> Iterator[str]:
