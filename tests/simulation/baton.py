@@ -23,8 +23,8 @@ class VirtualBaton:
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         await self._one.acquire()
-        await self._stop_time()
         try:
+            await self._stop_time()
             yield
         finally:
             with trio.CancelScope(shield=True):
