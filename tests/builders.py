@@ -5,13 +5,19 @@ Each builder gives something plain and whole; a test names only what its behavio
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+import pytest
+import yaml
 from msgspec import structs
 
+from components.config.documents import Bundle, Document
+from components.config.validation import build_run
+from components.model.errors import CFG_INVALID, InvalidInput
 from components.model.events import EventType
 from components.model.keys import PositionKey
 from components.model.market import Column, FundingSeries, Market, Provenance, RewardPeriod, Row
@@ -19,8 +25,12 @@ from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade,
 from components.model.requirements import HOUR_NS
 from components.model.slices import CexSlice, ModeSlice, RunSlice
 from components.ports import CashFlows, Happening, Settlements
-from components.position_monitor import BookColumns
-from daemon.settings import load_run
+from components.position_monitor import BookColumns, PositionMonitor
+from components.routing.plan import Plan
+from components.situation import Situation
+from components.strategies.strategy import Target
+from components.utility_manager import UtilityManager
+from daemon.settings import PACKAGED, load_run
 
 START = 1_714_521_600_000_000_000  # 2024-05-01T00:00Z
 Line: TypeAlias = float | Sequence[float] | Column
@@ -32,12 +42,12 @@ def run_of(mode: str = "btc_basis", *overrides: str) -> RunSlice:
     return load_run(mode, overrides=overrides, environ={})
 
 
-def mode_of(mode: str = "btc_basis", **changes: object) -> ModeSlice:
+def mode_of(mode: str = "btc_basis", /, **changes: object) -> ModeSlice:
     """A mode with keys replaced, whether or not validation would let them pass."""
     return structs.replace(run_of(mode).mode, **changes)
 
 
-def run_with(mode: str = "btc_basis", **changes: object) -> RunSlice:
+def run_with(mode: str = "btc_basis", /, **changes: object) -> RunSlice:
     """A run whose mode has keys replaced."""
     return structs.replace(run_of(mode), mode=mode_of(mode, **changes))
 
@@ -172,3 +182,66 @@ def columns_of(made: Market, balances: Mapping[str, float], *doubts: Order, star
     """Balances that stay as they are over the rows of a market."""
     held = keyed(dict(sorted(balances.items())))
     return BookColumns(made.window(start, len(made)), held, held, {}, doubts)
+
+
+def plan(target: Mapping[str, float] | None = None, action: Action = Action.ENTRY_FULL, **more: Any) -> Plan:
+    """Where to; by default a full entry that keeps no reserve."""
+    return Plan(action=action, reason="a test", target=Target(keyed(target or {})), step=1, **more)
+
+
+def situation(run: RunSlice, made: Market, balances: Mapping[str, float], *doubts: Order, row: int = 0) -> Situation:
+    """What is held at one row of a market."""
+    positions = PositionMonitor()
+    positions.place(keyed(balances))
+    for one in doubts:
+        positions.doubt(one)
+    return Situation(run, Row(made, row), positions, UtilityManager(run.mode.share_class))
+
+
+# Configuration files
+
+TREE: Mapping[str, Mapping[str, Any]] = {
+    folder: {path.stem: yaml.safe_load(path.read_bytes()) for path in sorted((PACKAGED / folder).glob("*.yaml"))}
+    for folder in ("modes", "venues", "share_classes")
+}
+MODES = tuple(TREE["modes"])
+STAKING_MODES = tuple(name for name in MODES if name not in ("pure_lending", "btc_basis", "eth_basis"))
+
+
+def bundle(mode: str, changes: Mapping[str, object] | None = None) -> Bundle:
+    """The packaged files with values replaced, added (`key+`) or taken away (`key-`) at dotted paths."""
+    tree = copy.deepcopy({**TREE, "modes": {mode: TREE["modes"][mode]}})
+    for path, value in (changes or {}).items():
+        *sections, last = path.split(".")
+        node: Any = tree
+        for section in sections if sections[:1] in (["venues"], ["share_classes"]) else ("modes", mode, *sections):
+            node = node[int(section) if isinstance(node, list) else section]
+        if last.endswith("-"):
+            del node[last[:-1]]
+        else:
+            node[int(last) if isinstance(node, list) else last.removesuffix("+")] = value
+
+    def documents(folder: str) -> dict[str, Document]:
+        return {name: Document(name=f"configs/{folder}/{name}.yaml", content=c) for name, c in tree[folder].items()}
+
+    return Bundle(
+        mode_name=mode, mode=documents("modes")[mode], share_classes=documents("share_classes"),
+        venues=documents("venues"),
+    )  # fmt: skip
+
+
+def build(mode: str, changes: Mapping[str, object] | None = None) -> RunSlice:
+    return build_run(bundle(mode, changes))
+
+
+def faults(mode: str, changes: Mapping[str, object]) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        build(mode, changes)
+    assert caught.value.code == CFG_INVALID
+    return [str(fault) for fault in caught.value.faults]
+
+
+def only_fault(mode: str, changes: Mapping[str, object]) -> str:
+    found = faults(mode, changes)
+    assert len(found) == 1, found
+    return found[0]

@@ -21,7 +21,7 @@ from components.core import Core, CoreState, Ports
 from components.event_logger import EventLogger
 from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
 from components.model.keys import PositionKey
-from components.model.market import Column, Market, Window
+from components.model.market import Column, Market, Row, Window
 from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus
 from components.model.positions import Book
 from components.model.slices import RunSlice
@@ -29,6 +29,10 @@ from components.ports import GRANTED, Approved, Flow, Happening, RowBlock, Settl
 from components.position_monitor import PositionMonitor
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
+from components.routing.plan import Plan
+from components.routing.route import Route
+from components.situation import Situation
+from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
 from daemon.recovery import late_of
@@ -96,6 +100,46 @@ class Cut(msgspec.Struct, frozen=True):
     row: int
     core: CoreState
     world: WorldState
+
+
+class Trip:
+    """A plan carried out over a simulated world, from balances at one row of a market."""
+
+    def __init__(
+        self,
+        run: RunSlice,
+        market: Market,
+        balances: Mapping[str, float],
+        plan: Plan,
+        *,
+        owed: float = 0.0,
+        row: int = 0,
+    ) -> None:
+        held = {PositionKey(key): amount for key, amount in balances.items()}
+        world, positions = World(run, market), PositionMonitor()
+        world.stand_at(held, row)
+        positions.place(held)
+        self.now = Situation(run, Row(market, row), positions, UtilityManager(run.mode.share_class))
+        self.route = Route(plan, self.now, "run", owed)
+        self.groups: list[OrderGroup] = []
+        for group in self.route.groups():
+            trades = world.execute(Approved(group))
+            positions.expect(trades)
+            self.groups.append(group)
+            assert {trade.status for trade in trades} == {TradeStatus.FILLED}, [trade.reason for trade in trades]
+
+    @property
+    def orders(self) -> list[Order]:
+        return [order for group in self.groups for order in group.orders]
+
+    @property
+    def legs(self) -> list[list[str]]:
+        """The legs of each group, in order."""
+        return [[order.leg for order in group.orders] for group in self.groups]
+
+    def amounts(self) -> dict[str, float]:
+        """The amount of each leg; the last one where a leg comes more than once."""
+        return {order.leg: order.amount for order in self.orders}
 
 
 class Stage:

@@ -1,0 +1,209 @@
+"""Venue Manager: what may leave, what is withheld and why, and how a large reduction is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, Verb
+from components.ports import Approved, Standing, Withheld
+from components.venue_interface_manager import VenueInterfaceManager
+from components.venue_manager import NO_DOUBT, Doubt, VenueManager, adds_risk
+from tests.builders import exchange, group, order, trade
+
+BUY = order(Verb.SPOT, "binance", "BTC", 1.0)
+SHORT = order(Verb.PERP, "binance", "BTC", -1.0)
+SELL = order(Verb.SPOT, "binance", "BTC", -1.0, id="sell")
+CLOSE = order(Verb.PERP, "binance", "BTC", 1.0, id="close", reduce_only=True)
+SUPPLY = order(Verb.SUPPLY, "aave_v3", "USDT", 100.0)
+PRICES = {BUY.id: 60_000.0, SHORT.id: 60_000.0, SELL.id: 60_000.0, CLOSE.id: 60_000.0}
+FLAT = Doubt("BTC", 60_000.0, 0.0, 0.0)
+LOST = Doubt("BTC", 60_000.0, -1.0, 0.0, ("lost",))
+
+
+class Desk:
+    def execute(self, approved: Approved) -> tuple[Trade, ...]:
+        return tuple(trade(each) for each in approved.group.orders)
+
+
+@pytest.fixture
+def manager() -> VenueManager:
+    venues = {venue: exchange(venue) for venue in ("binance", "bybit", "okx")}
+    return VenueManager(VenueInterfaceManager(dict.fromkeys([*venues, "aave_v3", "morpho"], Desk())), venues)
+
+
+def reasons(verdict: Approved | Withheld) -> tuple[str, ...]:
+    assert isinstance(verdict, Withheld)
+    return verdict.reasons
+
+
+# The orders themselves
+
+
+def test_a_sound_group_is_approved_whole_and_executed(manager: VenueManager) -> None:
+    verdict = manager.approve(group(BUY, SHORT), PRICES)
+    assert isinstance(verdict, Approved)
+    assert [one.order_id for one in manager.execute(verdict)] == [BUY.id, SHORT.id]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "reason"),
+    [
+        (order(Verb.SPOT, "kraken", "BTC", 1.0), "kraken_spot: no interface for venue 'kraken'"),
+        (order(Verb.SPOT, "binance", "BTC", float("nan")), "binance_spot: amount nan is not a number"),
+        (order(Verb.SUPPLY, "aave_v3", "USDT", float("inf")), "aave_v3_supply: amount inf is not a number"),
+        (order(Verb.SPOT, "binance", "BTC", 0.0), "binance_spot: amount 0.0 must be positive"),
+        (order(Verb.SUPPLY, "aave_v3", "USDT", -1.0), "aave_v3_supply: amount -1.0 must be positive"),
+    ],
+)
+def test_an_order_that_makes_no_sense_takes_its_group_with_it(
+    manager: VenueManager, faulty: Order, reason: str
+) -> None:
+    assert reasons(manager.approve(group(SHORT, faulty), PRICES)) == (reason,)
+
+
+def test_every_reason_is_given_once(manager: VenueManager) -> None:
+    twice = group(order(Verb.SPOT, "x", "BTC", 0.0, leg="leg"), order(Verb.SPOT, "x", "BTC", 0.0, leg="leg"))
+    assert reasons(manager.approve(twice, {})) == (
+        "leg: no interface for venue 'x'", "leg: amount 0.0 must be positive",
+    )  # fmt: skip
+
+
+def test_an_order_above_the_limit_of_its_venue_is_withheld_unless_it_only_reduces(manager: VenueManager) -> None:
+    large = order(Verb.PERP, "binance", "BTC", -200.0)
+    assert reasons(manager.approve(group(large), {large.id: 60_000.0})) == (
+        "binance_perp: notional 12000000.00 USDT is above max_trade_usdt 10000000.00 of binance",
+    )
+    closing = order(Verb.PERP, "binance", "BTC", 200.0, reduce_only=True)
+    assert isinstance(manager.approve(group(closing), {closing.id: 60_000.0}), Approved)
+    assert isinstance(manager.approve(group(large), {}), Approved)  # no price is known
+
+
+# Authority
+
+
+def test_without_authority_nothing_leaves(manager: VenueManager) -> None:
+    standing = Standing(no_trade=("read only",))
+    for one in (group(BUY), group(CLOSE, action=Action.EXIT_FULL)):
+        assert reasons(manager.approve(one, PRICES, standing, FLAT)) == ("read only",)
+
+
+def test_without_authority_for_risk_only_reductions_leave(manager: VenueManager) -> None:
+    standing = Standing(no_risk=("quote too old", "latched"))
+    assert reasons(manager.approve(group(BUY, SHORT), PRICES, standing, FLAT)) == ("quote too old", "latched")
+    assert isinstance(manager.approve(group(SELL, CLOSE), PRICES, standing, FLAT), Approved)
+
+
+def test_faults_and_missing_authority_come_together(manager: VenueManager) -> None:
+    bad = order(Verb.SPOT, "x", "BTC", 1.0)
+    found = reasons(manager.approve(group(bad), {}, Standing(no_trade=("a",), no_risk=("b",)), FLAT))
+    assert found == ("x_spot: no interface for venue 'x'", "a", "b")
+
+
+def test_while_an_outcome_is_open_no_risk_is_added(manager: VenueManager) -> None:
+    assert reasons(manager.approve(group(BUY), PRICES, doubt=LOST)) == ("the outcome of order lost is not known",)
+    assert isinstance(manager.approve(group(SELL, CLOSE), PRICES, doubt=LOST), Approved)
+
+
+def test_what_shrinks_the_worst_end_may_leave_although_it_opens_something(manager: VenueManager) -> None:
+    """Net coins are between −1 and 0: buying a half makes the worst a half."""
+    half = order(Verb.PERP, "okx", "BTC", 0.5)
+    assert isinstance(manager.approve(group(half), PRICES, doubt=LOST), Approved)
+    assert isinstance(manager.approve(group(half), PRICES, Standing(no_risk=("latched",)), LOST), Approved)
+
+
+def test_the_guard_refuses_a_group_that_adds_risk_when_one_leg_is_too_large(manager: VenueManager) -> None:
+    small = order(Verb.PERP, "okx", "BTC", -0.1)
+    found = reasons(manager.approve(group(BUY, small), {BUY.id: 60_000.0}, Standing(max_trade_usdt=59_999.0), FLAT))
+    assert found == ("binance_spot: notional 60000.00 USDT is above the guard's 59999.00",)
+    assert isinstance(manager.approve(group(BUY), PRICES, Standing(max_trade_usdt=60_000.0), FLAT), Approved)
+
+
+def test_the_guard_lets_reductions_pass(manager: VenueManager) -> None:
+    assert isinstance(manager.approve(group(SELL, CLOSE), PRICES, Standing(max_trade_usdt=1.0), FLAT), Approved)
+
+
+# What adds risk
+
+
+def test_lending_and_leverage_add_risk_where_no_coin_is_hedged() -> None:
+    assert adds_risk(group(SUPPLY), NO_DOUBT)
+    assert not adds_risk(group(order(Verb.WITHDRAW, "aave_v3", "USDT", 100.0)), NO_DOUBT)
+
+
+def test_a_hedge_of_what_is_long_reduces_and_the_same_order_on_a_flat_book_adds() -> None:
+    assert not adds_risk(group(SHORT), Doubt("BTC", 60_000.0, 1.0, 1.0))
+    assert adds_risk(group(SHORT), FLAT)
+    assert adds_risk(group(SHORT), Doubt("BTC", 60_000.0, 0.5, 0.5))  # from +0.5 to −0.5
+
+
+def test_both_legs_of_an_entry_move_nothing_and_still_add_risk() -> None:
+    assert adds_risk(group(BUY, SHORT), FLAT)
+
+
+@given(
+    st.floats(min_value=-5.0, max_value=5.0), st.floats(min_value=0.0, max_value=5.0),
+    st.floats(min_value=-5.0, max_value=5.0).filter(bool),
+)  # fmt: skip
+def test_what_does_not_add_risk_makes_the_worst_end_smaller(low: float, width: float, amount: float) -> None:
+    doubt = Doubt("BTC", 60_000.0, low, low + width, ("x",))
+    if not adds_risk(group(order(Verb.PERP, "okx", "BTC", amount)), doubt):
+        assert max(abs(low + amount), abs(low + width + amount)) < max(abs(low), abs(low + width))
+
+
+# Pieces
+
+
+def pieces(manager: VenueManager, whole: OrderGroup, limit: float | None, doubt: Doubt = FLAT) -> list[list[float]]:
+    cut = manager.pieces(whole, PRICES, Standing(max_trade_usdt=limit), doubt)
+    assert len({one.id for one in cut}) == len(cut)
+    assert len({each.id for one in cut for each in one.orders}) == sum(len(one.orders) for one in cut)
+    return [[round(each.amount, 9) for each in one.orders] for one in cut]
+
+
+def test_a_reduction_that_is_too_large_is_cut_with_its_legs_together(manager: VenueManager) -> None:
+    assert pieces(manager, group(SELL, CLOSE), 30_000.0) == [[-0.5, 0.5], [-0.5, 0.5]]
+
+
+def test_pieces_are_whole_lots_and_the_last_takes_the_rest(manager: VenueManager) -> None:
+    cut = pieces(manager, group(CLOSE), 20_000.0)  # 3 × 0.333…, the lot is 0.001
+    assert cut == [[0.333], [0.333], [0.334]]
+
+
+@pytest.mark.parametrize("limit", [None, 60_000.0])
+def test_what_fits_is_left_as_it_is(manager: VenueManager, limit: float | None) -> None:
+    whole = group(SELL, CLOSE)
+    assert manager.pieces(whole, PRICES, Standing(max_trade_usdt=limit), FLAT) == (whole,)
+
+
+def test_what_adds_risk_or_is_atomic_is_never_cut(manager: VenueManager) -> None:
+    assert pieces(manager, group(BUY, SHORT), 1_000.0) == [[1.0, -1.0]]
+    repay = order(Verb.REPAY, "aave_v3", "WETH", 5.0)
+    whole = group(repay, kind=GroupKind.ATOMIC)
+    assert manager.pieces(whole, {repay.id: 2_000.0}, Standing(max_trade_usdt=10.0), FLAT) == (whole,)
+
+
+def test_only_the_last_piece_closes_everything(manager: VenueManager) -> None:
+    whole = order(Verb.PERP, "binance", "BTC", 1.0, id="close", everything=True)
+    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=30_000.0), FLAT)
+    assert [one.orders[0].everything for one in cut] == [False, True]
+
+
+def test_a_leg_that_rounds_to_nothing_waits_for_the_last_piece(manager: VenueManager) -> None:
+    tiny = order(Verb.PERP, "okx", "BTC", 0.00015, id="tiny", reduce_only=True)  # the lot is 0.0001
+    cut = pieces(manager, group(CLOSE, tiny), 30_000.0)
+    assert cut == [[0.5], [0.5, 0.00015]]
+
+
+def test_a_leg_without_an_instrument_is_cut_exactly(manager: VenueManager) -> None:
+    unwrap = order(Verb.WITHDRAW, "aave_v3", "USDT", 10.0, id="close")
+    assert pieces(manager, group(unwrap), 150_000.0) == [[2.5], [2.5], [2.5], [2.5]]
+
+
+@given(st.integers(min_value=1, max_value=5_000), st.floats(min_value=1_000.0, max_value=200_000.0))
+def test_the_pieces_are_the_whole(lots: int, limit: float) -> None:
+    manager = VenueManager(VenueInterfaceManager({"binance": Desk()}), {"binance": exchange()})
+    whole = order(Verb.PERP, "binance", "BTC", lots * 0.001, id="close", reduce_only=True)
+    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=limit), FLAT)
+    assert sum(one.orders[0].amount for one in cut) == pytest.approx(whole.amount, rel=1e-12)
