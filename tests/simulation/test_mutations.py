@@ -23,6 +23,7 @@ from daemon.bridge import Bridge
 from daemon.cell import Cell
 from daemon.control.protocol import Request
 from daemon.daemon import Daemon
+from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import Emergency
 from daemon.journal.records import Outcome
@@ -57,6 +58,13 @@ def every(kind: str, minutes: float, *, lasts_s: float, venues: Sequence[str], h
     return planned
 
 
+def before_funding(config: DaemonSlice) -> DaemonSlice:
+    """The market begins half an hour before funding is paid."""
+    assert config.market.start is not None
+    market = msgspec.structs.replace(config.market, start=config.market.start + int(7.5 * HOUR_NS))
+    return msgspec.structs.replace(config, market=market)
+
+
 def lost_answers() -> Run:
     """Answers to orders are lost; the orders are done."""
     planned = every("reset_after_send", 4.0, lasts_s=70.0, venues=("binance", "bybit"), endpoint="submit")
@@ -71,14 +79,14 @@ def silence() -> Run:
 
 def repeated_frames() -> Run:
     """What venues report comes twice, and is read again."""
-    planned = every("duplicate_frame", 3.0, lasts_s=170.0, venues=("binance", "bybit", "okx"), hours=9.0)
-    return simulate(5, 9.6, ids=ONE, planned=planned)
+    planned = every("duplicate_frame", 3.0, lasts_s=170.0, venues=("binance", "bybit", "okx"))
+    return simulate(5, 1.6, ids=ONE, planned=planned, changed=before_funding)
 
 
 def lost_frames() -> Run:
     """What venues report is left out of a page once."""
-    planned = every("dropped_frame", 10.0, lasts_s=590.0, venues=("binance", "bybit", "okx"), hours=9.0)
-    return simulate(6, 9.6, ids=ONE, planned=planned)
+    planned = every("dropped_frame", 10.0, lasts_s=590.0, venues=("binance", "bybit", "okx"))
+    return simulate(6, 1.6, ids=ONE, planned=planned, changed=before_funding)
 
 
 def stopped_in_flight() -> Run:
