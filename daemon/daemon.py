@@ -77,7 +77,7 @@ class Daemon:
         self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}
-        self._audit = self._open("daemon", self._state / "journal" / "daemon", self.clock.now())
+        self._audit = self._open("daemon", self._state / "journal" / "daemon", world.at)
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
         commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]

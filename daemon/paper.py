@@ -82,7 +82,7 @@ class PaperWorld:
     async def drive(self, cells: Mapping[str, Cell], *, step_budget_s: float) -> None:
         """Row after row, for ever."""
         while True:
-            at = self._start + self.row * self._step
+            at = self.at
             self.lagged_ns += self.clock.raise_ceiling(at)
             await trio.lowlevel.checkpoint()  # a clock that is always late never sleeps
             await self.clock.sleep_until(at)
@@ -118,6 +118,11 @@ class PaperWorld:
             market = self._market(entry)
             self._feeds[entry.id] = self._embedded(entry, market)
             self.places[entry.id].extend(market)
+
+    @property
+    def at(self) -> int:
+        """The stamp of the next row, UTC ns."""
+        return self._start + self.row * self._step
 
     def grid(self) -> Grid:
         """The rows there are so far."""

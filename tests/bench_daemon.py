@@ -5,12 +5,12 @@ Figures are set against what the machine does at best in the same run: a bare wr
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -150,7 +150,7 @@ def latency() -> None:
             while True:
                 i += 1
                 request = Request(kind="deposit", strategy=entry.id, arguments={"amount": "20000"}, key=f"k{i}")
-                with contextlib.suppress(Refuse):
+                with suppress(Refuse):
                     await daemon.operator.handle(request, 0)
                 await trio.sleep(0.1)
 
@@ -217,4 +217,41 @@ def twenty() -> None:
         line("20 cells: ticks of the slowest / fastest", f"{min(ticked)} / {max(ticked)}")
 
 
-PARTS = {"ticks": ticks, "latency": latency, "durable": durable, "twenty": twenty}
+def soak(seconds: float = 0.0) -> None:
+    """Memory over time after a warm-up; SOAK_S seconds, an operator moving capital all the while."""
+    seconds = seconds or float(os.environ.get("SOAK_S", "120"))
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = assembled(configuration(Path(folder), MODES, speed=600.0), RealDisk())
+        seen: list[tuple[float, float]] = []
+
+        async def watch(daemon: Daemon) -> None:
+            i = 0
+            while True:
+                await trio.sleep(1.0)
+                i += 1
+                seen.append((time.perf_counter(), resident_mb()))
+                entry = daemon.config.strategies[i % len(daemon.config.strategies)]
+                words = {"amount": "1" if entry.run.mode.share_class == "ETH" else "5000"}
+                with suppress(Refuse):
+                    kind = ("deposit", "withdraw")[i % 2]
+                    request = Request(kind=kind, strategy=entry.id, arguments=words, key=f"soak{i}")
+                    await daemon.operator.handle(request, 0)
+
+        trio.run(run_for, daemon, seconds, watch)
+        late = seen[len(seen) // 3 :]
+        times, sizes = np.array([each[0] for each in late]), np.array([each[1] for each in late])
+        slope = float(np.polyfit(times - times[0], sizes, 1)[0]) * 3600.0
+        ticked = sum(replica.ticks for replica in daemon.supervisor.replicas.values())
+        line(
+            "soak: MB per hour after warm-up", f"{slope:.1f}", f"below 1; {ticked} ticks, {sizes[-1]:.0f} MB at the end"
+        )
+        line("soak: bytes per tick", f"{slope * 1e6 / 3600.0 * (times[-1] - times[0]) / (ticked * 2 / 3):.0f}")
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+
+
+PARTS = {"soak": soak, "ticks": ticks, "latency": latency, "durable": durable, "twenty": twenty}
