@@ -242,10 +242,13 @@ def soak(seconds: float = 0.0) -> None:
         times, sizes = np.array([each[0] for each in late]), np.array([each[1] for each in late])
         slope = float(np.polyfit(times - times[0], sizes, 1)[0]) * 3600.0
         ticked = sum(replica.ticks for replica in daemon.supervisor.replicas.values())
+        per_market_hour = slope / daemon.config.speed
+        line("soak: MB per market hour (an hour at speed 1)", f"{per_market_hour:.2f}", "below 1, after warm-up")
         line(
-            "soak: MB per hour after warm-up", f"{slope:.1f}", f"below 1; {ticked} ticks, {sizes[-1]:.0f} MB at the end"
+            "soak: MB per hour of this run, MB at its end",
+            f"{slope:.0f}, {sizes[-1]:.0f}",
+            f"{ticked} ticks, 600 x speed",
         )
-        line("soak: bytes per tick", f"{slope * 1e6 / 3600.0 * (times[-1] - times[0]) / (ticked * 2 / 3):.0f}")
 
 
 def resident_mb() -> float:
