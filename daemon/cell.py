@@ -93,6 +93,7 @@ class Cell:
             around.clock,
             self._circumstances,
         )
+        self.observer.unbooked = lambda: self.actor.late.values()
         self.state = CellState.STARTING
         self.reason = ""
         self.paused = ""
@@ -207,8 +208,9 @@ class Cell:
         self.ticks += 1
         self._progress()
         self._take_configuration()
-        await self._serve_commands(row.timestamp)
-        outcome = await self.actor.step(row, positions=self.ticks % self.around.poll_steps == 0)
+        asked = dict(self.actor.commands)  # what comes while this row is handled is for the next one
+        await self._serve(asked, row.timestamp)
+        outcome = await self.actor.step(row, asked, positions=self.ticks % self.around.poll_steps == 0)
         self.last_step_s = outcome.seconds
         self._progress()
         self.around.telemetry.step(self.strategy, outcome.seconds, "decided" if outcome.decided else "skipped")
@@ -241,9 +243,9 @@ class Cell:
         else:
             self.become(CellState.RUNNING, "; ".join(outcome.reasons))
 
-    async def _serve_commands(self, at: int) -> None:
+    async def _serve(self, asked: Mapping[str, Command], at: int) -> None:
         """What an operator asked for and the account itself must do: it tells us in its own words."""
-        for command in list(self.actor.commands.values()):
+        for command in asked.values():
             if command.kind in ("deposit", "withdraw") and self._control is not None:
                 amount = float(command.arguments["amount"])
                 act = self._control.deposit if command.kind == "deposit" else self._control.withdrawal

@@ -14,10 +14,12 @@ import msgspec
 import numpy as np
 import trio
 
+from components.model.errors import Refuse
 from components.model.keys import TRANSIT, PositionKey, VenueName
 from components.model.orders import OrderId
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
+from daemon.control.protocol import OPS_REFUSED
 from daemon.replica import VenueState
 from venues.interfaces import Settled, Unavailable, VenueClient
 from venues.transport import Clock
@@ -26,6 +28,7 @@ T = TypeVar("T")
 ABSOLUTE, RELATIVE = 1e-8, 1e-9  # as in Reconciliation
 RESYNC_POLLS = 10  # every so often the stream is read again from a little earlier: frames get lost
 OVERLAP = 64
+FOREIGN = "|foreign"  # behind a venue's name: the cursor below which foreign items are adopted
 REMEMBERED = 4096  # ids of booked items that a venue may repeat
 
 
@@ -39,6 +42,7 @@ class View(msgspec.Struct):
     client: VenueClient
     cursor: int = 0
     foreign_cursor: int = 0
+    adopted_cursor: int = 0
     polls: int = 0
     positions: Mapping[PositionKey, float] = {}
     positions_at: int | None = None
@@ -71,12 +75,13 @@ class Observer:
         self._timeout = timeout_s
         self._waiting: dict[str, Settled] = {}
         self._booked: dict[str, None] = {}
+        self.unbooked: Callable[[], Iterable[Happening]] = tuple  # what the next step books beside the venues' items
 
     def resume(self, cursors: Mapping[str, int], booked: Iterable[str]) -> None:
         """Goes on after a restart: what is below the cursors or in `booked` has been booked."""
-        for venue, cursor in cursors.items():
-            if venue in self.views:
-                self.views[venue].cursor = cursor
+        for name, view in self.views.items():
+            view.cursor = cursors.get(name, 0)
+            view.foreign_cursor = view.adopted_cursor = cursors.get(f"{name}{FOREIGN}", 0)
         self._booked = dict.fromkeys(booked)
 
     async def refresh(self, *, positions: bool) -> None:
@@ -124,7 +129,7 @@ class Observer:
         return Taken(
             Settlements(rows=1, cash=_cash(due), happenings=tuple(_happening(item) for item in due if not item.cash)),
             tuple(key_of(item) for item in due),
-            {name: view.cursor for name, view in self.views.items()},
+            self._cursors(),
         )
 
     def booked(self, ids: Iterable[str]) -> None:
@@ -134,6 +139,16 @@ class Observer:
             self._booked[each] = None
         while len(self._booked) > REMEMBERED:
             del self._booked[next(iter(self._booked))]
+
+    def _cursors(self) -> dict[str, int]:
+        """How far each venue's items are read, and what a foreign hand did is adopted; a venue without any is left out."""
+        cursors = {name: view.cursor for name, view in self.views.items()}
+        for name, view in self.views.items():
+            if not view.foreign:
+                view.adopted_cursor = view.foreign_cursor
+            if view.adopted_cursor:
+                cursors[f"{name}{FOREIGN}"] = view.adopted_cursor
+        return cursors
 
     def compare(self, expected: Mapping[PositionKey, float]) -> None:
         """Holds the last positions against what is expected of them; a venue that did not answer is left out, and what
@@ -149,11 +164,20 @@ class Observer:
             view.mismatched = view.mismatched + 1 if found else 0
 
     def differences(self, venue: VenueName, expected: Mapping[PositionKey, float]) -> dict[PositionKey, float]:
-        """Observed less expected at one venue, where they differ."""
+        """Observed less expected at one venue, where they will differ once the next step has booked what is known.
+
+        Refuse OPS-005 while that includes an order in doubt: its outcome may be the difference.
+        """
         view = self.views[venue]
-        found = Book(expected).differences(
-            view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues
-        )
+        book = Book(expected)
+        for item in self._waiting.values():
+            if view.positions_at is None or item.at <= view.positions_at:
+                book.apply(item.changes)
+        for happening in self.unbooked():
+            if happening.unknown is not None:
+                raise Refuse(OPS_REFUSED, f"order {happening.unknown.id} is in doubt; its outcome may be the difference")
+            book.apply(happening.changes)
+        found = book.differences(view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues)
         return {difference.key: difference.observed - difference.expected for difference in found}
 
     def states(self) -> tuple[VenueState, ...]:

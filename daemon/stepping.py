@@ -102,8 +102,9 @@ class CoreActor:
         self.adjusted: dict[int, float] = {}  # share of equity adjusted, by day
         self.row: dict[str, float] = {}
 
-    async def step(self, row: MarketRow, *, positions: bool) -> StepOutcome:
-        """One row. What was asked for and not booked stays for the next when this one is skipped or cut short."""
+    async def step(self, row: MarketRow, asked: Mapping[str, Command], *, positions: bool) -> StepOutcome:
+        """One row, which serves the commands `asked`. They and what is not booked stay for the next one when this one
+        is skipped or cut short."""
         began = trio.current_time()
         await self._observer.refresh(positions=positions)
         await self._find_out()
@@ -119,7 +120,6 @@ class CoreActor:
         stale = tuple(c.reason for c in self._authority.contracts if c.name.startswith("market.") and not c.holds)
         if stale:
             return StepOutcome(row=row, decided=False, seconds=trio.current_time() - began, reasons=stale)
-        asked = dict(self.commands)
         begin = begin_of(
             row,
             self.previous,

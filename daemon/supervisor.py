@@ -76,6 +76,7 @@ class Supervisor:
         self.replicas: dict[str, Replica] = {}
         self.restarts: dict[str, int] = {entry.id: 0 for entry in config.strategies}
         self._restart_now: dict[str, trio.Event] = {}
+        self._published: dict[str, Callable[[Replica], None]] = {}  # where the cells' pictures go
         self._up: dict[str, bool] = {}
         self._first_try = trio.Event()
         self._stopping = False
@@ -123,6 +124,8 @@ class Supervisor:
         cell = self.cells.get(strategy)
         if cell is not None:
             cell.emergency_stop(reason)
+        else:  # backing off or given up: a cell that starts under the latch closes
+            self._restart_now.setdefault(strategy, trio.Event()).set()
 
     def restart(self, strategy: str) -> None:
         """Ends a latched, held or failed cell and starts it anew."""
@@ -165,6 +168,7 @@ class Supervisor:
         cell: Cell | None = None
         try:
             cell = await self._make_cell(entry)
+            self._published[entry.id] = cell.around.publish
             cell.restarts = self.restarts[entry.id]
             self.cells[entry.id] = cell
             await cell.start(self._market_now())
@@ -212,9 +216,8 @@ class Supervisor:
             account=entry.account,
             state=state,
         )
-        self.publish(
-            msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time())
-        )
+        publish = self._published.get(entry.id, self.publish)
+        publish(msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time()))
         log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
 
 

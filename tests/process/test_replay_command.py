@@ -27,16 +27,25 @@ def records_of(folder: Path) -> list[Record]:
     return [record_of(STRATEGY, frame) for frame in Walk(RealDisk(), folder, STRATEGY)]
 
 
-def eventful(stand: Stand) -> None:
-    """A deposit, an order whose outcome is unknown for a while, SIGKILL, a reload, an emergency stop, a resume."""
-    assert stand.start()
-    stand.wait_for(lambda all: all[STRATEGY]["trades"] >= 6)
+def lose_an_answer(stand: Stand, key: str) -> None:
+    """The answer to an order is lost, and so are the answers to the first questions after it."""
     now = stand.ask("status")[0]["timestamp"]
     for kind, endpoint, times in (("reset_after_send", "submit", 1), ("black_hole", "query", 2)):
         words = {"endpoint": endpoint, "times": times}
         stand.fault(STRATEGY, Fault(kind=kind, venue="binance", at=now, duration_s=4.0 * HOUR_S, parameters=words))
-    stand.ask("deposit", STRATEGY, key="one", amount="20000")
-    stand.wait_for(lambda all: all[STRATEGY]["uncertain"], 40.0)
+    ticks = stand.ask("status")[0]["ticks"]
+    stand.ask("deposit", STRATEGY, key=key, amount="20000")
+    stand.wait_for(lambda all: all[STRATEGY]["ticks"] > ticks + 40, 60.0)
+
+
+def eventful(stand: Stand) -> None:
+    """A deposit, an order whose outcome is unknown for a while, SIGKILL, a reload, an emergency stop, a resume."""
+    assert stand.start()
+    stand.wait_for(lambda all: all[STRATEGY]["trades"] >= 6)
+    for attempt in range(4):
+        lose_an_answer(stand, f"deposit{attempt}")
+        if any(event["event_type"] == "order_unknown" for event in stand.ask("events", STRATEGY, limit="500")):
+            break
     stand.wait_for(lambda all: not all[STRATEGY]["uncertain"] and not all[STRATEGY]["withheld"], 60.0)
     stand.kill()
     assert stand.start()
