@@ -35,6 +35,7 @@ from components.situation import Situation
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
+from daemon.journal.codec import decode, encode
 from daemon.recovery import late_of
 from daemon.replay import CHAIN_VENUES
 from venues.interfaces import Unavailable
@@ -95,11 +96,16 @@ def stays_silent() -> Cue:
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Where a play was interrupted: the row that comes next, and what core and world carry over."""
+    """Where a play was interrupted: the row that comes next, the core's state as a journal keeps it, and what goes on
+    outside without it."""
 
     row: int
-    core: CoreState
+    core: bytes
     world: WorldState
+    cues: tuple[Cue, ...]
+    lost: dict[str, tuple[Order, Trade]]
+    scheduled: tuple[tuple[int, Happening], ...]
+    standing: Standing
 
 
 class Trip:
@@ -221,13 +227,17 @@ class Stage:
         return self
 
     def cut(self) -> Cut:
-        return Cut(self.row, self.core.state(), self.world.state())
+        core = encode(self.core.state())
+        scheduled = tuple(self.scheduled)
+        return Cut(self.row, core, self.world.state(), self.cues, dict(self._lost), scheduled, self.standing)
 
     def resumes(self, cut: Cut) -> Stage:
         """Goes on from a cut, with a core and a world that have lived through nothing."""
         self.row = cut.row
-        self.core.restore(cut.core)
+        self.core.restore(decode(cut.core, CoreState))
         self.world.restore(cut.world)
+        self._cues, self._lost, self.scheduled = list(cut.cues), dict(cut.lost), list(cut.scheduled)
+        self.standing = cut.standing
         return self
 
     def handler(self, *, attempts: int = 3) -> PositionUpdateHandler:

@@ -27,8 +27,17 @@ def neutral(balances: dict[str, float], *doubts: object) -> Situation:
 
 
 def test_balances_are_native_and_absent_ones_are_zero() -> None:
-    now = situation(BASIS, BTC_MARKET, {"okx:BaseToken:BTC": 0.5, "okx:BaseToken:USDT": 7.0, "wallet:BaseToken:ETH": 2.0,
-                                        "reserve:BaseToken:USDT": 3.0, "gas:BaseToken:ETH": -0.1})  # fmt: skip
+    now = situation(
+        BASIS,
+        BTC_MARKET,
+        {
+            "okx:BaseToken:BTC": 0.5,
+            "okx:BaseToken:USDT": 7.0,
+            "wallet:BaseToken:ETH": 2.0,
+            "reserve:BaseToken:USDT": 3.0,
+            "gas:BaseToken:ETH": -0.1,
+        },
+    )
     assert (now.coins("okx"), now.coins("binance"), now.cash("okx"), now.wallet("ETH")) == (0.5, 0.0, 7.0, 2.0)
     assert (now.reserve(), now.gas(), now.size("okx")) == (3.0, -0.1, 0.0)
 

@@ -11,7 +11,6 @@ from components.model.orders import Action, GroupKind, Order, Verb
 from components.model.slices import RunSlice
 from components.routing.chain import ChainStage
 from components.routing.plan import REDUCE
-from components.situation import Situation
 from tests.builders import Line, market, plan, run_with, situation
 
 LINES: dict[str, Line] = {
@@ -197,7 +196,6 @@ def test_leverage_is_left_with_a_flash_loan() -> None:
 def test_what_is_withdrawn_pays_the_loan_back_at_the_market() -> None:
     """Debt alone is reduced: as much collateral is sold as its repayment costs."""
     orders = left({HELD: 40.0, OWED: 40.0}, {HELD: 40.0, OWED: 20.0})
-    now = Situation.__new__(Situation)
     now = situation(LEVERAGED, market(LINES, rows=1), {})
     sold = {one.leg: one.amount for one in orders}["swap_lst"]
     assert 20.0 <= sold * now.exit_rate(sold) <= 20.0 * (1 + 1e-8)

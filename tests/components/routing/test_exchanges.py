@@ -99,7 +99,8 @@ def test_a_small_correction_is_left_alone_by_a_careful_plan_only() -> None:
 def test_a_leg_that_is_missing_is_brought_to_the_other() -> None:
     parted = {"okx:BaseToken:BTC": 1.0, "okx:BaseToken:USDT": 50_000.0}
     assert amounts(traded(ONE_VENUE, parted, pair_target(1.0))) == {"okx_perp": -1.0}
-    assert amounts(traded(ONE_VENUE, {**PAIR, "okx:BaseToken:BTC": 0.4}, pair_target(1.0))) == {"okx_spot": 0.6}
+    unbought = {**PAIR, "okx:BaseToken:BTC": 0.4, "okx:BaseToken:USDT": 80_000.0}
+    assert amounts(traded(ONE_VENUE, unbought, pair_target(1.0))) == {"okx_spot": 0.6}
 
 
 def test_a_reduction_never_grows_a_pair() -> None:

@@ -1,0 +1,542 @@
+"""Strategy Manager: which row needs an action, what plan it gets, and what becomes of a plan that was cut short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.exposure_monitor import ExposureMonitor
+from components.model.events import EventType
+from components.model.market import Market
+from components.model.orders import Action, InFlight
+from components.model.slices import RunSlice
+from components.ports import Happening, Settlements
+from components.risk_monitor import CRITICAL, WARNING, Crossing
+from components.routing.plan import FULL, HEDGE, REDUCE, Plan
+from components.situation import Situation
+from components.strategies.factory import make_strategy
+from components.strategies.strategy import NOTHING
+from components.strategy_manager import ManagerState, StrategyManager, Trigger
+from components.utility_manager import UtilityManager
+from daemon.journal.codec import decode, encode
+from tests.builders import (
+    HOUR_NS,
+    START,
+    Line,
+    columns_of,
+    deposit,
+    happening,
+    key,
+    market,
+    plan,
+    run_with,
+    settled,
+    situation,
+    structs,
+)
+
+BTC: dict[str, Line] = {"binance.spot.BTC": 50_000.0, "okx.spot.BTC": 50_000.0, "okx.perp.BTC": 50_000.0}
+ETH: dict[str, Line] = {
+    "binance.spot.ETH": 2_000.0, "binance.perp.ETH": 2_000.0, "okx.perp.ETH": 2_000.0, "lido.ratio.wstETH": 1.25,
+    "etherfi.ratio.weETH": 1.0, "aave_v3.supply_index.wstETH": 1.0, "aave_v3.borrow_index.WETH": 1.0,
+    "aave_v3.supply_index.USDT": 1.0, "uniswap.eth_price.EIGEN": 0.001, "uniswap.eth_price.ETHFI": 0.001,
+}  # fmt: skip
+ONE = {"okx": 1.0}
+BASIS = run_with("btc_basis", hedge_allocation=ONE, reserve_ratio=0.0)
+NEUTRAL = run_with("usdt_market_neutral_no_leverage", hedge_allocation=ONE, reserve_ratio=0.0)
+LEVERAGED = run_with("eth_leveraged", reserve_ratio=0.0)
+PAIR = {
+    "okx:BaseToken:BTC": 1.0, "okx:Perp:BTCUSDT": -1.0, "okx:PerpQuote:BTCUSDT": 50_000.0,
+    "okx:BaseToken:USDT": 50_000.0,
+}  # fmt: skip
+STAKED = {
+    "wallet:BaseToken:wstETH": 8.0, "okx:Perp:ETHUSDT": -10.0, "okx:PerpQuote:ETHUSDT": 20_000.0,
+    "okx:BaseToken:USDT": 20_000.0,
+}  # fmt: skip
+WITHDRAWAL = happening(EventType.WITHDRAWAL_REQUESTED, detail="out", amount=10.0)
+ARRIVAL = happening(EventType.TRANSFER_ARRIVED, detail="home")
+CRISIS = Crossing(2, "cex_margin:okx", WARNING, 0.2)
+
+
+def manager_of(run: RunSlice, *, entered: bool = True) -> StrategyManager:
+    manager = StrategyManager(run.mode, make_strategy(run.mode), UtilityManager(run.mode.share_class))
+    manager.entered = entered
+    return manager
+
+
+def lines_of(run: RunSlice, changes: dict[str, Line] | None = None) -> Market:
+    lines = {**(BTC if run.mode.asset == "BTC" else ETH), **(changes or {})}
+    return market(lines, rows=4) if all(isinstance(line, float) for line in lines.values()) else market(lines)
+
+
+def trigger_of(
+    run: RunSlice,
+    balances: dict[str, float],
+    *happenings: Happening,
+    manager: StrategyManager | None = None,
+    crossing: Crossing | None = None,
+    commands: tuple[str, ...] = (),
+    lines: dict[str, Line] | None = None,
+) -> Trigger | None:
+    made = lines_of(run, lines)
+    book = columns_of(made, balances)
+    exposure = ExposureMonitor(run.mode, run.exchanges, UtilityManager(run.mode.share_class)).measure(book)
+    told: Settlements = settled(len(made), *happenings)
+    return (manager or manager_of(run)).first_trigger(exposure, told, crossing, commands)
+
+
+def named(trigger: Trigger | None) -> tuple[int, str, str] | None:
+    return None if trigger is None else (trigger.row, trigger.kind, trigger.reason)
+
+
+# Triggers
+
+
+def test_a_strategy_that_has_not_entered_enters_on_its_first_row() -> None:
+    fresh = manager_of(BASIS, entered=False)
+    assert named(trigger_of(BASIS, {}, deposit(5.0), manager=fresh, crossing=CRISIS)) == (0, "entry", "first row")
+
+
+def test_what_is_as_it_should_be_triggers_nothing() -> None:
+    assert trigger_of(BASIS, PAIR) is None
+    assert trigger_of(NEUTRAL, STAKED) is None
+
+
+def test_on_one_row_risk_comes_first_and_an_earlier_row_before_it() -> None:
+    now = structs.replace(CRISIS, row=0)
+    assert named(trigger_of(BASIS, PAIR, deposit(5.0), crossing=now)) == (0, "risk", "cex_margin:okx")
+    assert named(trigger_of(BASIS, PAIR, deposit(5.0), crossing=CRISIS)) == (0, "deposit", "in")
+    assert named(trigger_of(BASIS, PAIR, crossing=CRISIS)) == (2, "risk", "cex_margin:okx")
+
+
+def test_of_flows_on_one_row_arrivals_come_first() -> None:
+    assert named(trigger_of(BASIS, PAIR, WITHDRAWAL, deposit(5.0), ARRIVAL)) == (0, "arrival", "home")
+
+
+def test_a_deposit_idles_where_nothing_is_rebalanced_or_the_strategy_is_halted() -> None:
+    never = structs.replace(BASIS, mode=structs.replace(BASIS.mode, rebalance="never"))
+    assert trigger_of(never, PAIR, deposit(5.0)) is None
+    assert named(trigger_of(never, PAIR, WITHDRAWAL)) == (0, "withdrawal", "out")
+    halted = manager_of(BASIS)
+    halted.halted = True
+    assert trigger_of(BASIS, PAIR, deposit(5.0), manager=halted) is None
+
+
+def test_the_operator_may_ask_for_a_rebalance_unless_halted() -> None:
+    assert named(trigger_of(BASIS, PAIR, commands=("rebalance",))) == (0, "deviation", "asked for")
+    halted = manager_of(BASIS)
+    halted.halted = True
+    assert trigger_of(BASIS, PAIR, commands=("rebalance",), manager=halted) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "balances", "lines", "expected"),
+    [
+        # 50,000 + (50,000 − mark) over the mark: below 0.5 at 66,667, above 2 at 33,333
+        (BASIS, PAIR, {"okx.perp.BTC": [50_000.0, 66_000.0, 66_700.0, 66_700.0]}, (2, "deviation", "margin_ratio:okx")),
+        (BASIS, PAIR, {"okx.perp.BTC": [50_000.0, 33_400.0, 33_300.0, 33_300.0]}, (2, "deviation", "margin_ratio:okx")),
+        (BASIS, {**PAIR, "okx:BaseToken:BTC": 0.97}, {}, (0, "deviation", "legs:okx")),
+        (BASIS, {**PAIR, "okx:BaseToken:BTC": 0.985}, {}, None),
+        (BASIS, {**PAIR, "wallet:BaseToken:USDT": 2_100.0}, {}, (0, "deviation", "idle")),
+        (BASIS, {**PAIR, "wallet:BaseToken:USDT": 1_900.0}, {}, None),
+        (BASIS, {**PAIR, "gas:BaseToken:ETH": -0.51}, {"binance.spot.ETH": 2_000.0}, (0, "deviation", "gas_debt")),
+        (NEUTRAL, STAKED, {"lido.ratio.wstETH": [1.25, 1.27, 1.28, 1.28]}, (2, "deviation", "delta")),
+        (NEUTRAL, {**STAKED, "okx:BaseToken:ETH": 0.9}, {}, (0, "deviation", "delta")),
+        (LEVERAGED, {"aave_v3:aToken:awstETH": 80.0, "aave_v3:debtToken:variableDebtWETH": 90.9,
+                     "gas:BaseToken:ETH": 0.05}, {}, None),
+        (LEVERAGED, {"aave_v3:aToken:awstETH": 80.0, "aave_v3:debtToken:variableDebtWETH": 89.0,
+                     "gas:BaseToken:ETH": 0.05}, {}, (0, "deviation", "ltv")),
+        (LEVERAGED, {"aave_v3:aToken:awstETH": 80.0, "aave_v3:debtToken:variableDebtWETH": 93.0,
+                     "gas:BaseToken:ETH": 0.05}, {}, (0, "deviation", "ltv")),
+        (LEVERAGED, {"wallet:BaseToken:wstETH": 80.0, "gas:BaseToken:ETH": 0.012}, {}, (0, "deviation", "gas_reserve")),
+    ],
+)  # fmt: skip
+def test_a_deviation_is_found_on_its_first_row(
+    run: RunSlice, balances: dict[str, float], lines: dict[str, Line], expected: tuple[int, str, str] | None
+) -> None:
+    assert named(trigger_of(run, balances, lines=lines)) == expected
+
+
+def test_coins_at_the_spot_venue_wait_to_be_staked_and_count_as_idle() -> None:
+    at_okx = structs.replace(NEUTRAL, mode=structs.replace(NEUTRAL.mode, spot_venue="okx"))
+    held = {**STAKED, "okx:BaseToken:ETH": 0.5, "okx:Perp:ETHUSDT": -10.5, "okx:PerpQuote:ETHUSDT": 21_000.0}
+    assert named(trigger_of(at_okx, held, lines={"okx.spot.ETH": 2_000.0})) == (0, "deviation", "idle")
+    assert trigger_of(NEUTRAL, held, lines={"okx.spot.ETH": 2_000.0}) is None
+
+
+def test_the_margin_of_a_unified_account_has_no_band() -> None:
+    unified = structs.replace(BASIS, mode=structs.replace(BASIS.mode, collateral="unified"))
+    assert trigger_of(unified, PAIR, lines={"okx.perp.BTC": [50_000.0, 66_700.0, 66_700.0, 66_700.0]}) is None
+
+
+def test_a_deviation_waits_while_a_plan_is_under_way_or_nothing_may_be_done() -> None:
+    parted = {**PAIR, "okx:BaseToken:BTC": 0.5}
+    busy, halted = manager_of(BASIS), manager_of(BASIS)
+    busy.plan, halted.halted = plan(), True
+    assert trigger_of(BASIS, parted, manager=busy) is None
+    assert trigger_of(BASIS, parted, manager=halted) is None
+    never = structs.replace(BASIS, mode=structs.replace(BASIS.mode, rebalance="never"))
+    assert trigger_of(never, parted) is None
+
+
+def test_a_deviation_that_could_not_be_cured_is_left_alone_until_its_time() -> None:
+    waiting = manager_of(BASIS)
+    waiting._retry_at = {name: START + 2 * HOUR_NS for name in ("legs:okx", "delta")}
+    assert named(trigger_of(BASIS, {**PAIR, "okx:BaseToken:BTC": 0.5}, manager=waiting)) == (2, "deviation", "legs:okx")
+    waiting._retry_at = {"margin_ratio:okx": START + 3 * HOUR_NS}
+    rising: dict[str, Line] = {"okx.perp.BTC": [66_700.0, 66_700.0, 66_700.0, 66_700.0]}
+    assert named(trigger_of(BASIS, PAIR, manager=waiting, lines=rising)) == (3, "deviation", "margin_ratio:okx")
+    passing: dict[str, Line] = {"okx.perp.BTC": [66_700.0, 66_700.0, 66_700.0, 50_000.0]}
+    assert trigger_of(BASIS, PAIR, manager=waiting, lines=passing) is None
+    waiting._retry_at = {name: START + 9 * HOUR_NS for name in ("legs:okx", "delta")}
+    assert trigger_of(BASIS, {**PAIR, "okx:BaseToken:BTC": 0.5}, manager=waiting) is None
+
+
+REWARDED = run_with("eth_staking_only", lst_type="weETH", rewards_mode="base_eigen_seasonal", reserve_ratio=0.0)
+DUSTY = {"wallet:BaseToken:weETH": 100.0, "gas:BaseToken:ETH": 0.05, "king:BaseToken:EIGEN": 12.0,
+         "wallet:BaseToken:ETHFI": 9.0}  # fmt: skip
+
+
+def test_dust_is_sold_when_all_of_it_is_worth_enough() -> None:
+    made = market({**ETH, "uniswap.eth_price.EIGEN": [0.0008, 0.0009, 0.0010, 0.0010]})
+    book = columns_of(made, DUSTY)
+    exposure = ExposureMonitor(REWARDED.mode, {}, UtilityManager("ETH")).measure(book)
+    waiting = manager_of(REWARDED)
+    # 12 × price + 9 × 0.001 > 0.02 ETH
+    assert named(waiting.first_trigger(exposure, settled(4), None)) == (2, "dust", "dust above threshold")
+    waiting._retry_at = {"dust": START + 3 * HOUR_NS}
+    assert named(waiting.first_trigger(exposure, settled(4), None)) == (3, "dust", "dust above threshold")
+    waiting._retry_at = {"dust": START + 4 * HOUR_NS}
+    assert waiting.first_trigger(exposure, settled(4), None) is None
+
+
+def test_a_stale_leg_and_a_plan_cut_short_are_asked_for_on_every_row() -> None:
+    blocked, cut = manager_of(BASIS), manager_of(BASIS)
+    blocked._blocked, cut._unfinished = True, True
+    assert named(trigger_of(BASIS, PAIR, manager=blocked)) == (0, "blocked", "a stale leg")
+    assert named(trigger_of(BASIS, PAIR, manager=cut)) == (0, "retry", "cut short")
+    assert named(trigger_of(BASIS, PAIR, WITHDRAWAL, manager=cut)) == (0, "withdrawal", "out")
+
+
+def test_no_flow_is_lost_because_something_else_came_on_its_row() -> None:
+    manager = manager_of(BASIS)
+    told = settled(1, deposit(5.0), WITHDRAWAL, ARRIVAL)
+
+    def kinds(kind: str) -> list[str]:
+        return [one.kind for one in manager.in_turn(Trigger(0, kind, ""), told)]
+
+    assert kinds("risk") == ["risk", "arrival", "deposit", "withdrawal"]
+    assert kinds("entry") == ["withdrawal", "entry"]
+    assert kinds("close") == ["withdrawal", "close"]
+    assert kinds("deposit") == ["arrival", "deposit", "withdrawal"]
+    assert kinds("deviation") == ["deviation"]
+    assert [
+        one.reason for one in manager.in_turn(Trigger(0, "deposit", ""), settled(1, deposit(1.0), deposit(2.0, "b")))
+    ] == ["in"]
+
+
+# Decisions
+
+
+def decided(
+    run: RunSlice, balances: dict[str, float], trigger: Trigger, *, manager: StrategyManager | None = None,
+    withdrawals: float = 0.0, now: Situation | None = None,
+) -> Plan | None:  # fmt: skip
+    now = now or situation(run, lines_of(run), balances)
+    return (manager or manager_of(run)).decide(trigger, now, 7, withdrawals)
+
+
+def plan_of(*args: Any, **more: Any) -> Plan:
+    found = decided(*args, **more)
+    assert found is not None
+    assert found.step == 7
+    return found
+
+
+def test_an_entry_puts_all_but_the_reserve_to_work() -> None:
+    run = run_with("btc_basis", hedge_allocation=ONE, reserve_ratio=0.1)
+    found = plan_of(run, {"okx:BaseToken:USDT": 100_000.0}, Trigger(0, "entry", "first row"))
+    assert (found.action, found.scope, found.careful, found.reserve) == (Action.ENTRY_FULL, FULL, False, 10_000.0)
+    assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.9)  # half of 90,000 in spot
+
+
+def test_money_that_is_owed_is_not_put_to_work() -> None:
+    manager = manager_of(BASIS)
+    manager.owed = 40_000.0
+    found = plan_of(BASIS, {"okx:BaseToken:USDT": 100_000.0}, Trigger(0, "deposit", "in"), manager=manager)
+    assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.6)
+    assert (found.action, found.careful) == (Action.ENTRY_PARTIAL, True)
+
+
+def test_gas_of_the_eth_class_is_not_put_to_work() -> None:
+    run = run_with("eth_staking_only", reserve_ratio=0.0)
+    found = plan_of(run, {"wallet:BaseToken:ETH": 10.0, "gas:BaseToken:ETH": 0.05}, Trigger(0, "entry", ""))
+    assert found.target.of(key("wallet:BaseToken:wstETH")) == pytest.approx(10.0 / 1.25)
+
+
+def test_a_withdrawal_that_the_reserve_covers_moves_no_leg() -> None:
+    held = {**PAIR, "reserve:BaseToken:USDT": 5_000.0}
+    found = plan_of(BASIS, held, Trigger(0, "withdrawal", "out"), withdrawals=4_000.0)
+    assert (found.action, found.reason) == (Action.EXIT_PARTIAL, "withdrawal from the reserve")
+    assert (found.pay_out, found.from_reserve, found.scope) == (4_000.0, True, REDUCE)
+    assert found.target.of(key("okx:BaseToken:BTC")) == 1.0
+
+
+def test_a_larger_withdrawal_unwinds_every_leg_by_its_share() -> None:
+    held = {**PAIR, "reserve:BaseToken:USDT": 5_000.0}
+    manager = manager_of(BASIS)
+    found = plan_of(BASIS, held, Trigger(0, "withdrawal", "out"), manager=manager, withdrawals=21_000.0)
+    assert (found.reason, found.from_reserve, found.careful) == ("slow withdrawal", False, False)
+    assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.8)
+    assert found.target.of(key("okx:Perp:BTCUSDT")) == pytest.approx(-0.8)
+    assert found.reserve == pytest.approx(4_000.0)
+    assert manager.owed == 21_000.0
+
+
+def test_all_of_it_is_a_full_exit_and_more_than_all_is_never_owed() -> None:
+    manager = manager_of(BASIS)
+    found = plan_of(BASIS, PAIR, Trigger(0, "withdrawal", "out"), manager=manager, withdrawals=1e9)
+    assert (found.action, found.pay_out) == (Action.EXIT_FULL, 100_000.0)
+    assert manager.owed == 100_000.0
+    again = plan_of(BASIS, PAIR, Trigger(0, "withdrawal", "out"), manager=manager, withdrawals=50.0)
+    assert (again.pay_out, manager.owed) == (100_000.0, 100_000.0)
+
+
+def test_a_withdrawal_from_nothing_owes_nothing() -> None:
+    manager = manager_of(BASIS)
+    found = plan_of(BASIS, {}, Trigger(0, "withdrawal", "out"), manager=manager, withdrawals=50.0)
+    assert (found.pay_out, manager.owed) == (0.0, 0.0)
+
+
+def test_shorts_of_staked_coins_are_brought_to_what_is_long_and_nothing_else_is_touched() -> None:
+    found = plan_of(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -7.0}, Trigger(0, "deviation", "delta"))
+    assert found.scope == HEDGE
+    assert found.target.of(key("okx:Perp:ETHUSDT")) == pytest.approx(-10.0)
+    assert found.target.of(key("wallet:BaseToken:wstETH")) == 8.0
+    assert found.target.of(key("okx:BaseToken:USDT")) == pytest.approx(20_000.0 - 7 * 2_000.0 + 20_000.0)
+
+
+def test_any_other_deviation_makes_the_target_anew() -> None:
+    for trigger in (Trigger(0, "deviation", "legs:okx"), Trigger(0, "deviation", "idle")):
+        found = plan_of(BASIS, PAIR, trigger)
+        assert (found.action, found.scope, found.reason) == (Action.ENTRY_PARTIAL, FULL, trigger.reason)
+    bare = plan_of(NEUTRAL, {"okx:BaseToken:USDT": 5.0}, Trigger(0, "deviation", "delta"))
+    assert bare.scope == FULL  # nothing is long: there is nothing to hedge
+
+
+@pytest.mark.parametrize("reason", ["gas_debt", "gas_reserve"])
+def test_gas_is_repaid_and_everything_else_held(reason: str) -> None:
+    found = plan_of(LEVERAGED, {"aave_v3:aToken:awstETH": 80.0, "aave_v3:debtToken:variableDebtWETH": 90.0},
+                    Trigger(0, "deviation", reason))  # fmt: skip
+    assert (found.repay_gas, found.scope, found.reason) == (True, REDUCE, reason)
+    assert found.target.of(key("aave_v3:aToken:awstETH")) == 80.0
+    assert found.target.of(key("aave_v3:debtToken:variableDebtWETH")) == 90.0
+
+
+def test_dust_is_sold_and_everything_else_held() -> None:
+    found = plan_of(REWARDED, DUSTY, Trigger(0, "dust", "dust above threshold"))
+    assert (found.action, found.sell_dust, found.scope) == (Action.SELL_DUST, True, REDUCE)
+    assert found.target.of(key("wallet:BaseToken:weETH")) == 100.0
+
+
+def on_risk(run: RunSlice, balances: dict[str, float], *crossings: Crossing, **more: Any) -> Plan | None:
+    return decided(run, balances, Trigger(0, "risk", crossings[0].name, crossings), **more)
+
+
+def test_a_warning_reduces_its_venue_carefully_and_a_critical_level_whatever_it_costs() -> None:
+    warned = on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", WARNING, 0.2))
+    assert warned is not None
+    assert (warned.action, warned.scope, warned.venues, warned.careful, warned.reason) == (
+        Action.EXIT_PARTIAL, REDUCE, ("okx",), True, "cex_margin:okx warning",
+    )  # fmt: skip
+    critical = on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", CRITICAL, 0.1))
+    assert critical is not None
+    assert (critical.careful, critical.reason) == (False, "cex_margin:okx critical")
+
+
+def test_the_margin_of_a_hedge_on_chain_concerns_all_of_it() -> None:
+    found = on_risk(NEUTRAL, STAKED, Crossing(0, "cex_margin:okx", WARNING, 0.2))
+    assert found is not None
+    assert found.venues is None
+
+
+def test_the_worst_of_several_levels_says_how() -> None:
+    found = on_risk(LEVERAGED, {"wallet:BaseToken:ETH": 1.0}, Crossing(0, "ltv", WARNING, 0.93),
+                    Crossing(0, "divergence", CRITICAL, 0.93))  # fmt: skip
+    assert found is not None
+    assert found.reason == "ltv warning"  # measures that nothing reduces do not count
+
+
+def test_delta_is_hedged_not_sold() -> None:
+    found = on_risk(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -7.0}, Crossing(0, "delta", CRITICAL, 0.3))
+    assert found is not None
+    assert (found.scope, found.careful, found.reason) == (HEDGE, False, "delta critical")
+
+
+@pytest.mark.parametrize("name", ["drawdown", "daily_loss", "liquidation"])
+def test_an_emergency_sells_everything_and_halts(name: str) -> None:
+    manager = manager_of(LEVERAGED)
+    found = on_risk(LEVERAGED, {"wallet:BaseToken:ETH": 1.0}, Crossing(0, name, CRITICAL, 0.3), manager=manager)
+    assert found is not None
+    assert (found.action, found.target, found.reason) == (Action.EXIT_FULL, NOTHING, f"emergency: {name}")
+    assert manager.halted
+
+
+def test_a_warning_of_a_loss_is_only_told() -> None:
+    manager = manager_of(BASIS)
+    assert on_risk(BASIS, PAIR, Crossing(0, "drawdown", WARNING, 0.16), manager=manager) is None
+    assert on_risk(BASIS, PAIR, Crossing(0, "reserve", WARNING, 0.9), manager=manager) is None
+    assert not manager.halted
+
+
+def test_a_halted_strategy_reduces_no_further_but_an_emergency_still_counts() -> None:
+    manager = manager_of(BASIS)
+    manager.halted = True
+    assert on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", CRITICAL, 0.1), manager=manager) is None
+    assert on_risk(BASIS, PAIR, Crossing(0, "drawdown", CRITICAL, 0.3), manager=manager) is not None
+
+
+def test_closing_sells_rewards_too_and_keeps_the_reserve() -> None:
+    found = plan_of(REWARDED, {**DUSTY, "reserve:BaseToken:ETH": 2.0}, Trigger(0, "close", "close at end"))
+    assert (found.action, found.sell_dust, found.reserve, found.careful) == (Action.EXIT_FULL, True, 2.0, False)
+    assert not plan_of(BASIS, PAIR, Trigger(0, "close", "close")).sell_dust
+
+
+# Plans under way
+
+
+FLIGHT = InFlight(
+    id="x",
+    token="USDT",
+    amount=5.0,
+    source=key("okx:BaseToken:USDT"),
+    target=key("wallet:BaseToken:USDT"),
+    arrives_at=START,
+)
+
+
+def finished(manager: StrategyManager, trigger: str, *, travelling: bool = False, **more: Any) -> None:
+    now = situation(BASIS, lines_of(BASIS), PAIR)
+    if travelling:
+        now._positions.in_flight["x"] = FLIGHT
+    known = {"worked": True, "paid": 0.0, "complete": True, "blocked": False, "disturbed": False} | more
+    manager.finish(plan(), Trigger(0, trigger, "legs:okx"), now, **known)
+
+
+def test_a_plan_is_over_when_nothing_is_left_of_it() -> None:
+    manager = manager_of(BASIS)
+    finished(manager, "deviation")
+    assert manager.plan is None
+    assert not manager._unfinished
+
+
+@pytest.mark.parametrize("more", [{"travelling": True}, {"blocked": True}, {"disturbed": True}])
+def test_a_plan_stays_under_way_while_something_travels_waits_or_was_cut_short(more: dict[str, bool]) -> None:
+    manager = manager_of(BASIS)
+    finished(manager, "deviation", **more)
+    assert manager.plan == plan()
+    assert manager._blocked is more.get("blocked", False)
+    assert manager._unfinished is more.get("disturbed", False)
+
+
+def test_an_entry_counts_when_something_was_done_or_nothing_was_left_out() -> None:
+    for more, entered in (({"worked": True, "complete": False}, True), ({"worked": False}, True),
+                          ({"worked": False, "complete": False}, False)):  # fmt: skip
+        manager = manager_of(BASIS, entered=False)
+        finished(manager, "entry", **more)
+        assert manager.entered is entered
+
+
+def test_an_entry_that_did_not_begin_needs_no_retry_it_is_asked_for_anyway() -> None:
+    manager = manager_of(BASIS, entered=False)
+    finished(manager, "entry", worked=False, complete=False, disturbed=True)
+    assert (manager.entered, manager._unfinished) == (False, False)
+
+
+def test_what_nothing_could_be_done_about_is_tried_again_a_day_later() -> None:
+    manager = manager_of(BASIS)
+    finished(manager, "deviation", worked=False)
+    finished(manager, "dust", worked=False)
+    assert manager._retry_at == {"legs:okx": START + 24 * HOUR_NS, "dust": START + 24 * HOUR_NS}
+    other = manager_of(BASIS)
+    finished(other, "deviation", worked=False, disturbed=True)  # not its fault: tried again at once
+    finished(other, "risk", worked=False)
+    assert other._retry_at == {}
+
+
+def test_what_is_paid_is_no_longer_owed() -> None:
+    manager = manager_of(BASIS)
+    manager.owed = 100.0
+    finished(manager, "withdrawal", paid=60.0, travelling=True)
+    assert manager.owed == 40.0
+    finished(manager, "arrival", paid=40.0 - 1e-10)
+    assert manager.owed == 0.0
+
+
+def test_what_arrives_belongs_to_the_plan_under_way() -> None:
+    manager = manager_of(BASIS)
+    manager.plan = plan({"okx:BaseToken:BTC": 3.0}, Action.ENTRY_FULL)
+    resumed = plan_of(BASIS, PAIR, Trigger(0, "arrival", "home"), manager=manager)
+    assert (resumed.action, resumed.target) == (Action.ENTRY_PARTIAL, manager.plan.target)
+    manager.plan = plan(action=Action.EXIT_FULL, scope=REDUCE)
+    assert plan_of(BASIS, PAIR, Trigger(0, "blocked", ""), manager=manager).action is Action.EXIT_FULL
+
+
+def test_an_arrival_without_a_plan_is_put_to_work_or_sold_when_halted() -> None:
+    assert plan_of(BASIS, PAIR, Trigger(0, "arrival", "home")).action is Action.ENTRY_PARTIAL
+    halted = manager_of(BASIS)
+    halted.halted = True
+    assert plan_of(BASIS, PAIR, Trigger(0, "arrival", "home"), manager=halted).target == NOTHING
+    never = structs.replace(BASIS, mode=structs.replace(BASIS.mode, rebalance="never"))
+    assert decided(never, PAIR, Trigger(0, "arrival", "home")) is None
+
+
+def test_a_plan_that_was_cut_short_is_made_anew_where_it_grows() -> None:
+    manager = manager_of(BASIS)
+    manager.plan = structs.replace(plan({"okx:BaseToken:BTC": 3.0}), reason="deposit")
+    again = plan_of(BASIS, PAIR, Trigger(0, "retry", "cut short"), manager=manager)
+    assert (again.action, again.reason) == (Action.ENTRY_PARTIAL, "deposit")
+    assert again.target.of(key("okx:BaseToken:BTC")) == pytest.approx(1.0)  # of today's equity
+
+
+def test_a_reduction_that_was_cut_short_keeps_its_target() -> None:
+    manager = manager_of(BASIS)
+    manager.plan = plan({"okx:BaseToken:BTC": 0.4}, Action.EXIT_PARTIAL, scope=REDUCE)
+    again = plan_of(BASIS, PAIR, Trigger(0, "retry", "cut short"), manager=manager)
+    assert (again.scope, again.target.of(key("okx:BaseToken:BTC"))) == (REDUCE, 0.4)
+
+
+def test_a_halted_strategy_goes_on_selling_what_an_emergency_could_not() -> None:
+    manager = manager_of(BASIS)
+    manager.halted, manager.plan = True, plan({"okx:BaseToken:BTC": 3.0})
+    again = plan_of(BASIS, PAIR, Trigger(0, "retry", "cut short"), manager=manager)
+    assert (again.action, again.target, again.reason) == (Action.EXIT_FULL, NOTHING, "halted")
+
+
+# State
+
+
+def test_a_restored_manager_knows_the_same_and_shares_nothing() -> None:
+    manager = manager_of(BASIS)
+    manager.halted, manager.owed = True, 12.5
+    manager.plan = plan({"okx:BaseToken:BTC": 0.5}, Action.EXIT_PARTIAL, scope=REDUCE, venues=("okx",))
+    manager._blocked, manager._unfinished, manager._retry_at = True, True, {"dust": 5}
+    state = manager.state()
+    frozen = encode(state)
+    other = manager_of(BASIS, entered=False)
+    other.restore(decode(frozen, ManagerState))
+    assert other.state() == state
+    for each in (manager, other):
+        each._retry_at["legs:okx"] = 9
+    assert encode(state) == frozen
+
+
+def test_ratios_of_columns_are_taken_row_by_row() -> None:
+    """A hedge whose coins come to nothing on one row has no ratio there, and no row is judged by another."""
+    held = {"wallet:BaseToken:wstETH": 8.0}
+    assert named(trigger_of(NEUTRAL, held, lines={"lido.ratio.wstETH": [0.0, 1.25, 1.25, 1.25]})) == (
+        1,
+        "deviation",
+        "delta",
+    )
