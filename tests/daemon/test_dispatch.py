@@ -1,0 +1,237 @@
+"""What a send makes of every way a venue can answer, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from components.model.keys import PositionKey, base_token
+from components.model.orders import Action, GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from daemon.dispatch import Dispatch, Gate, Patience, TradingHalted, legs_of
+from daemon.journal.records import Outcome, Record
+from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, SettledPage, Unavailable
+
+BUY = Order(id="buy", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="spot")
+SHORT = Order(id="short", verb=Verb.PERP, venue="okx", token="BTC", amount=-1.0, leg="perp")
+
+
+def filled(order: Order) -> Trade:
+    return Trade(
+        order_id=order.id,
+        status=TradeStatus.FILLED,
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        quantity=order.amount,
+        changes={base_token(order.venue, order.token): order.amount},
+        at=0,
+        price=100.0,
+    )
+
+
+class Venue:
+    """Plays a list of answers to `submit` and to `query`; keeps what it was sent."""
+
+    def __init__(self, name: str, submits: list[object], queries: list[object] | None = None) -> None:
+        self.name = name
+        self.venues = frozenset({name})
+        self.sent: list[str] = []
+        self.asked: list[str] = []
+        self.cancelled: list[str] = []
+        self._submits = submits
+        self._queries = queries or []
+
+    async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
+        self.sent += [order.id for order in group.orders]
+        answer = self._submits.pop(0)
+        if answer == "hangs":
+            await trio.sleep_forever()
+        if isinstance(answer, Exception):
+            raise answer
+        await trio.sleep(0.1)
+        return tuple(filled(order) for order in group.orders)
+
+    async def query(self, order_id: OrderId) -> OrderReport:
+        self.asked.append(order_id)
+        answer = self._queries.pop(0) if len(self._queries) > 1 else self._queries[0]
+        await trio.sleep(0.05)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, OrderReport)
+        return answer
+
+    async def cancel(self, order_id: OrderId) -> OrderReport:
+        self.cancelled.append(order_id)
+        return OrderReport(order_id=order_id, status=ReportStatus.DONE, trade=filled(BUY))
+
+    async def open_orders(self) -> tuple[OrderId, ...]:
+        return ()
+
+    async def positions(self) -> Mapping[PositionKey, float]:
+        return {}
+
+    async def settled(self, cursor: int) -> SettledPage:
+        return SettledPage((), cursor)
+
+    async def foreign(self, cursor: int) -> SettledPage:
+        return SettledPage((), cursor)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.durable = 0
+
+    def append(self, record: Record) -> int:
+        self.records.append(record)
+        return len(self.records)
+
+    async def commit(self) -> None:
+        self.durable = len(self.records)
+
+    def states(self) -> dict[str, str]:
+        return {record.order_id: record.state for record in self.records if isinstance(record, Outcome)}
+
+
+class Silent:
+    def order(self, venue: str, strategy: str, side: str, outcome: str) -> None: ...
+
+    def order_ack(self, venue: str, seconds: float) -> None: ...
+
+    def order_retry(self, reason: str) -> None: ...
+
+
+class Noon:
+    def now(self) -> int:
+        return 12
+
+    async def sleep_until(self, at: int) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=4.0, legs_s=5.0, first_retry_s=0.5, absent_after_s=1.0)
+
+
+def play(act: Callable[[], Awaitable[None]]) -> None:
+    trio.run(act, clock=MockClock(autojump_threshold=0))
+
+
+def dispatch(log: Log, *venues: Venue, gate: Gate | None = None) -> Dispatch:
+    clients = {venue.name: venue for venue in venues}
+    return Dispatch("s", clients, log, gate or Gate(), Noon(), PATIENCE, Silent())
+
+
+def group(*orders: Order, kind: GroupKind = GroupKind.TOGETHER) -> OrderGroup:
+    return OrderGroup(id="g", kind=kind, action=Action.ENTRY_FULL, reason="test", orders=orders)
+
+
+def report(order: Order, status: ReportStatus, trade: Trade | None = None) -> OrderReport:
+    return OrderReport(order_id=order.id, status=status, trade=trade)
+
+
+def test_legs_leave_together_and_answers_come_back_in_order() -> None:
+    log, binance, okx = Log(), Venue("binance", ["fills"]), Venue("okx", ["fills"])
+
+    async def act() -> None:
+        began = trio.current_time()
+        trades = await dispatch(log, binance, okx).send(group(BUY, SHORT))
+        assert trio.current_time() - began < 0.15, "at the same time, not one after the other"
+        assert [trade.order_id for trade in trades] == ["buy", "short"]
+
+    play(act)
+    assert log.states() == {"buy": "filled", "short": "filled"}
+    assert log.durable == len(log.records), "the core hears nothing that is not on disk"
+
+
+def test_what_was_not_sent_is_sent_again_under_the_same_id() -> None:
+    log, binance = Log(), Venue("binance", [NotSent("refused"), NotSent("refused"), "fills"])
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.status is TradeStatus.FILLED
+
+    play(act)
+    assert binance.sent == ["buy"] * 3
+
+
+def test_what_never_leaves_is_given_up_at_the_deadline() -> None:
+    log, binance = Log(), Venue("binance", [NotSent("refused")] * 20)
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.transient and trade.status is TradeStatus.REJECTED
+        assert trio.current_time() <= PATIENCE.legs_s
+
+    play(act)
+    assert log.states() == {"buy": "not_sent"}
+
+
+@pytest.mark.parametrize("lost", [OutcomeUnknown("reset"), "hangs"])
+def test_a_lost_answer_is_asked_for_and_never_sent_again(lost: object) -> None:
+    done = report(BUY, ReportStatus.DONE, filled(BUY))
+    log, binance = Log(), Venue("binance", [lost], [Unavailable("down"), done])
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.status is TradeStatus.FILLED
+
+    play(act)
+    assert binance.sent == ["buy"]
+    assert binance.asked == ["buy", "buy"]
+
+
+def test_an_error_is_never_not_found() -> None:
+    log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [Unavailable("down")])
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.status is TradeStatus.UNKNOWN and not trade.transient
+
+    play(act)
+    assert log.states() == {"buy": "unknown"}
+
+
+def test_never_heard_of_it_counts_only_after_a_while() -> None:
+    log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [report(BUY, ReportStatus.ABSENT)])
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.transient
+        assert trio.current_time() >= PATIENCE.absent_after_s
+
+    play(act)
+    assert log.states() == {"buy": "not_sent"}
+    assert len(binance.asked) > 1
+
+
+def test_what_is_still_open_is_taken_back_and_counted() -> None:
+    log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [report(BUY, ReportStatus.OPEN)])
+
+    async def act() -> None:
+        (trade,) = await dispatch(log, binance).send(group(BUY))
+        assert trade.status is TradeStatus.FILLED
+
+    play(act)
+    assert binance.cancelled == ["buy"]
+
+
+def test_nothing_leaves_through_a_closed_gate() -> None:
+    log, binance, gate = Log(), Venue("binance", ["fills"]), Gate()
+    gate.close("emergency stop: test")
+
+    async def act() -> None:
+        with pytest.raises(TradingHalted, match="emergency stop"):
+            await dispatch(log, binance, gate=gate).send(group(BUY))
+        assert binance.sent == []
+        (trade,) = await dispatch(log, binance, gate=gate).send(group(BUY), origin="emergency")
+        assert trade.status is TradeStatus.FILLED
+
+    play(act)
+
+
+def test_an_atomic_group_is_one_leg() -> None:
+    assert [len(leg.orders) for leg in legs_of(group(BUY, SHORT, kind=GroupKind.ATOMIC))] == [2]
+    assert [leg.kind for leg in legs_of(group(BUY, SHORT))] == [GroupKind.ONE, GroupKind.ONE]
