@@ -216,7 +216,7 @@ class Core:
             trigger,
             now,
             worked=bool(result.trades),
-            paid=route.paid,
+            paid=sum(abs(t.quantity) for t in result.trades if t.verb is Verb.PAY_OUT),
             complete=not route.skipped,
             blocked=route.blocked,
             disturbed=result.disturbed,

@@ -141,7 +141,7 @@ class Observer:
             del self._booked[next(iter(self._booked))]
 
     def _cursors(self) -> dict[str, int]:
-        """How far each venue's items are read, and what a foreign hand did is adopted; a venue without any is left out."""
+        """How far the items of each venue are read, and how far what a foreign hand did there is adopted."""
         cursors = {name: view.cursor for name, view in self.views.items()}
         for name, view in self.views.items():
             if not view.foreign:
@@ -175,7 +175,8 @@ class Observer:
                 book.apply(item.changes)
         for happening in self.unbooked():
             if happening.unknown is not None:
-                raise Refuse(OPS_REFUSED, f"order {happening.unknown.id} is in doubt; its outcome may be the difference")
+                order = happening.unknown.id
+                raise Refuse(OPS_REFUSED, f"order {order} is in doubt; its outcome may be the difference")
             book.apply(happening.changes)
         found = book.differences(view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues)
         return {difference.key: difference.observed - difference.expected for difference in found}
