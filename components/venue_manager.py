@@ -119,9 +119,16 @@ class VenueManager:
 
 
 def adds_risk(group: OrderGroup, doubt: Doubt) -> bool:
-    """False for a group whose orders can only make positions smaller, or that shrinks the worst end of |net coins|."""
+    """False for a group whose orders can only make positions smaller, or that shrinks the worst end of |net coins|.
+
+    Legs of a group that is not atomic can part: what would raise that end without some of them adds risk too.
+    """
     if all(reduces_risk(order, group.action) for order in group.orders):
         return False
-    moved = sum(coins_moved(order, doubt.coin, doubt.reference_usdt) for order in group.orders)
-    before = max(abs(doubt.low), abs(doubt.high))
+    moves = [coins_moved(order, doubt.coin, doubt.reference_usdt) for order in group.orders]
+    before, moved = max(abs(doubt.low), abs(doubt.high)), sum(moves)
+    if group.kind is not GroupKind.ATOMIC:
+        bought, sold = sum(max(each, 0.0) for each in moves), sum(min(each, 0.0) for each in moves)
+        if max(abs(doubt.high + bought), abs(doubt.low + sold)) > before * (2.0 - SMALLER):
+            return True
     return not max(abs(doubt.low + moved), abs(doubt.high + moved)) < before * SMALLER

@@ -142,6 +142,11 @@ def test_both_legs_of_an_entry_move_nothing_and_still_add_risk() -> None:
     assert adds_risk(group(BUY, SHORT), FLAT)
 
 
+def test_an_entry_that_mends_a_little_on_its_way_still_adds_risk_because_its_legs_can_part() -> None:
+    mending = group(BUY, order(Verb.PERP, "binance", "BTC", -1.006))
+    assert adds_risk(mending, Doubt("BTC", 60_000.0, 0.01, 0.01))
+
+
 @given(
     st.floats(min_value=-5.0, max_value=5.0), st.floats(min_value=0.0, max_value=5.0),
     st.floats(min_value=-5.0, max_value=5.0).filter(bool),
@@ -167,7 +172,7 @@ def test_a_reduction_that_is_too_large_is_cut_with_its_legs_together(manager: Ve
 
 
 def test_pieces_are_whole_lots_and_the_last_takes_the_rest(manager: VenueManager) -> None:
-    cut = pieces(manager, group(CLOSE), 20_000.0)  # 3 × 0.333…, the lot is 0.001
+    cut = pieces(manager, group(CLOSE), 25_000.0)  # 3 × 0.333…, the lot is 0.001
     assert cut == [[0.333], [0.333], [0.334]]
 
 
