@@ -377,9 +377,14 @@ class Stage:
         odd = next((cue for cue in cues.values() if cue.fate != "fill"), None)
         if odd is None:
             return self.world.execute(approved)
+        orders = approved.group.orders
         self._lines.append(f"{odd.fate} all")
-        status = TradeStatus.REJECTED if odd.fate == "reject" else TradeStatus.UNKNOWN
-        return tuple(self._answer(order, status, odd) for order in approved.group.orders)
+        refused = tuple(self._answer(order, TradeStatus.REJECTED, odd) for order in orders)
+        if odd.fate == "reject":
+            return refused
+        real = self.world.execute(approved) if odd.done else refused
+        self._lost.update({order.leg: (order, trade) for order, trade in zip(orders, real, strict=True)})
+        return tuple(self._answer(order, TradeStatus.UNKNOWN, odd) for order in orders)
 
     def _one(self, order: Order, cue: Cue) -> Trade:
         if cue.fate == "reject":

@@ -369,6 +369,21 @@ def test_a_lost_transaction_leaves_every_step_in_doubt() -> None:
     assert stage.core.manager.state().unfinished
 
 
+def test_a_lost_transaction_that_was_done_is_booked_whole_and_not_repeated() -> None:
+    stage = Stage(run_of("eth_leveraged"), staked(8).market()).starts(100.0)
+    stage.plays(loses("flash_borrow"))
+    stage.advance(1)
+    for leg in ("flash_borrow", "stake", "supply_lst", "borrow", "flash_repay"):
+        stage.resolves(leg, 1)
+    stage.forget()
+    stage.advance(7)
+    assert not [line for line in stage.script if "stake" in line]
+    assert stage.core.positions.doubts == {}
+    assert stage.core.positions.snapshot() == {held: amount for held, amount in stage.world.balances.items() if amount}
+    assert stage.column("ltv")[2] == pytest.approx(stage.run.mode.target_ltv, rel=1e-3)
+    assert np.abs(stage.column("unexplained")).max() <= 1e-9 * 100.0
+
+
 def test_a_doubt_that_a_restart_brings_along_binds_the_first_row(stage: Stage) -> None:
     lost = order(Verb.PERP, "okx", "BTC", -0.2, id="lost")
     stage.at(0, happening(EventType.ORDER_UNKNOWN, unknown=lost, venue="okx", token="BTC", detail="lost"))

@@ -84,6 +84,13 @@ def test_sources_are_told_row_by_row_and_within_a_row_in_their_order(logger: Eve
     assert paper.batch.row.tolist() == [0, 0, 1, 2, 2]
 
 
+def test_many_payments_keep_their_order(logger: EventLogger, paper: Paper) -> None:
+    rows = [row // 3 for row in range(90)]
+    logger.settle((cash(USDT, rows, [1.0] * 90), cash(OKX, rows, [2.0] * 90)), 30, {})
+    assert paper.batch.which.tolist() == [0, 0, 0, 1, 1, 1] * 30
+    assert paper.batch.row.tolist() == [row // 6 for row in range(180)]
+
+
 def test_rows_without_payments_leave_no_trace(logger: EventLogger, paper: Paper) -> None:
     logger.settle((cash(USDT, [4], [1.0]),), 4, {})
     logger.settle((), 4, {})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from components.exposure_monitor import ExposureMonitor
 from components.model.events import Event, EventType, SettlementBatch
@@ -31,7 +32,6 @@ from tests.builders import (
     order,
     run_with,
     settled,
-    structs,
     trade,
 )
 
@@ -138,6 +138,14 @@ def test_funding_is_a_part_and_a_column_of_its_venue() -> None:
     assert paper["borrow_costs"] == near(0.0, 0.0, 0.0, -0.1)
     assert paper[f"balance.{USDT}"] == near(300.0, 301.5, 302.25, 302.15)
     assert books.pnl.sums["funding"] == pytest.approx(2.25)
+
+
+def test_a_payment_in_coin_is_worth_its_price_and_moves_from_then_on() -> None:
+    books = Books({SPOT: 1.0})
+    paper = books.lives(4, flows=(cash(SPOT, [1, 3], [0.5, -0.25], part="funding"),))
+    assert paper["funding"] == near(0.0, 55.0, 0.0, -30.0)
+    assert paper["delta"] == near(0.0, 10.0, 1.5 * -5.0, 1.5 * 15.0)
+    assert paper["unexplained"] == near(0.0, 0.0, 0.0, 0.0)
 
 
 def test_a_trade_costs_what_it_takes_out_of_the_book_at_known_prices() -> None:
@@ -333,6 +341,14 @@ def test_a_venue_is_worth_what_is_there_and_transfers_are_no_profit() -> None:
     assert paper["venue_equity.okx"] == near(EQUITY, EQUITY - 4.0 - 50.0, EQUITY + 4.0 - 1.0)
     assert paper["venue_pnl.okx"] == near(0.0, -4.0, 8.0)
     assert paper["transaction_costs"] == near(0.0, -1.0, 0.0)
+
+
+def test_a_deposit_at_a_venue_is_no_profit_of_it() -> None:
+    books = Books(PAIR)
+    books.lives(1)
+    paper = books.lives(1, happening(EventType.DEPOSIT, {USDT: 100.0}, part="flow", venue="okx"))
+    assert paper["venue_pnl.okx"] == near(0.0, -4.0)
+    assert paper["venue_equity.okx"] == near(EQUITY, EQUITY + 96.0)
 
 
 def test_ratios_of_a_position_that_was_closed_on_the_row_are_not_there() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from components.exposure_monitor import Account, Exposure, ExposureMonitor
 from components.model.market import Column, Market
@@ -25,7 +26,7 @@ from components.risk_monitor import (
 )
 from components.utility_manager import UtilityManager
 from daemon.journal.codec import decode, encode
-from tests.builders import columns_of, exchange, market, mode_of, order, run_of, structs
+from tests.builders import columns_of, exchange, market, mode_of, order, run_of
 
 CHAIN = run_of("btc_basis").chain
 ONE = {"binance": 1.0}

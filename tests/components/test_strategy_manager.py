@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from components.exposure_monitor import ExposureMonitor
 from components.model.events import EventType
 from components.model.market import Market
 from components.model.orders import Action, InFlight
+from components.model.requirements import HOUR_NS
 from components.model.slices import RunSlice
 from components.ports import Happening, Settlements
 from components.risk_monitor import CRITICAL, WARNING, Crossing
@@ -21,7 +23,6 @@ from components.strategy_manager import ManagerState, StrategyManager, Trigger
 from components.utility_manager import UtilityManager
 from daemon.journal.codec import decode, encode
 from tests.builders import (
-    HOUR_NS,
     START,
     Line,
     columns_of,
@@ -33,7 +34,6 @@ from tests.builders import (
     run_with,
     settled,
     situation,
-    structs,
 )
 
 BTC: dict[str, Line] = {"binance.spot.BTC": 50_000.0, "okx.spot.BTC": 50_000.0, "okx.perp.BTC": 50_000.0}

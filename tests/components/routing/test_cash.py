@@ -39,7 +39,7 @@ def orders(groups: Any) -> list[Order]:
     return [order for group in groups for order in group.orders]
 
 
-def amounts(groups: Any) -> dict[str, float]:
+def amounts(groups: Any) -> dict[str, Any]:
     return {order.leg: pytest.approx(order.amount) for order in orders(groups)}
 
 

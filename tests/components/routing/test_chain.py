@@ -39,7 +39,7 @@ def worked(run: RunSlice, held: dict[str, float], target: dict[str, float], **mo
     return [order for group in stage(run, held, target, **more)._work_on_chain() for order in group.orders]
 
 
-def amounts(orders: list[Order]) -> dict[str, float]:
+def amounts(orders: list[Order]) -> dict[str, Any]:
     return {order.leg: pytest.approx(order.amount) for order in orders}
 
 

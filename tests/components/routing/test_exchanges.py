@@ -49,7 +49,7 @@ def stage(run: RunSlice, made: Any, held: dict[str, float], target: dict[str, fl
     return ExchangeStage(plan(target, **more), situation(run, made, held), "run", 0.0)
 
 
-def amounts(orders: list[Order]) -> dict[str, float]:
+def amounts(orders: list[Order]) -> dict[str, Any]:
     return {order.leg: pytest.approx(order.amount) for order in orders}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def repaired(whole: OrderGroup, *trades: Trade) -> OrderGroup | None:
     return repair_group(whole, trades, now(trades))
 
 
-def backs(found: OrderGroup | None) -> dict[str, float]:
+def backs(found: OrderGroup | None) -> dict[str, Any]:
     assert found is not None
     return {one.leg: pytest.approx(one.amount) for one in found.orders}
 
