@@ -133,6 +133,7 @@ class _Reading:
 
     def _end(self, end: StepEnd) -> None:
         out = self._out
+        out.cut_tick = None  # a step that was cut short before this was told by the epoch after it
         begin, self._begin = self._begin, None
         if begin is None:  # the checkpoint that an epoch starts from
             self._checkpoint, self._since = end.state, []

@@ -1,0 +1,300 @@
+"""Closing an account by its own path: resting orders first, reduce-only, and flat only when it was read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+
+from components.model.errors import Stop
+from components.model.keys import base_token, perp, perp_quote
+from components.model.orders import OrderGroup, Trade, TradeStatus, Verb, reduces_risk
+from daemon.dispatch import Dispatch, Gate, Patience
+from daemon.emergency import BestEffortLog, Emergency
+from daemon.journal.errors import ReserveSpent
+from daemon.journal.records import Intent, Note, Outcome, Record
+from daemon.ticks import EmbeddedMarket
+from tests.daemon.fakes import Log, Quiet, virtual
+from tests.venues.paper.stage import Desk, basis_market, group, order
+from venues.paper.passage import Profile
+
+PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=3.0, legs_s=4.0)
+GRACE_S = PATIENCE.order_grace_s + PATIENCE.unknown_budget_s
+BTC, SHORT, QUOTE = base_token("binance", "BTC"), perp("binance", "BTC"), perp_quote("binance", "BTC")
+
+
+class Account:
+    """An account with a hedge on it, and the program that closes it."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(profile=Profile(latency_s=0.05, spread=0.0, requests_per_minute=1_000_000))
+        self.log = Log()
+        self.row = EmbeddedMarket(basis_market(self.desk.account.run), {}).row(0, 0)
+        self.program = self.fresh()
+
+    def fresh(self, attempts: int = 40, log: Log | BestEffortLog | None = None) -> Emergency:
+        desk, kept = self.desk, log or self.log
+        clients = tuple(desk.doors.values())
+        by_venue = {venue: client for client in clients for venue in (*client.venues, client.name)}
+        dispatch = Dispatch("btc", by_venue, kept, Gate(), desk.clock, PATIENCE, Quiet())
+        run = desk.account.run
+        self.program = Emergency(run, "btc", clients, dispatch, kept, desk.clock, PATIENCE, attempts=attempts)
+        return self.program
+
+    async def hedge(self) -> None:
+        await self.desk.binance.submit(group(order("long", Verb.SPOT, 2.0)))
+        await self.desk.binance.submit(group(order("short", Verb.PERP, -2.0)))
+
+    async def flatten(self, latch: str = "latch") -> bool:
+        return await self.program.flatten(latch, self.row, [])
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Coins that are left anywhere."""
+        balances = self.desk.account.balances
+        return {str(key): balances[key] for key in (BTC, SHORT, QUOTE) if balances.get(key)}
+
+    @property
+    def fills(self) -> list[Trade]:
+        return [trade for trade in self.desk.account.registry.fills if trade.order_id not in ("long", "short", "rest")]
+
+    @property
+    def groups(self) -> list[OrderGroup]:
+        return [record.group for record in self.log.records if isinstance(record, Intent)]
+
+
+def play(act: Callable[[Account], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        account = Account()
+        await account.hedge()
+        await act(account)
+
+    virtual(whole)
+
+
+def test_everything_is_sold_by_orders_that_can_only_reduce() -> None:
+    async def act(account: Account) -> None:
+        assert await account.flatten()
+        assert account.held == {}
+        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
+        assert all(reduces_risk(each, closing.action) for closing in account.groups for each in closing.orders)
+        assert account.program.progress.left == ()
+
+    play(act)
+
+
+def test_every_order_is_in_the_journal_before_it_leaves_and_its_outcome_after() -> None:
+    async def act(account: Account) -> None:
+        await account.flatten()
+        intent, *outcomes = account.log.records
+        assert isinstance(intent, Intent) and intent.origin == "emergency"
+        assert [(each.origin, each.state) for each in outcomes if isinstance(each, Outcome)] == [
+            ("emergency", "filled")
+        ] * 2
+        assert account.log.durable == 3
+
+    play(act)
+
+
+def test_an_empty_account_is_flat_only_after_a_second_look_later_than_any_order_may_arrive() -> None:
+    async def act() -> None:
+        account = Account()
+        began = trio.current_time()
+        assert await account.flatten()
+        assert trio.current_time() - began >= GRACE_S
+        assert account.groups == [] and account.program.progress.attempts == 2
+
+    virtual(act)
+
+
+def test_what_fills_after_the_first_look_is_closed_as_well() -> None:
+    async def act(account: Account) -> None:
+        async def straggler() -> None:
+            while account.held:
+                await trio.sleep(0.1)
+            await trio.sleep(GRACE_S - 1.0)
+            account.desk.account.world.adjust({SHORT: -0.5, QUOTE: 20_000.0})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(straggler)
+            assert await account.flatten()
+        assert account.held == {}
+        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 0.5, 2.0]
+
+    play(act)
+
+
+def test_resting_orders_are_taken_back_before_anything_is_sold() -> None:
+    async def act(account: Account) -> None:
+        desk = account.desk
+        desk.faulty("late_fill", endpoint="submit", times=1.0, after_s=30.0)
+        (accepted,) = await desk.binance.submit(group(order("rest", Verb.SPOT, 1.0)))
+        assert accepted.status is TradeStatus.UNKNOWN
+        assert await account.flatten()
+        asked = [message.endpoint for message in desk.account.registry.messages if message.order_ids == ("rest",)]
+        assert asked == ["submit", "cancel"]
+        assert desk.account.registry.messages[-1].endpoint == "submit", "the cancel came first"
+        desk.account.advance_to(2)
+        assert account.held == {}, "and it does not fill an hour later"
+
+    play(act)
+
+
+def test_orders_of_somebody_else_are_taken_back_too() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("late_fill", endpoint="submit", times=1.0)
+        await account.desk.binance.submit(group(order("rest", Verb.PERP, -1.0)))
+        assert await account.flatten()
+        assert account.desk.account.open_orders("binance") == ()
+
+    play(act)
+
+
+def test_a_venue_that_is_down_for_a_while_is_asked_until_it_answers() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("connect_refused", duration_s=25.0)
+        assert await account.flatten()
+        assert 25.0 <= trio.current_time() < 40.0
+        assert account.held == {}
+        assert account.program.progress.attempts > 3
+
+    play(act)
+
+
+def test_one_venue_that_does_not_say_what_it_holds_is_no_empty_venue() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0, endpoint="positions")
+        account.fresh(attempts=5)
+        assert not await account.flatten()
+        assert "okx does not say what it holds" in account.program.progress.error
+
+    play(act)
+
+
+def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count_anew() -> None:
+    async def act() -> None:
+        account = Account()
+        account.desk.faulty("maintenance", venue="bybit", duration_s=8.0, endpoint="positions")
+        assert await account.flatten()
+        assert trio.current_time() >= 8.0 + GRACE_S
+
+    virtual(act)
+
+
+@pytest.mark.parametrize("kind", ["reset_after_send", "error_after_accept", "truncated_json", "duplicate_id"])
+def test_a_lost_answer_never_sells_twice(kind: str) -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty(kind, endpoint="submit", times=2.0)
+        assert await account.flatten()
+        assert account.held == {}
+        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
+        assert account.desk.account.registry.conflicts == {}
+
+    play(act)
+
+
+def test_what_is_filled_in_part_is_closed_in_a_further_attempt() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("partial_fill", endpoint="submit", times=2.0, fraction=0.25)
+        assert await account.flatten()
+        assert account.held == {}
+        assert sorted(trade.quantity for trade in account.fills) == [-1.5, -0.5, 0.5, 1.5]
+
+    play(act)
+
+
+def test_a_venue_that_rejects_everything_uses_up_the_attempts_and_says_why() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("symbol_paused", duration_s=10_000.0)
+        account.fresh(attempts=4)
+        assert not await account.flatten()
+        assert account.program.progress.error == "trading in BTC is paused"
+        assert account.program.progress.left != ()
+
+    play(act)
+
+
+def test_the_same_latch_and_attempt_give_the_same_ids_and_another_latch_others() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("balance_lag", duration_s=10_000.0, lag_s=8.0)
+        await trio.sleep(10.0)
+        account.fresh(attempts=1)
+        await account.flatten("one")
+        account.fresh(attempts=1)
+        await account.flatten("one")
+        registry = account.desk.account.registry
+        assert sum(registry.duplicates.values()) == len(account.groups[0].orders), "the venue knew them"
+        assert registry.conflicts == {}
+        account.fresh(attempts=1)
+        await account.flatten("two")
+        first, again, other = ({each.id for each in closing.orders} for closing in account.groups)
+        assert first == again and not first & other
+
+    play(act)
+
+
+def test_a_plan_sends_nothing() -> None:
+    async def act(account: Account) -> None:
+        planned = account.program.plan(dict(account.desk.account.balances), account.row)
+        assert [each.amount for each in planned[0].orders] == [-2.0, 2.0]
+        assert account.log.records == [] and account.fills == []
+        assert account.program.plan({}, account.row) == []
+
+    play(act)
+
+
+class Reserve:
+    """A journal that takes emergency records for a while."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.kept: list[Record] = []
+
+    async def record_emergency(self, *records: Record) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.room < len(records):
+            raise ReserveSpent("btc", "no space left")
+        self.room -= len(records)
+        self.kept += records
+
+
+def test_a_journal_that_takes_nothing_does_not_stop_the_closing_and_everything_is_shouted() -> None:
+    async def act(account: Account) -> None:
+        shouted: list[str] = []
+        reserve = Reserve(room=1)
+        account.fresh(log=BestEffortLog(reserve, shouted.append))
+        assert await account.flatten()
+        assert account.held == {}
+        assert [type(each) for each in reserve.kept] == [Intent], "as long as there is room, it is used"
+        assert len(shouted) == 2
+        assert all("not journaled" in text and "Outcome" in text for text in shouted)
+
+    play(act)
+
+
+def test_a_best_effort_record_is_written_or_shouted_once() -> None:
+    async def act() -> None:
+        shouted: list[str] = []
+        reserve = Reserve(room=1)
+        log = BestEffortLog(reserve, shouted.append)
+        for text in ("a", "b"):
+            log.append(Note(at=0, kind="test", detail=text))
+            await log.commit()
+        await log.commit()
+        assert len(reserve.kept) == len(shouted) == 1
+
+    virtual(act)
+
+
+def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing() -> None:
+    class Broken(Reserve):
+        async def record_emergency(self, *records: Record) -> None:
+            await trio.lowlevel.checkpoint()
+            raise Stop("EVT-002")
+
+    async def act(account: Account) -> None:
+        account.fresh(log=BestEffortLog(Broken(0), lambda text: None))
+        assert await account.flatten()
+
+    play(act)
