@@ -1,44 +1,58 @@
 """The whole daemon in one process under a virtual clock: same seed, same event log.
 
-Everything but time, disk and venues is what runs in production. A scripted operator keeps capital flowing, resumes what
-was latched and adopts what a foreign hand did.
+Everything but time, disk and venues is what runs in production. What happens to it comes as data: faults between us and
+the venues, faults of the host, a script for the operator.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+import os
+import sys
+import threading
 import traceback
-from collections.abc import Awaitable, Callable
-from random import Random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import msgspec
 import structlog
 import trio
 from trio.testing import MockClock
 
-from components.model.errors import BasisError
-from daemon.control.protocol import Request
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.records import Record
 from daemon.latch import Latch
+from daemon.log import Logs
 from daemon.notify import Notifier
 from daemon.paper import PaperWorld
 from daemon.paper_places import places
 from daemon.parts import Parts
 from daemon.replica import Replica
-from daemon.settings import PACKAGED
+from daemon.secrets import Secrets
+from daemon.settings import PACKAGED, load_run
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded
+from tests.simulation.hands import Strikes, with_other_limits
+from tests.simulation.host_faults import HostDisk, HostFault
+from tests.simulation.operator import operator as operator
+from tests.simulation.plans import IndexedPlan
+from tests.simulation.samples import Sample, sample_of
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, FaultPlan, campaign
+from venues.paper.faults import Fault, campaign
 from venues.paper.passage import Profile
 
 HOUR_NS = 3_600_000_000_000
 DOORS = ("binance", "bybit", "okx", "chain")
 THREE = ("btc-basis", "eth-leveraged", "market-neutral")
+FIVE = (*THREE, "lending", "no-leverage")
 WIRE = Profile(latency_s=0.05, spread=0.3, requests_per_minute=1_000_000)
 CALM_S = 1800.0  # at the end, without faults and without new requests
+CANARY = "canary-5f1d8c3a9b7e4d26"  # planted where secrets come from
 
 
 class Crashes:
@@ -55,29 +69,41 @@ class Run(msgspec.Struct):
     """What a simulation leaves behind."""
 
     accounts: dict[str, PaperAccount]
-    plans: dict[str, FaultPlan]
+    plans: dict[str, IndexedPlan]
     disk: CrashDisk
     heads: dict[str, str] = {}
     records: dict[str, list[Record]] = {}
     replicas: dict[str, Replica] = {}
-    seen: list[Replica] = []
+    samples: dict[str, list[Sample]] = {}
     crashes: list[str] = []
     refused: list[str] = []
     config: DaemonSlice | None = None
     daemon: Daemon | None = None
     latched: dict[str, Latch] = {}  # at the end
     stops: list[tuple[str, int]] = []  # strategy, and the last record of its journal when its gate was closed
+    struck: list[HostFault] = []
+    offset_ms: float = 0.0
+    healed_s: float = 0.0  # process time at which the last thing that lasts was over
+    lagged_ns: int = 0
+    logged: str = ""
+    metrics: str = ""
+    shown: str = ""  # what `basis dump` says at the end
 
 
 Script = Callable[[Daemon, Run, float], Awaitable[None]]
 
 
 def configuration(ids: tuple[str, ...], state: str) -> DaemonSlice:
-    """Some strategies of the packaged file; only latches are written to `state`, the journals are in memory."""
-    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": state})
-    kept = tuple(entry for entry in config.strategies if entry.id in ids)
+    """Some strategies of the packaged file, and one more; only latches are written to `state`."""
+    config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": "/simulation"})  # it is in the hash
+    first = config.strategies[0]
+    mode = "usdt_market_neutral_no_leverage"
+    extra = msgspec.structs.replace(
+        first, id="no-leverage", account="no-leverage", mode=mode, run=load_run(mode, environ={})
+    )
+    kept = tuple(entry for entry in (*config.strategies, extra) if entry.id in ids)
     limits = msgspec.structs.replace(config.limits, poll_interval_s=30.0)
-    return msgspec.structs.replace(config, strategies=kept, speed=1.0, limits=limits)
+    return msgspec.structs.replace(config, strategies=kept, speed=1.0, limits=limits, state=state)
 
 
 def simulate(
@@ -88,118 +114,172 @@ def simulate(
     ids: tuple[str, ...] = THREE,
     script: Script | None = None,
     planned: Callable[[str, int], tuple[Fault, ...]] | None = None,
+    host: tuple[HostFault, ...] = (),
     disk: CrashDisk | None = None,
     changed: Callable[[DaemonSlice], DaemonSlice] = lambda config: config,
+    calm_s: float = CALM_S,
+    schedule: int | None = None,
 ) -> Run:
-    """Runs `hours` of virtual time; `planned(strategy, start)` replaces the campaign of `faults` per account."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("critical"), logger_factory=structlog.ReturnLoggerFactory()
-    )
-    folder = TemporaryDirectory(prefix="simulation")
-    config = changed(configuration(ids, folder.name))
-    result = Run(accounts={}, plans={}, disk=disk or CrashDisk(), config=config)
+    """Runs `hours` of virtual time; `schedule` seeds the order of tasks alone.
 
-    async def main(clock: MockClock) -> None:
-        world = PaperWorld(config.strategies, config.market, 1.0, 0)
-        begin, end = world.clock.now(), world.clock.now() + int(hours * HOUR_NS)
+    `planned(strategy, start)` replaces the campaign of `faults` per account. For the last `calm_s` no fault is active
+    and nobody asks for anything.
+    """
+    with TemporaryDirectory(prefix="simulation") as folder, patch.dict(os.environ, {"BASIS_DEV__API_SECRET": CANARY}):
+        token = Path(folder) / "token"
+        token.write_text(CANARY)
+        config = configuration(ids, folder)
+        config = changed(
+            msgspec.structs.replace(config, metrics=msgspec.structs.replace(config.metrics, token_file=str(token)))
+        )
+        run = Run(accounts={}, plans={}, disk=disk or HostDisk(), config=config)
+        stage = _Stage(run, config, seed, hours, faults, planned, host, script, calm_s)
+        with _logging() as written:
+            run_seeded(seed if schedule is None else schedule, stage.play)
+        run.logged = written.getvalue()
+        return run
 
-        def account(entry: StrategyEntry, market: object, balances: object) -> PaperAccount:
-            made = result.accounts[entry.id] = PaperAccount(entry.run, market, balances)  # type: ignore[arg-type]
-            return made
 
-        def plan(strategy: str) -> FaultPlan:
-            if planned is not None:
-                chosen = planned(strategy, begin)
-            else:
-                number = sorted(ids).index(strategy)
-                last = end - int(CALM_S * 1e9)
-                chosen = campaign(100 * seed + number, begin + HOUR_NS // 6, last, DOORS, faults) if faults else ()
-            made = result.plans[strategy] = FaultPlan(chosen)
-            return made
+class _Stage:
+    """One simulation while it runs."""
 
-        world.open(places(world, account, plan, seed=seed, profile=WIRE))
+    def __init__(
+        self,
+        run: Run,
+        config: DaemonSlice,
+        seed: int,
+        hours: float,
+        faults: int,
+        planned: Callable[[str, int], tuple[Fault, ...]] | None,
+        host: tuple[HostFault, ...],
+        script: Script | None,
+        calm_s: float,
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._seed = seed
+        self._seconds = hours * 3600.0
+        self._faults = faults
+        self._planned = planned
+        self._host = host
+        self._script = script
+        self._calm_s = calm_s
+
+    async def play(self, clock: MockClock) -> None:
+        run = self._run
+        world = PaperWorld(self._config.strategies, self._config.market, 1.0, 0)
+        self._begin = world.clock.now()
+        world.open(places(world, self._account, self._plan, seed=self._seed, profile=WIRE))
+        baton = VirtualBaton(clock)
         parts = Parts(
-            disk=result.disk,
+            disk=run.disk,
             wall_s=lambda: 0.0,
             threads=False,
             sockets=False,
-            baton=VirtualBaton(clock),
-            lag_every_s=60.0,
+            baton=baton,
+            lag_every_s=57.0,
+            clock_offset_ms=lambda: run.offset_ms,
         )
         crashes = Crashes()
-        daemon = result.daemon = Daemon(config, world, parts, notifier=Notifier({}), reports=crashes)
-        publish = daemon.supervisor.publish
-
-        def watched(replica: Replica) -> None:
-            publish(replica)
-            result.seen.append(replica)
-
-        daemon.supervisor.publish = watched  # type: ignore[method-assign]
-        stop = daemon.supervisor.emergency_stop
-
-        def noted(strategy: str, reason: str) -> None:
-            result.stops.append((strategy, daemon._journals[strategy].head.sequence))
-            stop(strategy, reason)
-
-        daemon.supervisor.emergency_stop = noted  # type: ignore[method-assign]
+        daemon = run.daemon = Daemon(
+            self._config,
+            world,
+            parts,
+            notifier=Notifier({}),
+            reports=crashes,
+            reload=lambda: with_other_limits(daemon.supervisor.config),
+        )
+        self._listen(daemon)
         async with trio.open_nursery() as nursery:
 
             async def serve(task_status: trio.TaskStatus[object]) -> None:
                 await daemon.run(task_status=task_status)
 
             await nursery.start(serve)
-            until = trio.current_time() + hours * 3600.0
-            with trio.move_on_after(hours * 3600.0 - CALM_S):
-                if script is not None:
-                    await script(daemon, result, until)
-                await trio.sleep_forever()
-            for each in result.plans.values():
-                each.heal()
+            until = trio.current_time() + self._seconds
+            with trio.move_on_after(self._seconds - self._calm_s):
+                async with trio.open_nursery() as outside:
+                    outside.start_soon(Strikes(daemon, run, clock, baton).carry_out, self._host)
+                    if self._script is not None:
+                        outside.start_soon(self._script, daemon, run, until)
+                    outside.start_soon(trio.sleep_forever)
+            self._heal(daemon)
             await trio.sleep(until - trio.current_time())
+            run.metrics = daemon.metrics.render().decode()
+            run.shown = msgspec.json.encode(daemon.dump(), enc_hook=str).decode()
             daemon.stop()
-        result.replicas = dict(daemon.supervisor.replicas)
-        result.crashes = crashes.seen
-        result.latched = {each: latch for each in ids if (latch := daemon.latches.of(each)) is not None}
+        self._leave(daemon, crashes)
+
+    def _account(self, entry: StrategyEntry, market: object, balances: object) -> PaperAccount:
+        made = self._run.accounts[entry.id] = PaperAccount(entry.run, market, balances)  # type: ignore[arg-type]
+        return made
+
+    def _plan(self, strategy: str) -> IndexedPlan:
+        chosen: tuple[Fault, ...] = ()
+        if self._planned is not None:
+            chosen = self._planned(strategy, self._begin)
+        elif self._faults:
+            number = [entry.id for entry in self._config.strategies].index(strategy)
+            first, last = HOUR_NS // 6, int((self._seconds - self._calm_s) * 1e9)
+            chosen = campaign(
+                100 * self._seed + number, self._begin + first, self._begin + last, DOORS, self._faults
+            )  # fmt: skip
+        made = self._run.plans[strategy] = IndexedPlan(chosen)
+        return made
+
+    def _listen(self, daemon: Daemon) -> None:
+        """Hears every picture and every emergency stop, as readers of the daemon would."""
+        run, publish, stop = self._run, daemon.supervisor.publish, daemon.supervisor.emergency_stop
+
+        def published(replica: Replica) -> None:
+            publish(replica)
+            samples = run.samples.setdefault(replica.strategy, [])
+            samples.append(sample_of(replica, run.accounts[replica.strategy], samples[-1] if samples else None))
+
+        def stopped(strategy: str, reason: str) -> None:
+            run.stops.append((strategy, daemon._journals[strategy].head.sequence))
+            stop(strategy, reason)
+
+        daemon.supervisor.publish = published  # type: ignore[method-assign]
+        daemon.supervisor.emergency_stop = stopped  # type: ignore[method-assign]
+
+    def _heal(self, daemon: Daemon) -> None:
+        run = self._run
+        for plan in run.plans.values():
+            plan.heal()
+        run.disk.repair()
+        run.offset_ms = 0.0
+        daemon.world.muted.clear()
+
+    def _leave(self, daemon: Daemon, crashes: Crashes) -> None:
+        run = self._run
+        run.replicas = dict(daemon.supervisor.replicas)
+        run.crashes = crashes.seen
+        run.lagged_ns = daemon.world.lagged_ns
+        run.latched = {name: latch for name in run.accounts if (latch := daemon.latches.of(name)) is not None}
         for name, log in daemon._journals.items():
-            result.heads[name] = log.journal.head.hash
-            result.records[name] = [record for _, record in log.journal.records()]
-
-    with folder:
-        run_seeded(seed, main)
-    return result
+            run.heads[name] = log.journal.head.hash
+            run.records[name] = [record for _, record in log.journal.records()]
 
 
-def operator(seed: int, *, least_s: float = 300.0, most_s: float = 900.0) -> Script:
-    """Moves capital, rebalances, resumes what is latched and closed, adopts what a foreign hand did."""
-
-    async def script(daemon: Daemon, result: Run, until: float) -> None:
-        draw, count = Random(seed), 0
-        while True:
-            await trio.sleep(draw.uniform(least_s, most_s))
-            count += 1
-            strategy = draw.choice(sorted(result.accounts))
-            amount = 3.0 if strategy == "eth-leveraged" else 20_000.0
-            kind = draw.choice(["deposit", "withdraw", "rebalance"])
-            try:
-                await _tidy(daemon, strategy, count)
-                words = {} if kind == "rebalance" else {"amount": str(amount)}
-                await daemon.operator.handle(
-                    Request(kind=kind, strategy=strategy, arguments=words, key=f"{kind}{count}"), 0
-                )
-            except BasisError as error:
-                result.refused.append(f"{strategy}: {error}")
-
-    return script
+@contextmanager
+def _logging() -> Iterator[io.StringIO]:
+    """Logs as in production, from warnings on, into memory."""
+    root, written = logging.getLogger(), io.StringIO()
+    before = (root.handlers, root.level, sys.excepthook, threading.excepthook)
+    Logs(written, Secrets([CANARY]), now=lambda: 0, level="warning", style="json").install()
+    try:
+        yield written
+    finally:
+        root.handlers, level, sys.excepthook, threading.excepthook = before
+        root.setLevel(level)
+        structlog.reset_defaults()
 
 
-async def _tidy(daemon: Daemon, strategy: str, count: int) -> None:
-    latch = daemon.latches.of(strategy)
-    if latch is not None and (latch.is_closed or latch.phase.value == "failed"):
-        await daemon.operator.handle(Request(kind="resume", strategy=strategy), 0)
-    cell = daemon.supervisor.cells.get(strategy)
-    for venue, view in cell.observer.views.items() if cell is not None else ():
-        if view.foreign:
-            words = {"venue": venue}
-            await daemon.operator.handle(
-                Request(kind="adopt", strategy=strategy, arguments=words, key=f"adopt{count}{venue}"), 0
-            )
+def fired(run: Run) -> Mapping[str, int]:
+    """How often each kind of venue fault had an effect, over all accounts."""
+    found: dict[str, int] = {}
+    for plan in run.plans.values():
+        for kind, count in plan.fired.items():
+            found[kind] = found.get(kind, 0) + count
+    return dict(sorted(found.items()))

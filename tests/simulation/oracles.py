@@ -1,70 +1,69 @@
 """Safety oracles: what must hold whatever happens, judged by the truth of the fake venues and by the journals alone.
 
-Numbers are those of NOTES-reliability §3. Each yields what it found wrong, in words.
+Numbers are those of NOTES-reliability §3. Each yields what it found wrong, in words. Those about orders are in
+`order_oracles`, those about books, chain and secrets in `book_oracles`.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
-from components.model.orders import Order, OrderState
+from components.model.orders import OrderState
+from components.ports import Standing
+from daemon.journal.codec import decode
 from daemon.journal.records import (
     Events,
     Intent,
-    LatchChanged,
-    Manifest,
     Outcome,
-    Record,
-    StepAborted,
     StepBegin,
     StepEnd,
 )
-from daemon.recorded import shown
 from daemon.replica import CellState
+from tests.simulation import book_oracles, order_oracles
+from tests.simulation.hands import INJECTED
 from tests.simulation.harness import Run
+from tests.simulation.order_oracles import is_one_way, reduces
+from tests.simulation.samples import Sample
 
 CLOSE = 1e-6
-OWN = ("wallet", "reserve", "gas", "king", "transit", "binance", "bybit", "okx", "aave_v3")
+BLIND_ROWS = 5  # a fault may hide the truth for two minutes, and it takes two looks to believe it then
+MATERIAL_COINS = 0.02
+LEAST_HEALTH = 1.01
+LEAST_MARGIN = 0.1
+DISK_ERRORS = ("JournalPoisoned", "EVT-002", "EVT-003", "EVT-005", "No space left", "Input/output error")
 
 
 def judged(run: Run) -> list[str]:
     """Everything any oracle found."""
     oracles = (
-        one_order_per_intent,
+        order_oracles.one_order_per_intent,
+        order_oracles.fills_stay_within_orders,
         positions_are_true_or_uncertain,
+        untruth_is_marked,
         no_risk_on_uncertainty,
+        no_risk_without_authority,
         delta_is_bounded,
         margin_is_never_lost_by_us,
-        every_order_has_a_decision,
-        ledger_is_equity,
-        ids_are_used_once,
-        silence_after_a_latch,
-        flat_means_flat,
-        every_intent_has_an_outcome,
+        own_steps_keep_the_margin,
+        order_oracles.every_order_has_a_decision,
+        book_oracles.ledger_is_equity,
+        book_oracles.rows_add_up,
+        order_oracles.ids_are_used_once,
+        order_oracles.silence_after_a_latch,
+        order_oracles.flat_means_flat,
+        order_oracles.every_intent_has_an_outcome,
         nothing_is_traded_on_implausible_prices,
-        journals_are_chained,
-        no_secret_leaks,
-        transfers_stay_at_home,
+        book_oracles.steps_are_in_order,
+        book_oracles.bytes_are_chained,
+        book_oracles.nothing_shown_is_taken_back,
+        book_oracles.no_secret_leaks,
+        order_oracles.transfers_stay_at_home,
         no_cell_crashed,
         calm_is_reached,
     )
     return [f"{oracle.__name__}: {fault}" for oracle in oracles for fault in oracle(run)]
-
-
-def one_order_per_intent(run: Run) -> Iterator[str]:
-    """1: at most one venue order per intent; the same id never with another content."""
-    for strategy, account in run.accounts.items():
-        truth = account.truth()
-        for order in truth.conflicts:
-            yield f"{strategy}: id {order} was sent again with another content"
-        fills = Counter(trade.order_id for trade in truth.fills)
-        for order, count in fills.items():
-            if count > 1 and truth.orders[order].trade is None:
-                yield f"{strategy}: order {order} was done {count} times"
 
 
 def positions_are_true_or_uncertain(run: Run) -> Iterator[str]:
@@ -81,6 +80,63 @@ def positions_are_true_or_uncertain(run: Run) -> Iterator[str]:
                 yield f"{strategy}: {key} is {held!r}, the daemon expects {expected!r}"
 
 
+def untruth_is_marked(run: Run) -> Iterator[str]:
+    """2: at no time does a trading cell expect something else than the venues hold, and not know it, for long."""
+    for strategy, samples in run.samples.items():
+        rows, since = 0, None
+        for sample in _by_row(samples):
+            marked = sample.uncertain or sample.mismatches or sample.withheld or sample.state is not CellState.RUNNING
+            rows, since = (0, None) if marked or not sample.untrue else (rows + 1, since or sample.timestamp)
+            if rows > BLIND_ROWS:
+                yield f"{strategy}: from {since} for {rows} rows without a mark: {sample.untrue[:3]}"
+                break
+
+
+def no_risk_without_authority(run: Run) -> Iterator[str]:
+    """3: a step that was told why not to trade does not, and one that was told not to add risk adds none.
+
+    Legs in one direction may leave to mend a hedge, and then it must be better after the step than before.
+    """
+    for strategy, records in run.records.items():
+        standing, before, mended = Standing(), 0.0, False
+        for record in records:
+            match record:
+                case StepBegin():
+                    standing, mended = decode(record.standing, Standing), False
+                case Intent(origin="core") if standing.no_trade:
+                    yield f"{strategy}: {record.group.id} was intended although {standing.no_trade}"
+                case Intent(origin="core") if standing.no_risk and not reduces(record):
+                    mended = is_one_way(record)
+                    if not mended:
+                        yield f"{strategy}: {record.group.id} adds risk although {standing.no_risk}"
+                case StepEnd() if record.row:
+                    delta = record.row.get("net_delta", 0.0)
+                    if mended and delta > before + 1e-6:
+                        yield f"{strategy}: net delta went from {before} to {delta} although {standing.no_risk}"
+                    before = delta
+                case _:
+                    pass
+
+
+def own_steps_keep_the_margin(run: Run) -> Iterator[str]:
+    """5: a step that sent orders does not end with less health or margin than anybody would accept."""
+    for strategy, records in run.records.items():
+        sent = False
+        for record in records:
+            match record:
+                case StepBegin():
+                    sent = False
+                case Intent(origin="core"):
+                    sent = sent or not reduces(record)
+                case StepEnd() if sent and record.row:
+                    for name, value in record.row.items():
+                        least = LEAST_HEALTH if name == "health_factor" else LEAST_MARGIN
+                        if (name == "health_factor" or name.startswith("margin_ratio.")) and value < least:
+                            yield f"{strategy}: {name} is {value} after orders of ours at tick {record.tick}"
+                case _:
+                    pass
+
+
 def no_risk_on_uncertainty(run: Run) -> Iterator[str]:
     """3: while the outcome of an order is open, nothing that adds risk is even intended."""
     for strategy, records in run.records.items():
@@ -91,7 +147,7 @@ def no_risk_on_uncertainty(run: Run) -> Iterator[str]:
                     doubtful.add(record.order_id)
                 case Outcome():
                     doubtful.discard(record.order_id)
-                case Intent(origin="core") if doubtful and not _reduces(record):
+                case Intent(origin="core") if doubtful and not reduces(record) and not is_one_way(record):
                     yield f"{strategy}: {record.group.id} adds risk while {sorted(doubtful)} is open"
                 case _:
                     pass
@@ -108,10 +164,24 @@ def delta_is_bounded(run: Run) -> Iterator[str]:
             if isinstance(record, Intent):
                 beyond = 0
             if isinstance(record, StepEnd) and record.row:
-                beyond = beyond + 1 if record.row.get("net_delta", 0.0) > limit else 0
+                matters = _coins(record) > MATERIAL_COINS and record.row.get("net_delta", 0.0) > limit
+                beyond = beyond + 1 if matters else 0
                 if beyond > 15 and not _blocked(run, strategy, record.timestamp):
                     yield f"{strategy}: net delta {record.row['net_delta']:.2%} for {beyond} rows, nothing done"
                     break
+
+
+def _coins(end: StepEnd) -> float:
+    """Coins long or short, whichever is more; what is left of a strategy that has sold everything is dust."""
+    long = short = 0.0
+    for name, amount in end.row.items():
+        venue, _, rest = name.removeprefix("balance.").partition(":")
+        kind, _, token = rest.partition(":")
+        if kind == "Perp":
+            short += abs(amount)
+        elif kind in ("BaseToken", "aToken") and venue != "gas" and not token.endswith("USDT"):
+            long += abs(amount)
+    return max(long, short)
 
 
 def margin_is_never_lost_by_us(run: Run) -> Iterator[str]:
@@ -123,89 +193,6 @@ def margin_is_never_lost_by_us(run: Run) -> Iterator[str]:
                     yield f"{strategy}: liquidated at {event.venue}: {event.detail}"
 
 
-def every_order_has_a_decision(run: Run) -> Iterator[str]:
-    """6: every order at a venue was journaled as an intent before, inside a step or by the emergency path."""
-    for strategy, account in run.accounts.items():
-        intents = {order.id for order, _ in _intended(run.records[strategy])}
-        for order in account.truth().orders:
-            if order not in intents:
-                yield f"{strategy}: venue order {order} has no intent"
-
-
-def ledger_is_equity(run: Run) -> Iterator[str]:
-    """7: the parts add up to 1e-9 of equity at every row."""
-    for strategy, records in run.records.items():
-        for record in records:
-            if isinstance(record, StepEnd) and record.row:
-                equity = max(abs(record.row["equity"]), 1.0)
-                if abs(record.row["unexplained"]) > 1e-9 * max(equity, 200_000.0 if equity > 1000 else 30.0):
-                    yield f"{strategy}: {record.row['unexplained']!r} of {equity} unexplained at tick {record.tick}"
-                    break
-
-
-def ids_are_used_once(run: Run) -> Iterator[str]:
-    """8: no two intents carry one order id."""
-    for strategy, records in run.records.items():
-        for order, count in Counter(order.id for order, _ in _intended(records)).items():
-            if count > 1:
-                yield f"{strategy}: order id {order} was intended {count} times"
-
-
-def silence_after_a_latch(run: Run) -> Iterator[str]:
-    """9: from a latch on, only the emergency path sends, and only what reduces risk, until it is cleared."""
-    for strategy, records in run.records.items():
-        latched = False
-        for stopped, sequence in run.stops:
-            for record in records[sequence:] if stopped == strategy else ():
-                if isinstance(record, Manifest):
-                    break  # resumed
-                if isinstance(record, Intent) and record.origin == "core":
-                    yield f"{strategy}: {record.group.id} left after the stop"
-        for record in records:
-            match record:
-                case LatchChanged():
-                    latched = record.phase in ("closing", "requested")
-                case StepBegin():
-                    latched = False
-                case Intent(origin="core") if latched:
-                    yield f"{strategy}: {record.group.id} left under a latch"
-                case Intent(origin="emergency"):
-                    for order in record.group.orders:
-                        if order.verb.value == "perp" and not (order.reduce_only or order.everything):
-                            yield f"{strategy}: the emergency path opened {order.leg}"
-                case _:
-                    pass
-
-
-def flat_means_flat(run: Run) -> Iterator[str]:
-    """9: a strategy that says it is flat has no perp and no debt, whatever was in flight when it was stopped."""
-    for strategy, account in run.accounts.items():
-        latch = run.latched.get(strategy)
-        if latch is not None and latch.is_closed:
-            for key, amount in account.balances.items():
-                if key.position_type.value in ("Perp", "debtToken") and abs(amount) > CLOSE:
-                    yield f"{strategy}: latched as flat, and {key} is {amount!r}"
-
-
-def every_intent_has_an_outcome(run: Run) -> Iterator[str]:
-    """6: an order of a finished step has an outcome in the journal; at the end every order has one."""
-    for strategy, records in run.records.items():
-        waiting: set[str] = set()
-        for record in records:
-            match record:
-                case Intent():
-                    waiting |= {order.id for order in record.group.orders}
-                case Outcome():
-                    waiting.discard(record.order_id)
-                case StepEnd() if waiting and record.tick >= 0:
-                    yield f"{strategy}: tick {record.tick} ended without an outcome of {sorted(waiting)}"
-                    waiting = set()
-                case _:
-                    pass
-        if waiting:
-            yield f"{strategy}: no outcome of {sorted(waiting)}"
-
-
 def nothing_is_traded_on_implausible_prices(run: Run) -> Iterator[str]:
     """3: no decision is made on a price that jumped by more than half from the row before."""
     for strategy, records in run.records.items():
@@ -214,52 +201,20 @@ def nothing_is_traded_on_implausible_prices(run: Run) -> Iterator[str]:
             if isinstance(record, StepBegin):
                 row = dict(zip(record.names, np.frombuffer(record.values).tolist(), strict=True))
                 for name, value in row.items():
-                    if ".spot." in name and name in last and not 0.5 < value / last[name] < 1.5:
+                    if ".spot." in name and name in last and not 0.5 * last[name] < value < 1.5 * last[name]:
                         yield f"{strategy}: tick {record.tick} was decided with {name} = {value}"
                 last = row
 
 
-def journals_are_chained(run: Run) -> Iterator[str]:
-    """10: a step is begun once and ended or aborted; steps never go back."""
-    for strategy, records in run.records.items():
-        last, begun = -1, None
-        for record in records:
-            match record:
-                case StepBegin():
-                    if record.tick <= last:
-                        yield f"{strategy}: tick {record.tick} after {last}"
-                    begun = record.tick
-                case StepEnd(state=state) if begun is None and not state:
-                    yield f"{strategy}: a step ended that had not begun ({record.tick})"
-                case StepEnd() if begun is not None:
-                    last, begun = record.tick, None
-                case StepAborted():
-                    begun = None
-                case _:
-                    pass
-
-
-def no_secret_leaks(run: Run) -> Iterator[str]:
-    """11: what looks like a secret is nowhere in records or replicas."""
-    for strategy, replica in run.replicas.items():
-        if "canary" in shown(replica):
-            yield f"{strategy}: a canary in the replica"
-    for strategy, records in run.records.items():
-        if any("canary" in json.dumps(shown(record)) for record in records[:50]):
-            yield f"{strategy}: a canary in the journal"
-
-
-def transfers_stay_at_home(run: Run) -> Iterator[str]:
-    """12: transfers go between our own places only."""
-    for strategy, records in run.records.items():
-        for order, _ in _intended(records):
-            if order.verb.value == "transfer" and (order.target is None or order.target.venue not in OWN):
-                yield f"{strategy}: transfer to {order.target}"
-
-
 def no_cell_crashed(run: Run) -> Iterator[str]:
-    """Nothing a venue does takes a cell down."""
-    yield from (crash.splitlines()[-1] for crash in run.crashes)
+    """Nothing a venue does takes a cell down; what was injected or comes of a failing disk does."""
+    kinds = {fault.kind for fault in run.struck}
+    expected = (INJECTED,) if "crash" in kinds else ()
+    expected += DISK_ERRORS if kinds & {"disk_full", "sync_error", "write_error"} else ()
+    for crash in run.crashes:
+        if not any(text in crash for text in expected):
+            lines = [line.strip(" |+-") for line in crash.splitlines()]
+            yield next(line for line in reversed(lines) if line)
 
 
 def calm_is_reached(run: Run) -> Iterator[str]:
@@ -275,24 +230,6 @@ def calm_is_reached(run: Run) -> Iterator[str]:
             yield f"{strategy}: net delta {replica.columns['net_delta']:.2%} at the end"
 
 
-def _intended(records: list[Record]) -> Iterator[tuple[Order, Intent]]:
-    for record in records:
-        if isinstance(record, Intent):
-            for order in record.group.orders:
-                yield order, record
-
-
-def _reduces(intent: Intent) -> bool:
-    """Own judgement: an exit, or an order that can only make something smaller."""
-    if intent.group.action.value in ("exit_full", "exit_partial", "sell_dust"):
-        return True
-    harmless = ("pay_out", "withdraw", "repay", "unwrap", "request_unstake")
-    return all(
-        order.reduce_only or order.everything or order.amount < 0.0 or order.verb.value in harmless
-        for order in intent.group.orders
-    )
-
-
 def _delta_limit(run: Run, strategy: str) -> float | None:
     assert run.config is not None
     for entry in run.config.strategies:
@@ -303,5 +240,12 @@ def _delta_limit(run: Run, strategy: str) -> float | None:
 
 def _blocked(run: Run, strategy: str, timestamp: int) -> bool:
     """Whether something was withheld or in doubt around that time."""
-    near = [r for r in run.seen if r.strategy == strategy and r.timestamp and abs(r.timestamp - timestamp) < 16 * 60e9]
-    return any(replica.withheld or replica.uncertain for replica in near)
+    near = [each for each in run.samples[strategy] if each.timestamp and abs(each.timestamp - timestamp) < 16 * 60e9]
+    return any(sample.withheld or sample.uncertain for sample in near)
+
+
+def _by_row(samples: list[Sample]) -> Iterator[Sample]:
+    """The last picture of every row that a cell has taken."""
+    for sample, after in zip(samples, [*samples[1:], None], strict=True):
+        if sample.timestamp is not None and (after is None or after.timestamp != sample.timestamp):
+            yield sample

@@ -4,52 +4,55 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.journal.records import Outcome, StepBegin
-from tests.simulation.harness import Run, operator, simulate
+from tests.simulation.campaign import Report, host_plan, plan_of, read, run_campaign, written
+from tests.simulation.harness import FIVE, simulate
+from tests.simulation.host_faults import KINDS as HOST_KINDS
 from tests.simulation.oracles import judged
 from venues.paper.faults import KINDS
 
-
-def counts(run: Run, hours: float) -> dict[str, float]:
-    """What decides whether a seed counts (DESIGN-daemon 31)."""
-    ticks = sum(isinstance(record, StepBegin) for records in run.records.values() for record in records)
-    return {
-        "decided": ticks / (len(run.accounts) * hours * 60.0),
-        "orders": sum(len(account.truth().orders) for account in run.accounts.values()),
-        "fired": len({kind for plan in run.plans.values() for kind in plan.fired}),
-        "in_flight": sum(plan.hit_in_flight for plan in run.plans.values()),
-        "outcomes": sum(isinstance(r, Outcome) and r.state != "filled" for rs in run.records.values() for r in rs),
-    }
+RARE = frozenset({"open_orders_truncated"})  # nothing rests at a venue for longer than a late fill takes
+BRIEF = frozenset({"balance_lag", "rpc_behind", "mute_stream", "dropped_frame"})  # a poll later it may be over
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_half_a_day_of_faults_breaks_nothing(seed: int) -> None:
-    run = simulate(seed, 8.0, faults=200, script=operator(seed, least_s=60.0, most_s=240.0))
-    assert judged(run) == []
-    found = counts(run, 8.0)
-    assert found["decided"] >= 0.8
-    assert found["orders"] >= 100
-    assert found["fired"] >= 20
-    assert found["in_flight"] >= 1
-    assert found["outcomes"] >= 10
+def assert_counts(report: Report, *, kinds: int, orders: int) -> None:
+    """DESIGN-daemon 31."""
+    score = report.score
+    assert report.found == ()
+    assert score.decided >= 0.8
+    assert score.orders >= orders
+    assert score.hit_in_flight >= 1
+    assert len(score.kinds) >= kinds, sorted(set(KINDS) - set(score.kinds))
+    assert set(score.unnoticed) <= BRIEF
+    assert score.unnoticed_host == ()
+
+
+def test_a_day_of_faults_breaks_nothing() -> None:
+    _, report = run_campaign(1, 24.0, faults=300, host=28)
+    assert_counts(report, kinds=20, orders=100)
+    assert set(report.score.struck) == set(HOST_KINDS)
+
+
+def test_a_list_of_faults_is_data_and_repeats_the_run() -> None:
+    run, report = run_campaign(2, 1.5, faults=60, host=6, every_s=(60.0, 180.0))
+    plan = read(written(plan_of(run, host_plan(2, 1.5, 6))))
+    _, again = run_campaign(2, 1.5, faults=0, host=0, every_s=(60.0, 180.0), plan=plan)
+    assert again.heads == report.heads
+
+
+def test_an_hour_of_five_strategies_without_faults_is_clean() -> None:
+    assert judged(simulate(3, 1.0, ids=FIVE)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [21, 22, 23])
 def test_a_week_with_a_thousand_faults(seed: int) -> None:
-    hours = 7 * 24.0
-    run = simulate(seed, hours, faults=1000, script=operator(seed, least_s=120.0, most_s=600.0))
-    assert judged(run) == []
-    found = counts(run, hours)
-    assert found["decided"] >= 0.8
-    assert found["in_flight"] >= 1
-    fired = {kind for plan in run.plans.values() for kind in plan.fired}
-    assert len(fired) >= 0.8 * len(KINDS), sorted(set(KINDS) - fired)
+    _, report = run_campaign(seed, 7 * 24.0, faults=3000, host=100)
+    assert_counts(report, kinds=len(KINDS) - len(RARE), orders=1000)
+    assert set(report.score.struck) == set(HOST_KINDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [31, 32])
 def test_a_month(seed: int) -> None:
-    hours = 30 * 24.0
-    run = simulate(seed, hours, faults=2000, script=operator(seed, least_s=1800.0, most_s=7200.0))
-    assert judged(run) == []
+    _, report = run_campaign(seed, 30 * 24.0, faults=6000, host=300, every_s=(600.0, 3600.0))
+    assert_counts(report, kinds=len(KINDS) - len(RARE) - 2, orders=1000)

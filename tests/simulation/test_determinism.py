@@ -1,36 +1,55 @@
-"""Same seed, same journals: in this process, in others with another hash seed, and on a busy machine."""
+"""Same seed, same journals: in every process, with every hash seed, and on a busy machine."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.harness import operator, simulate
+from tests.simulation.campaign import host_plan
+from tests.simulation.harness import THREE, Run, operator, simulate
+from tests.simulation.oracles import judged
 
-HOURS = 1.5
-PROGRAM = (
-    "from tests.simulation.harness import operator, simulate;"
-    "print(sorted(simulate({seed}, {hours}, faults={faults}, script=operator({seed})).heads.items()))"
-)
-
-
-def heads(seed: int, hours: float = HOURS, faults: int = 12) -> list[tuple[str, str]]:
-    return sorted(simulate(seed, hours, faults=faults, script=operator(seed)).heads.items())
+SIX = 6.0
+PROGRAM = "from tests.simulation.test_determinism import run; print(sorted(run({seed}, {hours}).heads.items()))"
 
 
-def in_a_process(seed: int, hash_seed: str, hours: float = HOURS, faults: int = 12) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(seed=seed, hours=hours, faults=faults)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
+def run(seed: int, hours: float, schedule: int | None = None) -> Run:
+    """Three strategies, ten faults an hour and account, fifteen of the host in six hours, and an operator."""
+    host = host_plan(seed, hours, int(hours * 2.5), THREE)
+    return simulate(
+        seed, hours, faults=int(hours * 10.0), host=host, script=operator(seed), schedule=schedule
+    )  # fmt: skip
+
+
+def heads(seed: int, hours: float) -> str:
+    return str(sorted(run(seed, hours).heads.items()))
+
+
+def started(seed: int, hours: float, hash_seed: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(seed=seed, hours=hours)],
+        env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-        timeout=300,
-    ).stdout.strip()
+    )
+
+
+def in_processes(seed: int, hours: float, count: int) -> set[str]:
+    """What `count` processes find, two at a time, each with another hash seed."""
+    found = set()
+    for first in range(0, count, 2):
+        pair = [started(seed, hours, number) for number in range(first, min(first + 2, count))]
+        for process in pair:
+            told, _ = process.communicate(timeout=300)
+            assert process.returncode == 0
+            found.add(told.strip())
+    return found
 
 
 def burn() -> None:
@@ -38,32 +57,46 @@ def burn() -> None:
         sum(range(10_000))
 
 
-def test_the_same_seed_gives_the_same_journals_in_every_process() -> None:
-    first = str(heads(11))
-    assert in_a_process(11, "1") == first
-    assert in_a_process(11, "2") == first
-
-
-def test_a_busy_machine_changes_nothing() -> None:
-    quiet = heads(12)
+@contextmanager
+def busy() -> Iterator[None]:
+    """A machine with two processes that take all the time they get."""
     context = get_context("spawn")
     burners = [context.Process(target=burn, daemon=True) for _ in range(2)]
     for burner in burners:
         burner.start()
     try:
-        assert heads(12) == quiet
+        yield
     finally:
         for burner in burners:
             burner.kill()
             burner.join()
 
 
-def test_another_seed_is_another_run() -> None:
-    assert heads(13) != heads(14)
+def test_six_runs_of_six_hours_are_one_in_every_process() -> None:
+    assert len(in_processes(15, SIX, 6)) == 1
+
+
+def test_a_busy_machine_changes_nothing() -> None:
+    quiet = heads(12, 1.5)
+    with busy():
+        assert heads(12, 1.5) == quiet
+
+
+def test_another_order_of_tasks_is_another_run_and_every_oracle_holds() -> None:
+    runs = [run(13, 1.5, schedule) for schedule in (1, 2, 3)]
+    assert [judged(each) for each in runs] == [[], [], []]
+    assert len({each.heads["btc-basis"] for each in runs}) > 1
 
 
 @pytest.mark.slow
 def test_forty_runs_of_six_hours_are_one() -> None:
-    found = {str(heads(15, 6.0, 40)) for _ in range(20)}
-    found |= {in_a_process(15, str(i), 6.0, 40) for i in range(20)}
+    found = in_processes(15, SIX, 20) | {heads(15, SIX) for _ in range(5)}
+    with busy():
+        found |= {heads(15, SIX) for _ in range(15)}
     assert len(found) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", range(100, 110))
+def test_every_order_of_tasks_satisfies_the_oracles(schedule: int) -> None:
+    assert judged(run(16, SIX, schedule)) == []
