@@ -15,12 +15,23 @@ from components.data_provider import DataProvider
 from components.event_logger import EventLogger
 from components.exposure_monitor import Exposure, ExposureMonitor
 from components.model.events import EventType
-from components.model.keys import PositionKey
+from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
-from components.model.orders import OrderGroup, Verb
+from components.model.orders import OrderGroup, TradeStatus, Verb
 from components.model.slices import RunSlice
-from components.pnl_monitor import FLOW, PnlMonitor, PnlState, Steps
-from components.ports import GRANTED, Execution, Happening, MarketData, Observation, Settlements, Sink, Standing
+from components.pnl_monitor import PnlMonitor, PnlState, Steps
+from components.ports import (
+    FLOW,
+    GRANTED,
+    PAID,
+    Execution,
+    Happening,
+    MarketData,
+    Observation,
+    Settlements,
+    Sink,
+    Standing,
+)
 from components.position_monitor import BookColumns, PositionMonitor, PositionState
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
@@ -30,7 +41,7 @@ from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import ManagerState, StrategyManager, Trigger
+from components.strategy_manager import AT_END, ManagerState, StrategyManager, Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
@@ -74,7 +85,7 @@ class Core:
 
     def __init__(self, run: RunSlice, ports: Ports, *, strategy_id: str, run_id: str) -> None:
         mode = run.mode
-        self._run = run
+        self.run = run
         self._run_id = run_id
         self._ports = ports
         self.data = DataProvider(ports.market_data)
@@ -101,7 +112,7 @@ class Core:
         self.positions.place(balances)
         self.pnl.start(capital)
         self.events.record(
-            EventType.CAPITAL_PLACED, at, self.positions.snapshot(), token=self._run.mode.share_class, amount=capital
+            EventType.CAPITAL_PLACED, at, self.positions.snapshot(), token=self.run.mode.share_class, amount=capital
         )
 
     def state(self) -> CoreState:
@@ -149,7 +160,7 @@ class Core:
         (sell everything and stay out until `resume`).
         """
         if "resume" in commands:
-            self.manager.halted = False
+            self.manager.resume(self.positions.expected)
         settlements = self._ports.observation.settle(window, self.positions.expected)
         whole = settlements.rows == len(window)
         window = window if whole else window.head(settlements.rows)
@@ -157,10 +168,10 @@ class Core:
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
         risk = self.risk.assess(exposure, self.pnl.units)
-        crossing = self.risk.first_crossing(risk) if self._run.mode.rebalance == "auto" else None
+        crossing = self.risk.first_crossing(risk) if self.run.mode.rebalance == "auto" else None
         trigger = self.manager.first_trigger(exposure, settlements, crossing, commands)
         if close and whole and (trigger is None or trigger.row == len(window) - 1):
-            trigger = Trigger(len(window) - 1, "close", "close at end")
+            trigger = Trigger(len(window) - 1, CLOSE, AT_END)
         if CLOSE in commands:
             trigger = Trigger(0, CLOSE, CLOSE)
         rows = len(window) if trigger is None else trigger.row + 1
@@ -173,10 +184,13 @@ class Core:
         self.risk.advance(risk, rows, crossings)
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
-            self.manager.halted = self.manager.halted or trigger.reason == CLOSE
+            halted = self.manager.halted
+            self.manager.halted = halted or trigger.reason == CLOSE
             first = msgspec.structs.replace(trigger, crossings=crossings)
-            for one in self.manager.in_turn(first, settlements):
+            for one in self.manager.in_turn(first, settlements, commands):
                 self._act(one, settlements, window.row(rows - 1), steps, standing)
+            if self.manager.halted and not halted:
+                self._announce_halt(trigger, window.row(rows - 1))
         self.pnl.commit(steps)
         return window.start + rows
 
@@ -185,7 +199,7 @@ class Core:
     ) -> None:
         """Decide and do, on one row."""
         asked = sum(h.amount for h in settlements.happenings if h.event_type is EventType.WITHDRAWAL_REQUESTED)
-        now = Situation(self._run, row, self.positions, self.prices)
+        now = Situation(self.run, row, self.positions, self.prices)
         self.events.step += 1
         plan = self.manager.decide(trigger, now, self.events.step, asked)
         if plan is None:
@@ -215,25 +229,32 @@ class Core:
             plan,
             trigger,
             now,
-            worked=bool(result.trades),
+            worked=any(t.changes or t.status is TradeStatus.UNKNOWN for t in result.trades),
             paid=sum(abs(t.quantity) for t in result.trades if t.verb is Verb.PAY_OUT),
             complete=not route.skipped,
             blocked=route.blocked,
-            disturbed=result.disturbed,
+            disturbed=result.disturbed or route.waiting,
+            refused=result.refused,
         )
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
-        """Deposits buy units at the value just before they came."""
-        row = exposure.window.row(0)
+        """Deposits buy units at the value just before they came; a payment that was made earlier redeems them now."""
+        row, flow, flowed = exposure.window.row(0), 0.0, False
         for happening in settlements.happenings:
-            if happening.part == FLOW:
-                value = sum(change * self.prices.value_at(row, key) for key, change in happening.changes.items())
-                self.pnl.take_flow(value, float(exposure.equity[0]) - value)
+            if happening.part in (FLOW, PAID):
+                flowed = True
+                for key, change in happening.changes.items():
+                    if happening.part == FLOW or key.venue != GAS:
+                        flow += change * self.prices.value_at(row, key)
+            if happening.part == PAID:
+                self.manager.take_payment(abs(happening.amount))
+        if flowed:
+            self.pnl.take_flow(flow, float(exposure.equity[0]) - flow)
 
     def _doubt(self, now: Situation) -> Doubt:
         low, high = now.net_coins()
-        reference = now.reference() if self._run.mode.hedge_allocation else 1.0
-        return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts))
+        reference = now.reference() if self.run.mode.hedge_allocation else 1.0
+        return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts), now.open_legs())
 
     def _order_prices(self, group: OrderGroup, now: Situation) -> dict[str, float]:
         """USDT per unit of the orders that have an exchange price."""
@@ -295,6 +316,15 @@ class Core:
             self.positions.snapshot(),
             status=plan.action.value,
             detail=f"{trigger.kind}: {plan.reason}",
+        )
+
+    def _announce_halt(self, trigger: Trigger, row: Row) -> None:
+        self.events.record(
+            EventType.HALTED,
+            row.timestamp,
+            self.positions.snapshot(),
+            status="halted",
+            detail=f"{trigger.reason}: nothing is entered again until it is resumed",
         )
 
     def _announce_skipped(self, route: Route, stopped: str | None, row: Row) -> None:

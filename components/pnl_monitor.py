@@ -17,7 +17,7 @@ from components.model.keys import GAS, PositionKey, PositionType, perp
 from components.model.market import Column, Row, Window
 from components.model.orders import Trade, Verb
 from components.model.slices import RunSlice
-from components.ports import RowBlock, Settlements, Sink
+from components.ports import FLOW, LATE, PAID, RowBlock, Settlements, Sink
 from components.position_monitor import BookColumns, PositionMonitor
 from components.risk_monitor import Risk
 from components.utility_manager import UtilityManager
@@ -36,8 +36,6 @@ PARTS = (
 )
 ADJUSTMENT = "adjustment"  # accepted differences from what venues report: a line of its own, in every mode
 LINES = (*PARTS, ADJUSTMENT)
-FLOW = "flow"
-LATE = "late"  # a trade of an earlier row, known only now
 PAID_OUT = 1e-6  # of the initial equity: less than this after a payment and the last unit is redeemed
 
 
@@ -208,11 +206,13 @@ class PnlMonitor:
         self._sink.rows(RowBlock(timestamps=steps.window.timestamps, columns=columns))
 
     def take_flow(self, amount: float, equity_before: float) -> None:
-        """A deposit buys units at the value before it came; when none are left, at the value of the last."""
-        if self.units:
-            self.units *= (equity_before + amount) / equity_before
+        """A deposit buys units at the value before it came, a payment known late redeems them; when none are left, a
+        deposit buys at the value of the last."""
+        if self.units and equity_before > 0.0:
+            left = (equity_before + amount) / equity_before
+            self.units *= left if equity_before + amount > PAID_OUT * self.initial else 0.0
         else:
-            self.units = amount / self._unit_value
+            self.units = max(amount, 0.0) / self._unit_value
 
     # Parts
 
@@ -245,17 +245,23 @@ class PnlMonitor:
         row, rows = window.row(0), len(window)
         external: Column | float = 0.0
         for happening in settlements.happenings:
-            if happening.part == LATE:
-                self._late(parts, happening.changes, window)
+            if happening.part in (LATE, PAID):
+                paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
+                self._late(parts, {key: x for key, x in happening.changes.items() if key not in paid}, window)
+                external = _with(external, 0, self._value(row, paid), rows) if paid else external
                 continue
-            value = 0.0
-            for key, change in happening.changes.items():
-                value += change * self._prices.value_at(row, key)
+            value = self._value(row, happening.changes)
             if happening.part == FLOW:
                 external = _with(external, 0, value, rows)
             else:
                 _patch(parts, happening.part or "transaction_costs", 0, value, rows)
         return external
+
+    def _value(self, row: Row, changes: Mapping[PositionKey, float]) -> float:
+        value = 0.0
+        for key, change in changes.items():
+            value += change * self._prices.value_at(row, key)
+        return value
 
     def _late(self, parts: dict[str, Column | float], changes: Mapping[PositionKey, float], window: Window) -> None:
         """A trade that happened before this row: its cost at the prices of the row before, and what has moved since

@@ -16,6 +16,10 @@ from components.model.market import Column, Stamps, Window
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, Trade
 from components.model.positions import Book
 
+FLOW = "flow"
+LATE = "late"
+PAID = "paid"
+
 
 class MarketData(Protocol):
     """What was known when."""
@@ -45,7 +49,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a venue did on its own that changes the book: reward, arrival, liquidation, scheduled flow.
 
     `part` names the P&L part its value belongs to; None = neutral, `flow` = external, `late` = a trade of an earlier
-    row that is known only now. `resolves` ends the uncertainty of an order; `unknown` is one whose outcome is open.
+    row that is known only now, `paid` = such a trade that paid the owner. `resolves` ends the uncertainty of an order;
+    `unknown` is one whose outcome is open.
     """
 
     event_type: EventType

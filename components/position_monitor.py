@@ -58,6 +58,7 @@ class PositionState(msgspec.Struct, frozen=True, kw_only=True):
     expected: dict[PositionKey, float]
     observed: dict[PositionKey, float]
     in_flight: dict[str, InFlight]
+    landed: dict[str, InFlight]
     doubts: dict[OrderId, Order]
 
 
@@ -66,6 +67,7 @@ class PositionMonitor:
         self.expected = Book()
         self.observed: dict[PositionKey, float] = {}
         self.in_flight: dict[str, InFlight] = {}
+        self.landed: dict[str, InFlight] = {}  # arrived before anybody said that it had left
         self.doubts: dict[OrderId, Order] = {}
 
     def statistics(self) -> Mapping[str, int]:
@@ -76,6 +78,7 @@ class PositionMonitor:
             expected=dict(self.expected),
             observed=dict(self.observed),
             in_flight=dict(self.in_flight),
+            landed=dict(self.landed),
             doubts=dict(self.doubts),
         )
 
@@ -83,6 +86,7 @@ class PositionMonitor:
         self.expected = Book(state.expected)
         self.observed = dict(state.observed)
         self.in_flight = dict(state.in_flight)
+        self.landed = dict(state.landed)
         self.doubts = dict(state.doubts)
 
     def place(self, balances: Mapping[PositionKey, float]) -> None:
@@ -144,10 +148,11 @@ class PositionMonitor:
         return self.expected.of(base_token(TRANSIT, token))
 
     def _arrive(self, happening: Happening) -> None:
-        if happening.arrived is not None:
-            self.in_flight.pop(happening.arrived.id, None)
-        if happening.departed is not None:
-            self.in_flight[happening.departed.id] = happening.departed
+        arrived, departed = happening.arrived, happening.departed
+        if arrived is not None and self.in_flight.pop(arrived.id, None) is None:
+            self.landed[arrived.id] = arrived
+        if departed is not None and self.landed.pop(departed.id, None) is None:
+            self.in_flight[departed.id] = departed
         if happening.resolves is not None:
             self.doubts.pop(happening.resolves, None)
         if happening.unknown is not None:

@@ -39,6 +39,11 @@ class TightLoopResult(msgspec.Struct, frozen=True):
     unreconciled: bool = False
 
     @property
+    def refused(self) -> bool:
+        """Whether a venue refused an order for what it asked: the same at once would be refused again."""
+        return any(t.status is TradeStatus.REJECTED and not t.transient for t in self.trades)
+
+    @property
     def disturbed(self) -> bool:
         """Whether something outside cut the list short, so that the same plan is worth another try."""
         return (

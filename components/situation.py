@@ -20,7 +20,7 @@ from components.model.keys import (
     token_of,
 )
 from components.model.market import Row
-from components.model.orders import ETH_TOKENS, coins_moved
+from components.model.orders import ETH_TOKENS, coins_moved, leg_of
 from components.model.requirements import LST_PROTOCOL, reference_price
 from components.model.slices import RunSlice
 from components.position_monitor import PositionMonitor
@@ -144,6 +144,10 @@ class Situation:
         net = self.long_coins() + sum(self.size(venue) for venue in self.mode.hedge_allocation)
         moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.doubts.values()]
         return net + sum(min(move, 0.0) for move in moves), net + sum(max(move, 0.0) for move in moves)
+
+    def open_legs(self) -> frozenset[str]:
+        """Legs on which the outcome of an order is not known: nothing else may happen there before it is."""
+        return frozenset(leg_of(order, self.run.exchanges) for order in self._positions.doubts.values())
 
     def exit_rate(self, lst_units: float) -> float:
         """ETH per LST that a market exit of `lst_units` gets; the protocol rate under `costs: none`."""

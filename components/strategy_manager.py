@@ -1,21 +1,34 @@
 """Strategy Manager: finds the first row that needs an action, and turns target minus current into a plan.
 
-Triggers in order: risk, capital flows (and what arrived for a plan under way), deviation, dust. Each fires on a change,
-not on every row. State between rows: whether the entry is done, the plan under way, withdrawals owed, and when a
-deviation that could not be cured may be tried again.
+Triggers in order: risk, capital flows (and what arrived for a plan under way), what is still owed or was cut short,
+deviation, dust. Each fires on a change, not on every row. State between rows: whether the entry is done, the plan under
+way and the one that a withdrawal overtook, withdrawals owed, and when what failed may be tried again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 
+from components.deviation import Deviation
 from components.exposure_monitor import Exposure
 from components.model.events import EventType
-from components.model.keys import GAS, KING, WALLET, PositionKey, a_token, base_token, debt_token, perp
-from components.model.market import Column, Flags
+from components.model.keys import (
+    GAS,
+    RESERVE,
+    WALLET,
+    PositionKey,
+    PositionType,
+    a_token,
+    base_token,
+    debt_token,
+    perp,
+    token_of,
+)
 from components.model.orders import Action
-from components.model.requirements import DAY_NS, reward_tokens
+from components.model.requirements import DAY_NS, HOUR_NS, reference_price, reward_tokens
 from components.model.slices import ModeSlice
 from components.ports import Settlements
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
@@ -29,7 +42,10 @@ FLOWS = {
     EventType.DEPOSIT: "deposit",
     EventType.WITHDRAWAL_REQUESTED: "withdrawal",
 }
+AT_END = "close at end"
 REDUCIBLE = ("cex_margin", "ltv", "liquidation", "delta")  # the other measures are told, nothing can be reduced
+EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
+LEAST_COINS = 1e-9  # less of a leg than this is none
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -51,6 +67,8 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
     blocked: bool
     retry_at: dict[str, int]
     unfinished: bool
+    again_at: int
+    overtaken: Plan | None
 
 
 class StrategyManager:
@@ -58,6 +76,7 @@ class StrategyManager:
         self._mode = mode
         self._strategy = strategy
         self._prices = prices
+        self._deviation = Deviation(mode, prices)
         self._auto = mode.rebalance == "auto"
         self.entered = False
         self.halted = False
@@ -65,7 +84,9 @@ class StrategyManager:
         self.owed = 0.0
         self._blocked = False
         self._retry_at: dict[str, int] = {}
-        self._unfinished = False  # the plan under way was cut short by trouble outside: tried again on the next row
+        self._unfinished = False  # the plan under way was cut short: tried again, and not before `_again_at` (UTC ns)
+        self._again_at = 0
+        self._overtaken: Plan | None = None  # under way when a withdrawal came, which goes first
 
     def state(self) -> ManagerState:
         return ManagerState(
@@ -76,11 +97,28 @@ class StrategyManager:
             blocked=self._blocked,
             retry_at=dict(self._retry_at),
             unfinished=self._unfinished,
+            again_at=self._again_at,
+            overtaken=self._overtaken,
         )
 
     def restore(self, state: ManagerState) -> None:
         self.entered, self.halted, self.plan, self.owed = state.entered, state.halted, state.plan, state.owed
         self._blocked, self._retry_at, self._unfinished = state.blocked, dict(state.retry_at), state.unfinished
+        self._again_at, self._overtaken = state.again_at, state.overtaken
+
+    def resume(self, book: Mapping[PositionKey, float]) -> None:
+        """An operator wants it to trade: what is flat enters anew, anything else is brought to its target."""
+        was_halted, self.halted = self.halted, False
+        if self._is_flat(book):
+            self.entered, self.plan, self._overtaken = False, None, None
+            self._blocked = self._unfinished = False
+        elif was_halted:
+            self.plan, self._unfinished = None, True
+        self._again_at = 0
+
+    def take_payment(self, amount: float) -> None:
+        """A payment of an earlier row is known only now, share-class currency."""
+        self.owed = max(0.0, self.owed - amount)
 
     # Triggers
 
@@ -92,35 +130,41 @@ class StrategyManager:
         commands: tuple[str, ...] = (),
     ) -> Trigger | None:
         """The first row that needs an action; on one row risk comes before flows, flows before deviation, then dust."""
-        if not self.entered:
+        again = int(np.searchsorted(exposure.window.timestamps, self._again_at))
+        if not self.entered and again == 0 and not self.halted:
             return Trigger(0, "entry", "first row")
         found = [None if crossing is None else Trigger(crossing.row, "risk", crossing.name)]
         found += self._flows(settlements)
+        found += self._asked(commands)
         if self._blocked:
             found.append(Trigger(0, "blocked", "a stale leg"))
-        if self._unfinished:
-            found.append(Trigger(0, "retry", "cut short"))
-        if "rebalance" in commands and not self.halted:
-            found.append(Trigger(0, "deviation", "asked for"))
-        if self._auto and not self.halted and self.plan is None:
-            found.append(self._deviation(exposure))
-            found.append(self._dust(exposure))
+        if self.entered and self._unfinished:
+            found.append(Trigger(again, "retry", "cut short"))
+        if not self.entered and not self.halted:
+            found.append(Trigger(again, "entry", "first row"))
+        found.append(self._debt(exposure))
+        if self._auto and self.entered and not self.halted and self.plan is None:
+            if deviation := self._deviation.first(exposure, self._retry_at):
+                found.append(Trigger(deviation[0], "deviation", deviation[1]))
+            if (dust := self._deviation.dust(exposure, self._retry_at)) is not None:
+                found.append(Trigger(dust, "dust", "dust above threshold"))
         best: Trigger | None = None
         for trigger in found:
             if trigger is not None and (best is None or trigger.row < best.row):
                 best = trigger
-        return best
+        return None if best is None or best.row >= len(exposure.window) else best
 
-    def in_turn(self, first: Trigger, settlements: Settlements) -> tuple[Trigger, ...]:
-        """All that the row of `first` asks for, in order: no flow is lost because something else came on its row."""
+    def in_turn(self, first: Trigger, settlements: Settlements, commands: tuple[str, ...] = ()) -> tuple[Trigger, ...]:
+        """All that the row of `first` asks for, in order: no flow and no command is lost because something else came on
+        its row."""
         flows = self._flows(settlements)
         match first.kind:
             case "risk":
-                return (first, *flows)
+                return (first, *flows, *self._asked(commands))
             case "entry" | "close":
                 return (*(flow for flow in flows if flow.kind == "withdrawal"), first)
             case "arrival" | "deposit" | "withdrawal":
-                return flows
+                return (*flows, *self._asked(commands))
             case _:
                 return (first,)
 
@@ -133,92 +177,6 @@ class StrategyManager:
                 found.setdefault(kind, Trigger(0, kind, happening.detail))
         return tuple(found[kind] for kind in FLOWS.values() if kind in found)
 
-    def _deviation(self, exposure: Exposure) -> Trigger | None:
-        """Legs that parted, a margin ratio outside its band, LTV off target, net delta, idle cash, gas."""
-        timestamps = exposure.window.timestamps
-        best: Trigger | None = None
-        for name, column, low, high in self._bands(exposure):
-            if isinstance(column, float):
-                if low <= column <= high:
-                    continue
-                row = 0
-            elif column.min() >= low and column.max() <= high:
-                continue
-            else:
-                row = _first((column < low) | (column > high), 0)
-            retry = self._retry_at.get(name, 0)
-            if row < len(timestamps) and int(timestamps[row]) < retry:
-                later = int(np.searchsorted(timestamps, retry))
-                row = later if isinstance(column, float) else _first((column < low) | (column > high), later)
-            if row < len(timestamps) and (best is None or row < best.row):
-                best = Trigger(row, "deviation", name)
-        return best
-
-    def _bands(self, exposure: Exposure) -> list[tuple[str, Column | float, float, float]]:
-        mode, book = self._mode, exposure.book
-        bands: list[tuple[str, Column | float, float, float]] = []
-        threshold = mode.position_deviation_threshold
-        for venue, account in exposure.accounts.items():
-            if account.margin_ratio is not None and mode.collateral == "usdt":
-                band = mode.margin_ratio_band
-                bands.append((f"margin_ratio:{venue}", account.margin_ratio, band.low, band.high))
-            if mode.lst_type is None:
-                spot = book.quantities.get(base_token(venue, mode.asset), 0.0)
-                size = book.quantities.get(perp(venue, mode.asset), 0.0)
-                larger = max(abs(spot), abs(size))
-                if larger > 0.0:
-                    bands.append((f"legs:{venue}", abs(spot + size) / larger, 0.0, threshold))
-        if exposure.ltv is not None:
-            target = mode.target_ltv
-            bands.append(("ltv", exposure.ltv, target * (1.0 - threshold), target * (1.0 + threshold)))
-        if exposure.net_coin is not None and exposure.gross_coin is not None:
-            drift = _ratio(exposure.net_coin, exposure.gross_coin)
-            if drift is not None:
-                bands.append(("delta", drift, -1.0, mode.max_delta_drift))
-        idle = self._idle(exposure)
-        if idle is not None:
-            bands.append(("idle", idle, -1.0, threshold))
-        gas = book.quantities.get(base_token(GAS, "ETH"), 0.0)
-        if mode.costs == "default":
-            if mode.share_class == "USDT":
-                bands.append(("gas_debt", -gas, -np.inf, mode.gas_debt_limit))
-            else:
-                bands.append(("gas_reserve", gas, 0.25 * mode.gas_reserve, np.inf))
-        return bands
-
-    def _idle(self, exposure: Exposure) -> Column | None:
-        """Cash in the wallet and coins waiting to be staked, as a share of equity."""
-        window, book = exposure.window, exposure.book
-        total: Column | float = 0.0
-        keys = [base_token(WALLET, "USDT"), base_token(WALLET, "ETH")]
-        if self._mode.lst_type is not None and self._mode.spot_venue in self._mode.hedge_allocation:
-            keys.append(base_token(self._mode.spot_venue or "", "ETH"))
-        for key in keys:
-            native = book.quantities.get(key, 0.0)
-            if native > 0.0:
-                value = self._prices.unit(window.market, key).value
-                total = total + native * (value if isinstance(value, float) else window.cut(value))
-        if isinstance(total, float) and total == 0.0:
-            return None
-        return total / np.maximum(exposure.equity, total)  # after a full payout equity may be a gas debt
-
-    def _dust(self, exposure: Exposure) -> Trigger | None:
-        window, book = exposure.window, exposure.book
-        total: Column | float = 0.0
-        for token in reward_tokens(self._mode):
-            for venue in (KING, WALLET):
-                key = base_token(venue, token)
-                native = book.quantities.get(key, 0.0)
-                if native > 0.0:
-                    value = self._prices.unit(window.market, key).value
-                    total = total + native * (value if isinstance(value, float) else window.cut(value))
-        if isinstance(total, float):
-            return None
-        above = total > self._mode.dust_threshold
-        ready = window.timestamps >= self._retry_at.get("dust", 0)
-        hit = above & ready
-        return Trigger(int(hit.argmax()), "dust", "dust above threshold") if hit.any() else None
-
     # Decisions
 
     def decide(self, trigger: Trigger, now: Situation, step: int, withdrawals: float) -> Plan | None:
@@ -227,7 +185,7 @@ class StrategyManager:
         match trigger.kind:
             case "entry":
                 plan = self._full(Action.ENTRY_FULL, "enter", now, step)
-            case "withdrawal":
+            case "withdrawal" | "owed":
                 plan = self._withdraw(now, step, withdrawals)
             case "deposit":
                 plan = self._full(Action.ENTRY_PARTIAL, "deposit", now, step)
@@ -242,7 +200,7 @@ class StrategyManager:
                     self._hold(now, step), action=Action.SELL_DUST, reason=trigger.reason, sell_dust=True
                 )
             case "close":
-                plan = self.exit_plan("close at end", now, step)
+                plan = self.exit_plan(AT_END if trigger.reason == AT_END else "closed by the operator", now, step)
             case _:
                 plan = self._rebalance(trigger, now, step)
         return plan
@@ -258,23 +216,65 @@ class StrategyManager:
         complete: bool,
         blocked: bool,
         disturbed: bool = False,
+        refused: bool = False,
     ) -> None:
         """What became of a plan at this row: it stays under way while anything travels, a leg waits for its price, or
-        something outside (`disturbed`: a venue, an open outcome, withheld authority) cut it short."""
-        self.owed = max(0.0, self.owed - paid)
-        if trigger.kind == "entry" and (worked or complete):
+        it was cut short: by something outside (`disturbed`: a venue, an open outcome, withheld authority), or because
+        an order was `refused` for what it asks. What leaves a position is tried again on the next row, what was
+        refused on the way in after an hour."""
+        self.owed = min(max(0.0, self.owed - paid), max(now.equity(), 0.0)) if self.owed else 0.0
+        if trigger.kind == "entry" and (worked or (complete and not refused)):
             self.entered = True
+        small = trigger.kind in ("deviation", "dust")  # found again by itself
+        cut_short = disturbed or (refused and not small)
+        waits = refused and not disturbed and plan.action not in EXITS
+        self._again_at = now.row.timestamp + HOUR_NS if waits else 0
         self._blocked = blocked
-        self._unfinished = disturbed and self.entered
+        self._unfinished = cut_short and self.entered
+        overtaken = self.plan if trigger.kind in ("withdrawal", "owed") and not self.halted else None
+        if overtaken is not None and not overtaken.pay_out:
+            self._overtaken = overtaken
+        elif trigger.kind in ("deposit", "entry", "close") or self.halted:
+            self._overtaken = None
         if now.travelling() or blocked or self._unfinished:
             self.plan = plan
         else:
-            self.plan = None
+            self.plan, self._overtaken = self._overtaken, None
+            self._unfinished = self.plan is not None
             if self.owed < 1e-9:
                 self.owed = 0.0
-        if not worked and not disturbed and trigger.kind in ("deviation", "dust"):
-            name = "dust" if trigger.kind == "dust" else trigger.reason
+        if trigger.kind == "owed" or (small and not worked and not disturbed):
+            name = trigger.reason if trigger.kind == "deviation" else trigger.kind
             self._retry_at[name] = now.row.timestamp + DAY_NS
+
+    def _asked(self, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
+        wanted = "rebalance" in commands and self.entered and not self.halted
+        return (Trigger(0, "deviation", "asked for"),) if wanted else ()
+
+    def _debt(self, exposure: Exposure) -> Trigger | None:
+        """What unwinding cost is still owed after a slow withdrawal: paid from the reserve as soon as that is enough,
+        else worth another unwinding once a day."""
+        if self.owed <= 0.0 or self.plan is not None or not self.entered:
+            return None
+        usdt = 1.0 if self._mode.share_class == "USDT" else exposure.window.row(0).value(reference_price("ETH"))
+        if self.owed * usdt <= self._mode.minimum_trade_usdt:
+            return None
+        key = base_token(RESERVE, self._mode.share_class)
+        if exposure.book.quantities.get(key, 0.0) >= self.owed:
+            return Trigger(0, "owed", "still owed")
+        row = int(np.searchsorted(exposure.window.timestamps, self._retry_at.get("owed", 0)))
+        return Trigger(row, "owed", "still owed")
+
+    def _is_flat(self, book: Mapping[PositionKey, float]) -> bool:
+        """Whether nothing is held but cash, rewards and gas."""
+        coin = self._mode.lst_type or self._mode.asset
+        legs = (PositionType.PERP, PositionType.A_TOKEN, PositionType.DEBT_TOKEN)
+        cash = "USDT" if self._mode.share_class == "USDT" else "ETH"
+        return not any(
+            abs(amount) > LEAST_COINS
+            and (key.position_type in legs or (token_of(key) == coin != cash and key.venue != GAS))
+            for key, amount in book.items()
+        )
 
     def _full(self, action: Action, reason: str, now: Situation, step: int) -> Plan:
         equity = now.equity()
@@ -404,16 +404,3 @@ class StrategyManager:
 
     def _gas_kept(self) -> float:
         return self._mode.gas_reserve if self._mode.share_class == "ETH" and self._mode.costs == "default" else 0.0
-
-
-def _first(flags: Flags, start: int) -> int:
-    """The first row at or after `start` that is flagged; the length when there is none."""
-    rest = flags[start:]
-    return start + int(rest.argmax()) if rest.any() else len(flags)
-
-
-def _ratio(net: Column | float, gross: Column | float) -> Column | float | None:
-    if isinstance(net, float) and isinstance(gross, float):
-        return abs(net) / gross if gross > 0.0 else None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.abs(net) / gross

@@ -15,23 +15,26 @@ from msgspec import structs
 
 from components.maths.costs import round_to_lot
 from components.model.keys import VenueName
-from components.model.orders import GroupKind, Order, OrderGroup, Trade, Verb, coins_moved, reduces_risk
+from components.model.orders import GroupKind, Order, OrderGroup, Trade, Verb, coins_moved, leg_of, reduces_risk
 from components.model.slices import CexSlice
 from components.ports import GRANTED, Approved, Standing, Withheld
 from components.venue_interface_manager import VenueInterfaceManager
 
 SIGNED = frozenset({Verb.SPOT, Verb.PERP})
+MOST_PIECES = 1000  # of an order without a grid
 SMALLER = 1.0 - 1e-9  # of the worst end: less is a reduction
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Net coins of the asset, lowest and highest, given orders whose outcome is not known (`orders` names them)."""
+    """Net coins of the asset, lowest and highest, given orders whose outcome is not known: their ids, and the legs on
+    which nothing else may happen before it is."""
 
     coin: str
     reference_usdt: float
     low: float
     high: float
     orders: tuple[str, ...] = ()
+    legs: frozenset[str] = frozenset()
 
 
 NO_DOUBT = Doubt("", 1.0, 0.0, 0.0)
@@ -51,6 +54,8 @@ class VenueManager:
     ) -> Approved | Withheld:
         """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
         reasons = [reason for order in group.orders for reason in self._faults(order, prices_usdt.get(order.id))]
+        legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
+        reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in doubt.legs]
         reasons += standing.no_trade
         if (standing.no_risk or doubt.orders) and adds_risk(group, doubt):
             reasons += standing.no_risk
@@ -69,32 +74,45 @@ class VenueManager:
     ) -> tuple[OrderGroup, ...]:
         """A group that reduces risk and is too large for the guard, as groups that are not; any other as it is.
 
-        Legs stay together: each piece has the same share of every leg, rounded to its lot, the last one the rest.
+        Legs stay together: each piece has the same share of every leg but for its lot, and no piece is above the guard
+        unless a single lot is.
         """
         limit = standing.max_trade_usdt
         largest = max((abs(o.amount) * prices_usdt.get(o.id, 0.0) for o in group.orders), default=0.0)
         if limit is None or largest <= limit or group.kind is GroupKind.ATOMIC or adds_risk(group, doubt):
             return (group,)
-        count = ceil(largest / limit)
-        left = {order.id: order.amount for order in group.orders}
+        most = max(self._lots(order) for order in group.orders)
+        for count in range(ceil(largest / limit), most + 1):
+            shares = [self._shares(order, count) for order in group.orders]
+            prices = [prices_usdt.get(order.id, 0.0) for order in group.orders]
+            if all(abs(x) * price <= limit for each, price in zip(shares, prices, strict=True) for x in each):
+                break
         out = []
         for i in range(count):
             orders = []
-            for order in group.orders:
-                last = i == count - 1
-                amount = left[order.id] if last else self._rounded(order, order.amount / count)
-                left[order.id] -= amount
-                if amount:
+            for order, share in zip(group.orders, shares, strict=True):
+                if share[i]:
                     id = sha256(f"{order.id}/{i}".encode()).hexdigest()[:28]
-                    orders.append(structs.replace(order, id=id, amount=amount, everything=order.everything and last))
+                    last = order.everything and i == count - 1
+                    orders.append(structs.replace(order, id=id, amount=share[i], everything=last))
             if orders:
                 out.append(structs.replace(group, id=f"{group.id}/{i}", orders=tuple(orders)))
         return tuple(out)
 
-    def _rounded(self, order: Order, amount: float) -> float:
+    def _shares(self, order: Order, count: int) -> list[float]:
+        """An order in `count` parts on the venue's grid, as equal as that lets them be; what is off it comes last."""
+        lot = self._lot(order)
+        ends = [round_to_lot(order.amount * (i + 1) / count, lot) for i in range(count - 1)] + [order.amount]
+        return [end - begin for begin, end in zip([0.0, *ends], ends, strict=False)]
+
+    def _lots(self, order: Order) -> int:
+        lot = self._lot(order)
+        return ceil(abs(order.amount) / lot) if lot else MOST_PIECES
+
+    def _lot(self, order: Order) -> float:
         exchange = self._exchanges.get(order.venue)
         instrument = exchange.instruments.get(f"{order.verb.value}.{order.token}") if exchange is not None else None
-        return amount if instrument is None else round_to_lot(amount, instrument.lot)
+        return 0.0 if instrument is None else instrument.lot
 
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
         return self._interfaces.execute(approved)

@@ -281,8 +281,9 @@ class Cell:
 
     async def _settle_open(self, orders: list[Order]) -> None:
         """Orders of a step that was cut short, outcome unknown: asked now, in doubt if nobody says."""
+        answers = await self.dispatch.ask_all(orders, self.run_slice.exchanges)
         for order in orders:
-            trade = await self.dispatch.ask(order)
+            trade = answers.get(order.id)
             happening = late_of(order, trade)
             self.journal.append(
                 Outcome(

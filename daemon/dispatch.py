@@ -10,7 +10,7 @@ Nothing here ever makes an order, and no order id is sent again after its outcom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ import trio
 
 from components.model.errors import Severity, Stop, catalogued
 from components.model.keys import VenueName
-from components.model.orders import GroupKind, Order, OrderGroup, OrderState, Trade, TradeStatus
+from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus
 from daemon.journal.records import Outcome, Record
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 from venues.transport import Clock
@@ -137,6 +137,24 @@ class Dispatch:
             return None
         return self._settled(order, report)
 
+    async def ask_all(self, orders: Sequence[Order], exchanges: Container[VenueName]) -> dict[OrderId, Trade]:
+        """What became of several, by order id, all asked at once. What is open in the wallet is told together or not at
+        all: it may be one transaction."""
+        found: dict[OrderId, Trade] = {}
+
+        async def ask(order: Order) -> None:
+            trade = await self.ask(order)
+            if trade is not None:
+                found[order.id] = trade
+
+        async with trio.open_nursery() as nursery:
+            for order in orders:
+                nursery.start_soon(ask, order)
+        wallet = [order.id for order in orders if order.venue not in exchanges]
+        if not all(id in found for id in wallet):
+            found = {id: trade for id, trade in found.items() if id not in wallet}
+        return found
+
     async def _leg(self, leg: OrderGroup, origin: str, trades: dict[str, Trade], failed: list[Stop]) -> None:
         """Sends one leg until it is done, in doubt, or out of time; a journal that fails does not stop the others."""
         for order in leg.orders:
@@ -208,6 +226,8 @@ class Dispatch:
                 if len(found) < len(leg.orders):
                     await trio.sleep(pause)
                     pause = min(2.0 * pause, 1.0)
+        if leg.kind is GroupKind.ATOMIC and len(found) < len(leg.orders):
+            found = {}  # its steps were done together or not at all: half an answer is none
         return [found.get(order.id) or self._unknown(order, reason) for order in leg.orders]
 
     async def _never_left(self, group: OrderGroup, origin: str) -> None:

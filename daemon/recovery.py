@@ -13,9 +13,9 @@ import msgspec
 from components.core import CoreState
 from components.model.errors import Severity, Stop, catalogued
 from components.model.events import EventType
-from components.model.orders import Order, OrderState, Trade
+from components.model.orders import GroupKind, Order, OrderState, Trade, Verb
 from components.model.slices import RunSlice
-from components.ports import Happening
+from components.ports import LATE, PAID, Happening
 from daemon.journal.codec import decode, encode
 from daemon.journal.records import (
     Command,
@@ -37,7 +37,6 @@ EVT_NO_CHECKPOINT = catalogued(
     "The journal cannot be brought forward",
     "Restore a backup, or start the version named in the last manifest and stop it cleanly before upgrading",
 )
-LATE = "late"
 BOOKED_KEPT = 4096
 
 
@@ -80,6 +79,7 @@ class _Reading:
         self._begin: StepBegin | None = None
         self._parts: list[Record] = []
         self._loose: dict[str, tuple[Order, Outcome | None]] = {}  # sent, and not booked by a finished step
+        self._atomic: dict[str, str] = {}  # the group of such an order whose steps are done together or not at all
         self._late: dict[str, Happening] = {}
         self._commands: dict[str, Command] = {}
 
@@ -98,6 +98,8 @@ class _Reading:
             case Intent():
                 for order in record.group.orders:
                     self._loose[order.id] = (order, None)
+                    if record.group.kind is GroupKind.ATOMIC:
+                        self._atomic[order.id] = record.group.id
                 self._parts.append(record)
             case Outcome():
                 known = self._loose.get(record.order_id)
@@ -121,9 +123,15 @@ class _Reading:
             state = decode(self._checkpoint, CoreState)
             out.state_hash = hash_of(self._checkpoint)
             out.state, out.repeated = self._bring_forward(state)
+        half_known = {
+            self._atomic.get(id)
+            for id, (_, outcome) in self._loose.items()
+            if outcome is None or outcome.state == OrderState.UNKNOWN
+        }
         for order, outcome in self._loose.values():
             happening = late_of(order, outcome.trade if outcome else None)
-            if outcome is None or outcome.state == OrderState.UNKNOWN:
+            is_open = outcome is None or outcome.state == OrderState.UNKNOWN
+            if is_open or self._atomic.get(order.id, order.id) in half_known:
                 out.open_orders.append(order)
             elif happening is not None:
                 self._late.setdefault(order.id, happening)
@@ -195,7 +203,7 @@ def late_of(order: Order, trade: Trade | None) -> Happening | None:
         token=order.token,
         amount=trade.quantity,
         changes=trade.changes,
-        part=LATE if trade.changes else None,
+        part=None if not trade.changes else PAID if order.verb is Verb.PAY_OUT else LATE,
         detail=f"{order.id} {trade.status.value}" + (f": {trade.reason}" if trade.reason else ""),
         departed=trade.in_flight,
         resolves=order.id,

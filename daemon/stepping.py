@@ -14,7 +14,7 @@ import trio
 
 from components.core import Core
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import Order, OrderGroup, Trade
+from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
 from components.ports import Happening, Settlements, Standing
 from daemon.authority import Authority, Circumstances
@@ -190,16 +190,7 @@ class CoreActor:
     async def _find_out(self) -> None:
         """Asks after every order in doubt; what is answered enters the book with this row."""
         doubts = [order for order in self.core.positions.doubts.values() if order.id not in self.late]
-        answers: dict[str, Trade] = {}
-
-        async def ask(order: Order) -> None:
-            trade = await self._dispatch.ask(order)
-            if trade is not None:
-                answers[order.id] = trade
-
-        async with trio.open_nursery() as nursery:
-            for order in doubts:
-                nursery.start_soon(ask, order)
+        answers = await self._dispatch.ask_all(doubts, self.core.run.exchanges)
         for order in doubts:
             trade = answers.get(order.id)
             happening = late_of(order, trade)

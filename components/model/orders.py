@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -179,6 +179,12 @@ def coins_moved(order: Order, coin: Token, reference_usdt: float) -> float:
             return order.amount / reference_usdt
         case _:
             return 0.0
+
+
+def leg_of(order: Order, exchanges: Container[VenueName]) -> str:
+    """What must wait for the outcome of an order: one product at an exchange, or the whole wallet, whose transactions
+    leave one after the other."""
+    return f"{order.venue} {order.verb.value} {order.token}" if order.venue in exchanges else "the wallet"
 
 
 def reduces_risk(order: Order, action: Action) -> bool:

@@ -9,6 +9,8 @@ from components.model.keys import (
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import FULL, HEDGE, REDUCE, Stage
 
+NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
+
 
 class ExchangeStage(Stage):
     """Legs that leave together."""
@@ -24,9 +26,18 @@ class ExchangeStage(Stage):
     def _pair_orders(self) -> list[Order]:
         orders: list[Order] = []
         for venue in self._mode.hedge_allocation:
-            if self._plan.venues is None or venue in self._plan.venues:
+            if (self._plan.venues is None or venue in self._plan.venues) and not self._waits(venue):
                 orders += self._pair(venue)
         return orders
+
+    def _waits(self, venue: str) -> bool:
+        """Whether an order of the pair has an outcome that nobody knows yet: neither leg is touched until it has one,
+        and the pairs of other venues are not held up."""
+        coin, waiting = self._now.coin, self._now.open_legs()
+        legs = [leg for verb in (Verb.SPOT, Verb.PERP) if (leg := f"{venue} {verb.value} {coin}") in waiting]
+        if legs:
+            self._wait(legs[0])
+        return bool(legs)
 
     def _pair(self, venue: str) -> list[Order]:
         now, coin = self._now, self._now.coin
@@ -41,11 +52,11 @@ class ExchangeStage(Stage):
         elif wanted > held:
             wanted = max(held, min(wanted, self._affordable(venue, price)))
         change = -size if everything else self._round(venue, -wanted - size)
-        if abs(change) * mark <= self._smallest(venue, "perp", size * change < 0.0) and not (everything and change):
+        if abs(change) * mark <= (NOTHING if everything else self._smallest(venue, "perp", size * change < 0.0)):
             change = 0.0
         spot_change = -held if everything else -(size + change) - held
-        small = abs(spot_change) * price <= self._smallest(venue, "spot", False)
-        if self._plan.scope == HEDGE or (small and not everything):
+        small = NOTHING if everything else self._smallest(venue, "spot", False)
+        if self._plan.scope == HEDGE or abs(spot_change) * price <= small:
             spot_change = 0.0
         if change == 0.0 and spot_change == 0.0:
             return []
@@ -89,7 +100,7 @@ class ExchangeStage(Stage):
                 change = self._buyable(total, long, wanted, price, spot_venue, dex)
         everything = total == 0.0
         small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
-        if abs(change) * price <= (1e-6 if everything else small):
+        if abs(change) * price <= (NOTHING if everything else small):
             change = 0.0
         perps = self._shorts(long + change, wanted, everything)
         if not perps and change == 0.0:
@@ -137,8 +148,8 @@ class ExchangeStage(Stage):
             size = now.size(venue)
             close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
             change = -size if close else self._round(venue, -max(long, 0.0) * weight / whole - size)
-            small = self._smallest(venue, "perp", size * change < 0.0)
-            if abs(change) * now.mark(venue) <= small and not (close and change):
+            small = NOTHING if close else self._smallest(venue, "perp", size * change < 0.0)
+            if abs(change) * now.mark(venue) <= small:
                 continue
             if self._plan.scope == REDUCE and size * change > 0.0:
                 continue

@@ -59,6 +59,7 @@ class Stage:
         self._groups = 0
         self._gas_bought = False
         self.blocked = False  # a leg was left out because its price is stale
+        self.waiting = False  # a leg was left out because the outcome of an order on it is not known
         self.paid = 0.0
         self.skipped: list[str] = []
         self._minimum = now.mode.minimum_trade_usdt if plan.careful and now.mode.costs == "default" else 1e-6
@@ -118,6 +119,10 @@ class Stage:
         """A leg that waits for a fresh price: the plan stays under way."""
         self.blocked = True
         self._skip(reason)
+
+    def _wait(self, leg: str) -> None:
+        self.waiting = True
+        self._skip(f"{leg}: the outcome of an order is not known")
 
     def _smallest(self, venue: str, product: str, reduces: bool) -> float:
         """USDT that a trade must exceed: ours, and the venue's own minimum unless it only reduces."""

@@ -61,12 +61,15 @@ def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situ
     amount = round_to_lot(abs(trade.quantity) * share, lot)
     if amount <= 0.0:
         return None
+    if trade.quantity > 0.0:
+        amount = -amount
+    size = now.size(order.venue) if order.verb is Verb.PERP else 0.0
     return Order(
         id=sha256(f"{group.id}/{order.leg}/unwind".encode()).hexdigest()[:28],
         verb=order.verb,
         venue=order.venue,
         token=order.token,
-        amount=-amount if trade.quantity > 0.0 else amount,
+        amount=amount,
         leg=f"{order.leg}_back",
-        reduce_only=order.verb is Verb.PERP,
+        reduce_only=size * amount < 0.0 and abs(amount) <= abs(size),  # taking back a close opens again
     )

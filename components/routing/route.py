@@ -10,7 +10,7 @@ bought only against margin that is there, and sold together with the shorts that
 
 from collections.abc import Iterator
 
-from components.model.orders import OrderGroup
+from components.model.orders import OrderGroup, leg_of
 from components.routing.cash import CashStage
 from components.routing.chain import ChainStage
 from components.routing.exchanges import ExchangeStage
@@ -23,6 +23,16 @@ class Route(CashStage, ChainStage, ExchangeStage):
     """The groups of one plan at one row."""
 
     def groups(self) -> Iterator[OrderGroup]:
+        """What is to be done now; a group waits while the outcome of an order on one of its legs is not known."""
+        for group in self._passes():
+            waiting = self._now.open_legs()
+            legs = [leg for order in group.orders if (leg := leg_of(order, self._now.run.exchanges)) in waiting]
+            if legs:
+                self._wait(legs[0])
+            else:
+                yield group
+
+    def _passes(self) -> Iterator[OrderGroup]:
         for _ in range(PASSES):
             before = self._groups
             if self._plan.sell_dust:

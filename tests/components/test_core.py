@@ -325,9 +325,9 @@ def test_an_order_in_doubt_counts_at_its_worst_end(stage: Stage) -> None:
     assert (told.detail, told.status) == ("delta", "critical")
     assert told.amount == pytest.approx(0.5, abs=0.01)
     assert stage.script == []
-    assert {event.detail for event in stage.told(EventType.ORDER_WITHHELD)} == {
-        f"the outcome of order {next(iter(stage.core.positions.doubts))} is not known"
-    }
+    assert [event.detail for event in stage.told(EventType.ENTRY_SKIPPED)] == [
+        "okx perp BTC: the outcome of an order is not known"
+    ]
 
 
 def test_a_lost_order_that_was_done_is_booked_late_and_nothing_is_sent_again(stage: Stage) -> None:
@@ -539,7 +539,7 @@ def test_the_stories_are_worth_telling(mode: str) -> None:
     assert {EventType.DEPOSIT, EventType.WITHDRAWAL_REQUESTED, EventType.WITHDRAWAL_PAID} <= kinds
     expected = {
         "btc_basis": {EventType.ORDER_UNKNOWN, EventType.ORDER_RESOLVED, EventType.RISK_LEVEL, EventType.ADJUSTMENT,
-                      EventType.ORDER_WITHHELD, EventType.FUNDING},
+                      EventType.ENTRY_SKIPPED, EventType.FUNDING},
         "eth_leveraged": {EventType.ORDER_REJECTED, EventType.REWARD, EventType.ATOMIC_GROUP, EventType.ORDER_WITHHELD},
         "usdt_market_neutral": {EventType.ORDER_UNKNOWN, EventType.TRANSFER_ARRIVED, EventType.ENTRY_SKIPPED},
     }  # fmt: skip

@@ -49,7 +49,7 @@ class Played:
 
     def __init__(self, job: Witnessed, market: Market, result: ReplayResult) -> None:
         self.job = job
-        self.run = job.core._run
+        self.run = job.core.run
         self.market = market
         self.result = result
         self.trades = job.trades

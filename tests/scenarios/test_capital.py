@@ -132,7 +132,9 @@ def test_the_queue_pays_the_full_ratio_after_its_days() -> None:
 def test_a_market_exit_pays_the_discount_at_once() -> None:
     played = play("eth_staking_only", sketch.staked(DAYS * 2), flows=[withdrawal(30.0, 30.0)])
 
-    assert {row for row, _ in paid(played)} == {30}
+    assert [row for row, _ in paid(played)] == [30, 30, 31]
+    assert sum(amount for row, amount in paid(played) if row == 30) == pytest.approx(30.0 - 28.5 * 0.0013, rel=1e-3)
+    assert sum(amount for _, amount in paid(played)) == pytest.approx(30.0, rel=1e-9)
     assert played["transaction_costs"][30] == pytest.approx(-28.5 * 0.0013, rel=0.3)
 
 
