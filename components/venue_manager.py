@@ -82,7 +82,7 @@ class VenueManager:
         if limit is None or largest <= limit or group.kind is GroupKind.ATOMIC or adds_risk(group, doubt):
             return (group,)
         most = max(self._lots(order) for order in group.orders)
-        for count in range(ceil(largest / limit), most + 1):
+        for count in range(min(ceil(largest / limit), most), most + 1):
             shares = [self._shares(order, count) for order in group.orders]
             prices = [prices_usdt.get(order.id, 0.0) for order in group.orders]
             if all(abs(x) * price <= limit for each, price in zip(shares, prices, strict=True) for x in each):

@@ -522,6 +522,7 @@ def test_a_restored_manager_knows_the_same_and_shares_nothing() -> None:
     manager.halted, manager.owed = True, 12.5
     manager.plan = plan({"okx:BaseToken:BTC": 0.5}, Action.EXIT_PARTIAL, scope=REDUCE, venues=("okx",))
     manager._blocked, manager._unfinished, manager._retry_at = True, True, {"dust": 5}
+    manager._again_at, manager._overtaken = 7, plan({"okx:BaseToken:BTC": 0.25})
     state = manager.state()
     frozen = encode(state)
     other = manager_of(BASIS, entered=False)
@@ -540,3 +541,63 @@ def test_ratios_of_columns_are_taken_row_by_row() -> None:
         "deviation",
         "delta",
     )
+
+
+# Trying again
+
+
+def test_what_is_to_be_tried_again_later_waits_for_its_row() -> None:
+    cut, fresh = manager_of(BASIS), manager_of(BASIS, entered=False)
+    cut._unfinished = True
+    for manager, kind in ((cut, "retry"), (fresh, "entry")):
+        manager._again_at = START + 2 * HOUR_NS
+        assert trigger_of(BASIS, PAIR, manager=manager) == Trigger(
+            2, kind, "cut short" if cut is manager else "first row"
+        )
+        manager._again_at = START + 9 * HOUR_NS
+        assert trigger_of(BASIS, PAIR, manager=manager) is None
+
+
+@pytest.mark.parametrize(
+    ("action", "later_ns"), [(Action.ENTRY_PARTIAL, HOUR_NS), (Action.EXIT_PARTIAL, 0), (Action.EXIT_FULL, 0)]
+)
+def test_what_was_refused_on_the_way_out_is_tried_at_once_and_on_the_way_in_after_an_hour(
+    action: Action, later_ns: int
+) -> None:
+    manager = manager_of(BASIS)
+    now = situation(BASIS, lines_of(BASIS), PAIR)
+    manager.finish(
+        plan(action=action),
+        Trigger(0, "deposit", "in"),
+        now,
+        worked=True,
+        paid=0.0,
+        complete=True,
+        blocked=False,
+        refused=True,
+    )
+    assert manager._unfinished
+    assert manager._again_at == (now.row.timestamp + later_ns if later_ns else 0)
+
+
+def test_a_withdrawal_sets_the_plan_it_overtakes_aside_and_gives_it_back() -> None:
+    manager = manager_of(BASIS)
+    entry, paying = plan({"okx:BaseToken:BTC": 3.0}), plan(action=Action.EXIT_PARTIAL, scope=REDUCE, pay_out=5.0)
+    manager.plan = entry
+    now = situation(BASIS, lines_of(BASIS), PAIR)
+    known = {"worked": True, "paid": 0.0, "complete": True, "blocked": False}
+    manager.finish(paying, Trigger(0, "withdrawal", "out"), now, **known, disturbed=True)  # type: ignore[arg-type]
+    assert (manager.plan, manager._overtaken) == (paying, entry)
+    manager.finish(paying, Trigger(0, "retry", "cut short"), now, **known)  # type: ignore[arg-type]
+    assert (manager.plan, manager._overtaken, manager._unfinished) == (entry, None, True)
+
+
+def test_what_is_owed_is_paid_as_soon_as_the_reserve_is_enough() -> None:
+    manager = manager_of(BASIS)
+    manager.owed = 400.0
+    reserve = {**PAIR, "reserve:BaseToken:USDT": 500.0}
+    assert named(trigger_of(BASIS, reserve, manager=manager)) == (0, "owed", "still owed")
+    manager._retry_at = {"owed": START + 3 * HOUR_NS}
+    assert named(trigger_of(BASIS, PAIR, manager=manager)) == (3, "owed", "still owed")
+    manager.owed = 40.0  # below the minimum trade: paid with the next withdrawal
+    assert trigger_of(BASIS, reserve, manager=manager) is None

@@ -212,3 +212,33 @@ def test_the_pieces_are_the_whole(lots: int, limit: float) -> None:
     whole = order(Verb.PERP, "binance", "BTC", lots * 0.001, id="close", reduce_only=True)
     cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=limit), FLAT)
     assert sum(one.orders[0].amount for one in cut) == pytest.approx(whole.amount, rel=1e-12)
+
+
+def test_no_piece_is_above_the_guard(manager: VenueManager) -> None:
+    whole = order(Verb.PERP, "binance", "BTC", 1.0, id="close", reduce_only=True)
+    for limit in (50_000.0, 33_334.0, 7_001.0, 999.0):
+        cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=limit), FLAT)
+        amounts = [one.orders[0].amount for one in cut]
+        assert sum(amounts) == pytest.approx(1.0, abs=1e-12)
+        assert max(amounts) * PRICES["close"] <= limit
+
+
+def test_a_guard_below_one_lot_lets_one_lot_at_a_time_go(manager: VenueManager) -> None:
+    whole = order(Verb.PERP, "binance", "BTC", 0.004, id="close", reduce_only=True)
+    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=1.0), FLAT)
+    assert [one.orders[0].amount for one in cut] == pytest.approx([0.001] * 4)
+
+
+def test_nothing_happens_on_a_leg_while_an_outcome_there_is_open(manager: VenueManager) -> None:
+    doubt = Doubt("BTC", 60_000.0, 0.0, 1.0, ("lost",), frozenset({"binance perp BTC", "the wallet"}))
+    mirror = order(Verb.PERP, "binance", "BTC", -0.999, id="mirror", reduce_only=True)
+    paid = order(Verb.WITHDRAW, "aave_v3", "USDT", 5.0, id="paid")
+    other = order(Verb.PERP, "okx", "BTC", -0.5, id="other", reduce_only=True)
+    for one, reasons in (
+        (mirror, ("the outcome of an order on binance perp BTC is not known",)),
+        (paid, ("the outcome of an order on the wallet is not known",)),
+    ):
+        verdict = manager.approve(group(one), PRICES, Standing(), doubt)
+        assert isinstance(verdict, Withheld)
+        assert verdict.reasons == reasons
+    assert isinstance(manager.approve(group(other), PRICES, Standing(), doubt), Approved)
