@@ -159,12 +159,12 @@ class Core:
         authority to trade in this window; `commands` are what an operator asked for: `rebalance`, `resume`, `close`
         (sell everything and stay out until `resume`).
         """
-        if "resume" in commands:
-            self.manager.resume(self.positions.expected)
         settlements = self._ports.observation.settle(window, self.positions.expected)
         whole = settlements.rows == len(window)
         window = window if whole else window.head(settlements.rows)
         book = self.positions.project(window, settlements)
+        if "resume" in commands:
+            self.manager.resume(book.quantities)
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
         risk = self.risk.assess(exposure, self.pnl.units)

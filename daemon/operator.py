@@ -7,6 +7,7 @@ money) before it is acknowledged; an idempotency key makes it happen once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
 from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import OrderLog
+from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
 from daemon.latch import ALL, Latches, Phase, requested
 from daemon.recovery import late_of
@@ -192,6 +194,9 @@ class Operator:
                 raise Refuse(
                     OPS_REFUSED, f"{strategy} is still being closed (phase {latch.phase.value}); wait until it is flat"
                 )
+            if cell is not None:
+                with suppress(JournalPoisoned):  # then it starts with what its journal holds, and 'rebalance' enters
+                    await cell.order_in(command)  # its next core takes it from the journal
             self._latches.release(strategy, self._ids())
             self._audit.append(
                 LatchChanged(at=self._now(), phase="cleared", scope=strategy, reason=latch.reason, uid=command.uid)

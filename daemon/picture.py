@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.model.orders import Order
-from daemon.replica import OpenOrder, Replica
+from components.utility_manager import UtilityManager
+from daemon.replica import CellState, OpenOrder, Replica
+from daemon.ticks import window_of
 
 if TYPE_CHECKING:
     from daemon.cell import Cell
@@ -17,6 +19,8 @@ def picture(cell: Cell) -> Replica:
     """An immutable picture of a cell as of its last row."""
     core, row, actor = cell.core, cell.last_row, cell.actor
     head = cell.journal.head
+    latched = cell.state is CellState.LATCHED
+    equity = core.pnl.equity if actor.previous is not None else None
     return Replica(
         strategy=cell.strategy,
         mode=cell.run_slice.mode.mode,
@@ -29,7 +33,8 @@ def picture(cell: Cell) -> Replica:
         timestamp=row.timestamp if row else None,
         step=core.events.step,
         interval_s=cell.run_slice.mode.time_throttle_interval,
-        equity=core.pnl.equity if actor.previous is not None else None,
+        equity=_observed_equity(cell) if latched else equity,
+        equity_is_observed=latched,
         initial=core.pnl.initial,
         external_flows=core.pnl.external_flows,
         pnl={**core.pnl.sums, "residual": core.pnl.residual},
@@ -56,6 +61,18 @@ def picture(cell: Cell) -> Replica:
         step_s=cell.last_step_s,
         mailboxes={"rows": cell.mailbox.depth},
     )
+
+
+def _observed_equity(cell: Cell) -> float | None:
+    """What the venues say is held, at the prices of the last row; None until all of it is known."""
+    views, row = cell.observer.views.values(), cell.last_row
+    if row is None or any(view.positions_at is None for view in views):
+        return None
+    prices, at = UtilityManager(cell.run_slice.mode.share_class), window_of(row, None).row(0)
+    try:
+        return sum(amount * prices.value_at(at, key) for key, amount in cell.observer.observed().items() if amount)
+    except KeyError:  # something is held that this strategy knows no price of
+        return None
 
 
 def _open(order: Order, at: int) -> OpenOrder:

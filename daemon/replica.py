@@ -78,6 +78,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     step: int = 0  # decisions so far
     interval_s: float = 60.0
     equity: float | None = None
+    equity_is_observed: bool = False  # under a latch: of what the venues report, while the books rest at `step`
     initial: float | None = None
     external_flows: float = 0.0
     pnl: Mapping[str, float] = {}  # part → sum since the start; also `residual`, `adjustment`

@@ -62,7 +62,7 @@ def row_of(replica: Replica, market_now: int | None) -> list[str]:
         replica.strategy,
         replica.state.value,
         "-" if replica.equity is None else f"{text_of(replica.equity)} {replica.share_class}",
-        text_of(profit(replica)),
+        text_of(profit(replica)) + (f" (step {replica.step})" if replica.equity_is_observed else ""),
         percent(replica.columns.get("net_delta")),
         text_of(lowest_margin(replica)),
         _ago(replica.timestamp, market_now),
@@ -90,6 +90,8 @@ def withheld(replica: Replica) -> list[str]:
 def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     """All that stands in the way of one strategy, in words."""
     yield f"{replica.strategy} is {replica.state}" + (f": {replica.reason}" if replica.reason else "")
+    if replica.equity_is_observed:
+        yield f"  equity is of what the venues report; P&L is as of step {replica.step}, until it is resumed"
     if not withheld(replica):
         yield "  nothing is withheld"
     for why in replica.withheld:
