@@ -42,6 +42,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     adjusted_share: float = 0.0
     blocks_all: tuple[str, ...] = ()
     blocks_risk: tuple[str, ...] = ()
+    contracts: tuple[Contract, ...] = ()  # judged elsewhere
     max_trade_usdt: float | None = None
 
 
@@ -57,7 +58,7 @@ class Authority:
     def judge(self, row: MarketRow, views: list[View], now: Circumstances) -> Standing:
         """The standing for a step at `row`."""
         judged = []
-        for contract in (*self._market(row, now), *self._venues(views, now), *self._host(now)):
+        for contract in (*self._market(row, now), *self._venues(views, now), *self._host(now), *now.contracts):
             since = None if contract.holds else self._since.setdefault(contract.name, now.market_now)
             if contract.holds:
                 self._since.pop(contract.name, None)

@@ -19,6 +19,7 @@ from components.model.orders import Order
 from components.model.slices import RunSlice
 from components.ports import Happening
 from daemon.authority import Authority, Circumstances
+from daemon.breaker import Breaker
 from daemon.bridge import Bridge
 from daemon.closing import Closing
 from daemon.dispatch import Dispatch, Gate, state_of
@@ -67,6 +68,7 @@ class Cell:
         self.gate = Gate()
         by_venue: dict[VenueName, VenueClient] = {v: client for client in self.clients for v in client.venues}
         by_venue |= {client.name: client for client in self.clients}
+        self.breaker = Breaker(around.breaker)
         self.dispatch = Dispatch(
             strategy,
             by_venue,
@@ -76,6 +78,7 @@ class Cell:
             around.patience,
             around.telemetry,
             self._moved_bps,
+            self.breaker.heard,
         )
         self.observer = Observer(self.clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
@@ -340,6 +343,7 @@ class Cell:
             clock_offset_ms=around.clock_offset_ms(),
             adjusted_share=self.actor.adjusted.get(day, 0.0),
             blocks_all=tuple(reasons),
+            contracts=tuple(self.breaker.contracts(trio.current_time(), around.clock.now())),
             max_trade_usdt=around.max_trade_usdt,
         )
 

@@ -20,6 +20,7 @@ import trio
 
 from components.model.errors import BasisError
 from daemon.authority import Limits
+from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
@@ -202,6 +203,11 @@ class Daemon:
                 shout=lambda text: print(text, file=sys.stderr),
                 free_bytes=self._free_bytes,
                 clock_offset_ms=self._parts.clock_offset_ms,
+                breaker=BreakerLimits(
+                    failures_in_a_row=limits.order_failures, orders_per_minute=limits.orders_per_minute
+                )
+                if config.guard.circuit_breaker_enabled
+                else None,
                 max_trade_usdt=config.guard.max_trade_size_usd,
                 read_only=config.guard.read_only,
                 poll_steps=self._parts.poll_steps,

@@ -57,6 +57,8 @@ class DaemonLimits(msgspec.Struct, frozen=True, kw_only=True):
     order_grace_s: float
     leg_deadline_s: float
     leg_cost_bps: float
+    order_failures: int
+    orders_per_minute: int
     unknown_budget_s: float
     poll_interval_s: float
     step_budget_s: float

@@ -57,6 +57,12 @@ class LimitKeys(Section):
     order_grace_s: Positive = Field(description="how long an order may be under way, counted from the send, seconds")
     leg_deadline_s: Positive = Field(description="time for all legs of a group to fill, seconds")
     leg_cost_bps: Positive = Field(description="most that completing a late leg may cost, basis points of its notional")
+    order_failures: int = Field(
+        ge=1, description="orders in a row that a venue fails to do before nothing that adds risk leaves for 30 s"
+    )
+    orders_per_minute: int = Field(
+        ge=1, description="orders of one strategy within a minute above which nothing that adds risk leaves"
+    )
     unknown_budget_s: Positive = Field(description="time inside a step to learn what became of an order, seconds")
     poll_interval_s: Positive = Field(description="time between two polls of a venue's positions, seconds")
     step_budget_s: Positive = Field(description="time one step may take on top of two intervals (watchdog), seconds")

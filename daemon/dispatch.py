@@ -98,7 +98,9 @@ class Dispatch:
         patience: Patience,
         telemetry: Telemetry,
         moved_bps: Callable[[Order], float] = lambda order: 0.0,
+        heard: Callable[[Order, Trade, float, int], None] = lambda order, trade, at, market_now: None,
     ) -> None:
+        self._heard = heard
         self._moved_bps = moved_bps
         self._strategy = strategy
         self._clients = clients
@@ -172,6 +174,7 @@ class Dispatch:
             pause *= 2.0
         for order, trade in zip(leg.orders, answers, strict=True):
             trades[order.id] = trade
+            self._heard(order, trade, trio.current_time(), self._clock.now())
             state = state_of(trade)
             outcome = Outcome(
                 at=self._clock.now(),

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from daemon.authority import Limits
+from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
 from daemon.dispatch import OrderLog, Patience, Telemetry
 from daemon.emergency import ReserveLog
@@ -53,6 +54,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     shout: Callable[[str], None]
     free_bytes: Callable[[], int | None]
     clock_offset_ms: Callable[[], float | None]
+    breaker: BreakerLimits | None = None
     max_trade_usdt: float | None = None
     read_only: bool = False
     poll_steps: int = 1  # positions are asked for on every n-th row
