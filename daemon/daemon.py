@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,7 +75,12 @@ class Daemon:
         self._state = config.state_dir
         self.clock = world.clock
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
-        self.health = Health(trio.current_time, speed=config.speed, step_budget_s=config.limits.step_budget_s)
+        self.health = Health(
+            trio.current_time,
+            speed=config.speed,
+            step_budget_s=config.limits.step_budget_s,
+            heartbeat_timeout_s=config.guard.heartbeat_timeout_seconds or inf,
+        )
         self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}

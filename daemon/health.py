@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from math import inf
 
 import msgspec
 
@@ -45,9 +46,12 @@ class Verdict(msgspec.Struct, frozen=True):
         return not self.reasons
 
 
-def progress_limit_s(replica: Replica, *, speed: float = 1.0, step_budget_s: float = STEP_BUDGET_S) -> float:
-    """Seconds of process time that a running cell may go without progress; its interval is divided by `speed`."""
-    return 2 * replica.interval_s / speed + step_budget_s
+def progress_limit_s(
+    replica: Replica, *, speed: float = 1.0, step_budget_s: float = STEP_BUDGET_S, heartbeat_timeout_s: float = inf
+) -> float:
+    """Seconds of process time that a running cell may go without progress; its interval is divided by `speed`, and a
+    heartbeat timeout may ask for more haste."""
+    return min(2 * replica.interval_s / speed + step_budget_s, heartbeat_timeout_s)
 
 
 def freshness(
@@ -57,6 +61,7 @@ def freshness(
     running_since: float = 0.0,
     speed: float = 1.0,
     step_budget_s: float = STEP_BUDGET_S,
+    heartbeat_timeout_s: float = inf,
 ) -> float:
     """Seconds (process time) by which a cell is overdue; 0 or less = fresh.
 
@@ -66,7 +71,9 @@ def freshness(
     if replica.state is not CellState.RUNNING:
         return 0.0
     progress = max(replica.heartbeat, running_since)
-    return now - progress - progress_limit_s(replica, speed=speed, step_budget_s=step_budget_s)
+    return now - progress - progress_limit_s(
+        replica, speed=speed, step_budget_s=step_budget_s, heartbeat_timeout_s=heartbeat_timeout_s
+    )
 
 
 class Health:
@@ -78,12 +85,14 @@ class Health:
         *,
         speed: float = 1.0,
         step_budget_s: float = STEP_BUDGET_S,
+        heartbeat_timeout_s: float = inf,
         lag_limit_s: float = LAG_LIMIT_S,
         rescue_s: float = RESCUE_S,
     ) -> None:
         self._now = now
         self._speed = speed
         self._step_budget_s = step_budget_s
+        self._heartbeat_timeout_s = heartbeat_timeout_s
         self._lag_limit_s = lag_limit_s
         self._rescue_s = rescue_s
         self._lag_s = 0.0
@@ -199,6 +208,7 @@ class Health:
             running_since=self._running_since.get(strategy, 0.0),
             speed=self._speed,
             step_budget_s=self._step_budget_s,
+            heartbeat_timeout_s=self._heartbeat_timeout_s,
         )
 
     def _judge(self, strategy: str, replica: Replica | None) -> tuple[Level, str]:

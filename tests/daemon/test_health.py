@@ -25,6 +25,8 @@ def test_a_running_cell_is_fresh_for_two_intervals_and_a_step_budget() -> None:
     assert progress_limit_s(replica, step_budget_s=30.0) == 150.0
     assert freshness(replica, 1150.0, step_budget_s=30.0) == 0.0
     assert freshness(replica, 1151.0, step_budget_s=30.0) == 1.0
+    assert freshness(replica, 1151.0, step_budget_s=30.0, heartbeat_timeout_s=600.0) == 1.0
+    assert freshness(replica, 1091.0, step_budget_s=30.0, heartbeat_timeout_s=90.0) == 1.0
 
 
 def test_a_faster_market_shortens_the_interval_and_not_the_budget() -> None:
