@@ -14,6 +14,7 @@ from tests.simulation.score import Score, score
 from venues.paper.faults import Fault
 
 FIRST_S = 900.0
+LONG_HOURS, LONG_POLL_S = 48.0, 300.0  # a long campaign asks its venues less often between rows
 LAST_BEFORE_END_S = 2400.0  # of the host's: what lasts is over before the calm
 
 
@@ -60,6 +61,7 @@ def run_campaign(
         planned=None if plan is None else (lambda strategy, _: plan.venues[strategy]),
         host=host_plan(seed, hours, host, ids) if plan is None else plan.host,
         script=operator(seed, least_s=every_s[0], most_s=every_s[1]),
+        poll_s=30.0 if hours <= LONG_HOURS else LONG_POLL_S,
     )
     report = Report(
         seed=seed,

@@ -93,7 +93,7 @@ class Run(msgspec.Struct):
 Script = Callable[[Daemon, Run, float], Awaitable[None]]
 
 
-def configuration(ids: tuple[str, ...], state: str) -> DaemonSlice:
+def configuration(ids: tuple[str, ...], state: str, poll_s: float) -> DaemonSlice:
     """Some strategies of the packaged file, and one more; only latches are written to `state`."""
     config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": "/simulation"})  # it is in the hash
     first = config.strategies[0]
@@ -102,7 +102,7 @@ def configuration(ids: tuple[str, ...], state: str) -> DaemonSlice:
         first, id="no-leverage", account="no-leverage", mode=mode, run=load_run(mode, environ={})
     )
     kept = tuple(entry for entry in (*config.strategies, extra) if entry.id in ids)
-    limits = msgspec.structs.replace(config.limits, poll_interval_s=30.0)
+    limits = msgspec.structs.replace(config.limits, poll_interval_s=poll_s)
     return msgspec.structs.replace(config, strategies=kept, speed=1.0, limits=limits, state=state)
 
 
@@ -119,8 +119,10 @@ def simulate(
     changed: Callable[[DaemonSlice], DaemonSlice] = lambda config: config,
     calm_s: float = CALM_S,
     schedule: int | None = None,
+    poll_s: float = 30.0,
 ) -> Run:
-    """Runs `hours` of virtual time; `schedule` seeds the order of tasks alone.
+    """Runs `hours` of virtual time; `schedule` seeds the order of tasks alone. Venues are asked on every row, and every
+    `poll_s` in between.
 
     `planned(strategy, start)` replaces the campaign of `faults` per account. For the last `calm_s` no fault is active
     and nobody asks for anything.
@@ -128,7 +130,7 @@ def simulate(
     with TemporaryDirectory(prefix="simulation") as folder, patch.dict(os.environ, {"BASIS_DEV__API_SECRET": CANARY}):
         token = Path(folder) / "token"
         token.write_text(CANARY)
-        config = configuration(ids, folder)
+        config = configuration(ids, folder, poll_s)
         config = changed(
             msgspec.structs.replace(config, metrics=msgspec.structs.replace(config.metrics, token_file=str(token)))
         )
