@@ -19,7 +19,7 @@ from components.core import CLOSE
 from components.model.errors import Refuse, Stop
 from components.model.events import EventType
 from components.model.keys import base_token, perp, perp_quote
-from components.model.orders import Order, Trade, TradeStatus, Verb
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
 from components.ports import Happening
 from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
@@ -335,13 +335,22 @@ def _trade_by_hand(order: Order, arguments: Mapping[str, str], at: int) -> Trade
         raise Refuse(OPS_REFUSED, "only an exchange order can be resolved as filled by hand, and it needs --price")
     price = float(arguments["price"])
     quantity = float(arguments.get("quantity", abs(order.amount))) * (1.0 if order.amount > 0.0 else -1.0)
+    fee, cash = float(arguments.get("fee", 0.0)), base_token(order.venue, "USDT")
     if order.verb is Verb.PERP:
         changes = {perp(order.venue, order.token): quantity, perp_quote(order.venue, order.token): -quantity * price}
     else:
         changes = {
             base_token(order.venue, order.token): quantity,
-            base_token(order.venue, "USDT"): -quantity * price,
+            cash: -quantity * price,
         }
+    if fee:
+        changes[cash] = changes.get(cash, 0.0) - fee
     return msgspec.structs.replace(
-        blank, status=TradeStatus.FILLED, quantity=quantity, price=price, changes=changes, transient=False
+        blank,
+        status=TradeStatus.FILLED,
+        quantity=quantity,
+        price=price,
+        changes=changes,
+        costs=(Cost(CostKind.FEE, "USDT", fee),) if fee else (),
+        transient=False,
     )

@@ -59,6 +59,7 @@ def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
 )
 @click.option("--price", type=AMOUNT, help="Average price of the fill.")
 @click.option("--quantity", type=AMOUNT, help="Filled quantity, native units.")
+@click.option("--fee", type=AMOUNT, help="Fee that the venue took, USDT.")
 @key_option
 @yes_option
 @state_option
@@ -68,6 +69,7 @@ def resolve(
     outcome: str,
     price: str | None,
     quantity: str | None,
+    fee: str | None,
     key: str | None,
     yes: bool,
     state: Path,
@@ -75,9 +77,10 @@ def resolve(
 ) -> None:
     """Say what became of ORDER, after looking at the venue. It enters the book as said."""
     words = {"order": order, "as": outcome}
-    words |= {name: text for name, text in (("price", price), ("quantity", quantity)) if text is not None}
+    given = (("price", price), ("quantity", quantity), ("fee", fee))
+    words |= {name: text for name, text in given if text is not None}
     if outcome == "not_sent" and len(words) > 2:
-        give_up(EX_USAGE, "--price and --quantity belong to --as filled: an order that was not sent has none")
+        give_up(EX_USAGE, "--price, --quantity and --fee belong to --as filled: an order that was not sent has none")
     make_sure(f"Enter order {order} as {outcome.replace('_', ' ')}?", yes=yes)
     key = operation_key(key, "resolve", None, words)
     emit_done(asked(state, "resolve", None, words, key=key), output, key=key)

@@ -65,9 +65,9 @@ KINDS: Mapping[str, Kind] = {
     "deposit": Kind(strategy=ONE, required=("amount",), keyed=True),
     "withdraw": Kind(strategy=ONE, required=("amount",), keyed=True),
     "adopt": Kind(strategy=ONE, required=("venue",), keyed=True),
-    "resolve": Kind(strategy=EITHER, required=("order", "as"), optional=("price", "quantity"), keyed=True),
+    "resolve": Kind(strategy=EITHER, required=("order", "as"), optional=("price", "quantity", "fee"), keyed=True),
 }
-AMOUNTS = ("amount", "price", "quantity")
+AMOUNTS = ("amount", "price", "quantity", "fee")
 WORDS: Mapping[str, tuple[str, ...]] = {"as": ("filled", "not_sent"), "positions": ("hold", "close")}
 
 
@@ -156,7 +156,7 @@ def request_faults(request: Request) -> Iterator[Fault]:
         elif name == "limit" and not (text.isascii() and text.isdigit() and 0 < int(text) <= 10_000):
             yield _fault(f"arguments.{name}", repr(text), "a whole number from 1 to 10000")
     if request.arguments.get("as") == "not_sent":
-        for name in ("price", "quantity"):
+        for name in ("price", "quantity", "fee"):
             if name in request.arguments:
                 yield _fault(f"arguments.{name}", repr(request.arguments[name]), "nothing: the order was not sent")
     if kind.keyed and not request.key:
