@@ -152,10 +152,11 @@ class ExposureMonitor:
         return Account(equity, notional, equity / notional)
 
     def _coins(self, book: BookColumns, layout: Layout) -> tuple[Column | float, Column | float]:
-        """Net coins over everything, and the larger of the long and the short side; a gas debt alone hedges nothing."""
+        """Net coins over everything, and the larger of the long and the short side; a gas debt is no side, it is hedged
+        by either."""
         window, market = book.window, book.window.market
         net: Column | float = 0.0
-        short = 0.0
+        short = gas = 0.0
         for key in layout.coins:
             native = book.quantities[key]
             if native == 0.0:
@@ -163,10 +164,12 @@ class ExposureMonitor:
             coins = self._prices.unit(market, key).coins
             if key.position_type is PositionType.PERP:
                 short += abs(native)
+            elif key.venue == GAS:
+                gas += native
             net = net + native * (coins if isinstance(coins, float) else window.cut(coins))
         if isinstance(net, float):
-            return net, max(net + short, short)
-        return net, np.maximum(net + short, short)
+            return net, max(net - gas + short, short)
+        return net, np.maximum(net - gas + short, short)
 
     def _doubts(self, book: BookColumns) -> tuple[float, ...]:
         """Coins that each order in doubt would move, at the first row."""

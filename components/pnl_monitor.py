@@ -12,13 +12,14 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from components.maths.perps import maintenance_usdt
-from components.model.keys import GAS, PositionKey, PositionType, perp
+from components.maths.columns import accumulate, add_part, add_to_part, is_zero, running, with_added, with_value
+from components.model.keys import GAS, PositionKey
 from components.model.market import Column, Row, Window
 from components.model.orders import Trade, Verb
 from components.model.slices import RunSlice
 from components.ports import FLOW, LATE, PAID, RowBlock, Settlements, Sink
 from components.position_monitor import BookColumns, PositionMonitor
+from components.result_columns import ResultColumns
 from components.risk_monitor import Risk
 from components.utility_manager import UtilityManager
 
@@ -67,16 +68,14 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
 
 class PnlMonitor:
     def __init__(self, run: RunSlice, prices: UtilityManager, positions: PositionMonitor, sink: Sink) -> None:
-        self._mode = run.mode
-        self._exchanges = run.exchanges
         self._prices = prices
         self._positions = positions
         self._sink = sink
+        self._columns = ResultColumns(run, prices, positions)
         self._enabled = frozenset(run.mode.pnl.parts)
         self._equity = 0.0
         self._total = 0.0
         self._paid_in = 0.0
-        self._venue_worth: dict[str, float] = {}
         self.initial = 0.0
         self.units = 0.0
         self._unit_value = 1.0
@@ -93,7 +92,7 @@ class PnlMonitor:
             equity=self._equity,
             total=self._total,
             paid_in=self._paid_in,
-            venue_worth=dict(self._venue_worth),
+            venue_worth=dict(self._columns.venue_worth),
             initial=self.initial,
             units=self.units,
             unit_value=self._unit_value,
@@ -105,7 +104,7 @@ class PnlMonitor:
 
     def restore(self, state: PnlState) -> None:
         self._equity, self._total, self._paid_in = state.equity, state.total, state.paid_in
-        self._venue_worth = dict(state.venue_worth)
+        self._columns.venue_worth = dict(state.venue_worth)
         self.initial, self.units, self._unit_value = state.initial, state.units, state.unit_value
         self.sums = dict(state.sums)
         self.residual, self.external_flows = state.residual, state.external_flows
@@ -129,9 +128,10 @@ class PnlMonitor:
             if count:
                 column = np.zeros(rows)
                 np.add.at(column, flow.row[:count], flow.amount[:count])
-                _add(parts, flow.part, self._cash_value(window, flow.key, column))
+                add_part(parts, flow.part, self._cash_value(window, flow.key, column))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
-        return Steps(window, parts, external, risk.exposure.equity[:rows], self._columns(book, risk, settlements, rows))
+        columns = self._columns.before_trades(book, risk, settlements, rows)
+        return Steps(window, parts, external, risk.exposure.equity[:rows], columns)
 
     def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row) -> None:
         """What the trades of the last row cost, and what is held after them."""
@@ -156,14 +156,14 @@ class PnlMonitor:
         last = len(steps.window) - 1
         steps.equity = steps.equity.copy()
         steps.equity[last] = equity
-        _patch(steps.parts, "transaction_costs", last, cost, len(steps.window))
+        add_to_part(steps.parts, "transaction_costs", last, cost, len(steps.window))
         if paid:
             left = equity / (equity - paid) if equity > PAID_OUT * self.initial else 0.0
             self.units *= left
-            steps.flow = _with(steps.flow, last, paid, len(steps.window))
+            steps.flow = with_added(steps.flow, last, paid, len(steps.window))
         if self.units:
-            steps.columns["unit_value"] = _with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
-        self._after_trades(steps, row, moved)
+            steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
+        self._columns.after_trades(steps.columns, row, moved, last + 1)
 
     def commit(self, steps: Steps) -> None:
         """Closes the rows: checks that the parts add up, and hands them on."""
@@ -178,14 +178,14 @@ class PnlMonitor:
                     enabled[part] = column
                 continue
             total = total + column
-            self.sums[part] = _running(self.sums[part], column)
+            self.sums[part] = running(self.sums[part], column)
             if part in self._enabled or part == ADJUSTMENT:
                 enabled[part] = column
             else:
                 residual = residual + column
-        self.residual = _running(self.residual, residual)
-        explained = _accumulate(self._total, total, rows)
-        paid_in = self._paid_in if _zero(steps.flow) else _accumulate(self._paid_in, steps.flow, rows)
+        self.residual = running(self.residual, residual)
+        explained = accumulate(self._total, total, rows)
+        paid_in = self._paid_in if is_zero(steps.flow) else accumulate(self._paid_in, steps.flow, rows)
         unexplained = steps.equity - self.initial - paid_in - explained
         self._total = float(explained[-1])
         self._paid_in = paid_in if isinstance(paid_in, float) else float(paid_in[-1])
@@ -248,13 +248,13 @@ class PnlMonitor:
             if happening.part in (LATE, PAID):
                 paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
                 self._late(parts, {key: x for key, x in happening.changes.items() if key not in paid}, window)
-                external = _with(external, 0, self._value(row, paid), rows) if paid else external
+                external = with_added(external, 0, self._value(row, paid), rows) if paid else external
                 continue
             value = self._value(row, happening.changes)
             if happening.part == FLOW:
-                external = _with(external, 0, value, rows)
+                external = with_added(external, 0, value, rows)
             else:
-                _patch(parts, happening.part or "transaction_costs", 0, value, rows)
+                add_to_part(parts, happening.part or "transaction_costs", 0, value, rows)
         return external
 
     def _value(self, row: Row, changes: Mapping[PositionKey, float]) -> float:
@@ -272,156 +272,11 @@ class PnlMonitor:
         for key, change in changes.items():
             cost += change * self._prices.value_at(known, key)
             for part, column in self._prices.unit(window.market, key).terms if window.start else ():
-                _patch(parts, part, 0, change * float(column[window.start]), rows)
-        _patch(parts, "transaction_costs", 0, cost, rows)
+                add_to_part(parts, part, 0, change * float(column[window.start]), rows)
+        add_to_part(parts, "transaction_costs", 0, cost, rows)
 
     def _cash_value(self, window: Window, key: PositionKey, amount: Column) -> Column:
         value = self._prices.unit(window.market, key).value
         if isinstance(value, float):
             return amount if value == 1.0 else amount * value
         return amount * window.cut(value)
-
-    # Columns beside the parts
-
-    def _columns(self, book: BookColumns, risk: Risk, settlements: Settlements, rows: int) -> dict[str, Column | float]:
-        exposure = risk.exposure
-        columns: dict[str, Column | float] = {
-            "unit_value": risk.unit_value[:rows],
-            "drawdown": risk.drawdown[:rows],
-        }
-        if risk.delta is not None:
-            columns["net_delta"] = _head(risk.delta, rows)
-        if exposure.ltv is not None and risk.health_factor is not None:
-            columns["ltv"] = exposure.ltv[:rows]
-            columns["health_factor"] = risk.health_factor[:rows]
-        for venue in self._mode.hedge_allocation:
-            self._venue_columns(columns, book, risk, settlements, venue, rows)
-        for key in book.quantities:
-            if key.position_type is not PositionType.PERP_QUOTE:
-                columns[f"balance.{key}"] = _head(book.native(key), rows)
-        return columns
-
-    def _venue_columns(
-        self,
-        columns: dict[str, Column | float],
-        book: BookColumns,
-        risk: Risk,
-        settlements: Settlements,
-        venue: str,
-        rows: int,
-    ) -> None:
-        account = risk.exposure.accounts[venue]
-        worth = self._worth(book, venue)[:rows]
-        moved = 0.0
-        row = book.window.row(0)
-        for happening in settlements.happenings:
-            if happening.part in (None, FLOW):
-                for key, change in happening.changes.items():
-                    moved += change * self._prices.value_at(row, key) if key.venue == venue else 0.0
-        step = np.empty(rows)
-        step[0] = worth[0] - self._venue_worth.get(venue, float(worth[0])) - moved
-        np.subtract(worth[1:], worth[:-1], out=step[1:])
-        self._venue_worth[venue] = float(worth[-1])
-        columns[f"venue_equity.{venue}"] = worth
-        columns[f"venue_pnl.{venue}"] = step
-        if account.margin_ratio is not None and account.notional_usdt is not None:
-            tiers = self._exchanges[venue].instruments[f"perp.{self._mode.asset}"].tiers
-            columns[f"margin_ratio.{venue}"] = account.margin_ratio[:rows]
-            needed = maintenance_usdt(account.notional_usdt[:rows], tiers)
-            columns[f"mm_ratio.{venue}"] = needed / account.equity_usdt[:rows]
-        funding: Column | float = 0.0
-        for flow in settlements.cash:
-            if flow.part == "funding" and flow.key.venue == venue:
-                count = int(np.searchsorted(flow.row, rows, side="left"))
-                if count:
-                    column = np.zeros(rows)
-                    np.add.at(column, flow.row[:count], flow.amount[:count])
-                    funding = funding + column
-        columns[f"funding.{venue}"] = funding
-
-    def _worth(self, book: BookColumns, venue: str) -> Column:
-        """Everything at one exchange, share-class currency."""
-        window = book.window
-        total: Column | float = 0.0
-        for key in book.quantities:
-            if key.venue == venue:
-                value = self._prices.unit(window.market, key).value
-                total = total + book.native(key) * (value if isinstance(value, float) else window.cut(value))
-        return np.full(len(window), total) if isinstance(total, float) else total
-
-    def _after_trades(self, steps: Steps, row: Row, moved: Mapping[str, float]) -> None:
-        """The last row's columns say what is held after its trades."""
-        rows = len(steps.window)
-        last = rows - 1
-        columns = steps.columns
-        expected = self._positions.expected
-        for key, native in expected.items():
-            if key.position_type is not PositionType.PERP_QUOTE:
-                name = f"balance.{key}"
-                before = columns.get(name, 0.0)
-                if not isinstance(before, float) or before != native:
-                    columns[name] = _with_value(before, last, native, rows)
-        for venue in self._mode.hedge_allocation:
-            worth = 0.0
-            for key, native in expected.items():
-                if key.venue == venue and native != 0.0:
-                    worth += native * self._prices.value_at(row, key)
-            name = f"venue_equity.{venue}"
-            change = worth - self._venue_worth[venue] - moved.get(venue, 0.0)
-            self._venue_worth[venue] = worth
-            columns[name] = _with_value(columns[name], last, worth, rows)
-            columns[f"venue_pnl.{venue}"] = _with(columns[f"venue_pnl.{venue}"], last, change, rows)
-            self._margin_after(columns, expected.of(perp(venue, self._mode.asset)), venue, last, rows)
-
-    def _margin_after(self, columns: dict[str, Column | float], size: float, venue: str, last: int, rows: int) -> None:
-        """Ratios of the last row belong to what was held when it was assessed; without a position there is none."""
-        name = f"margin_ratio.{venue}"
-        if size == 0.0 and name in columns:
-            for ratio in (name, f"mm_ratio.{venue}"):
-                columns[ratio] = _with_value(columns[ratio], last, np.nan, rows)
-
-
-def _add(parts: dict[str, Column | float], part: str, column: Column) -> None:
-    parts[part] = parts[part] + column if part in parts else column
-
-
-def _patch(parts: dict[str, Column | float], part: str, row: int, value: float, rows: int) -> None:
-    if value != 0.0:
-        parts[part] = _with(parts.get(part, 0.0), row, value, rows)
-
-
-def _with(column: Column | float, row: int, value: float, rows: int) -> Column:
-    """A copy of the column with `value` added on one row."""
-    out = np.full(rows, column) if isinstance(column, float) else column.copy()
-    out[row] += value
-    return out
-
-
-def _with_value(column: Column | float, row: int, value: float, rows: int) -> Column | float:
-    """A copy of the column with one row replaced."""
-    if rows == 1:
-        return value
-    out = np.full(rows, column) if isinstance(column, float) else column.copy()
-    out[row] = value
-    return out
-
-
-def _head(column: Column | float, rows: int) -> Column | float:
-    return column if isinstance(column, float) else column[:rows]
-
-
-def _zero(column: Column | float) -> bool:
-    return isinstance(column, float) and column == 0.0
-
-
-def _running(total: float, column: Column | float) -> float:
-    """The total after the rows of a column, added one by one."""
-    if isinstance(column, float):
-        return total
-    return float(np.concatenate(((total,), column)).cumsum()[-1])
-
-
-def _accumulate(start: float, column: Column | float, rows: int) -> Column:
-    if isinstance(column, float):
-        return np.full(rows, start)
-    return np.concatenate(((start,), column)).cumsum()[1:]

@@ -86,7 +86,17 @@ def test_coins_on_chain_grow_with_the_ratio_and_debt_counts_against() -> None:
     )  # fmt: skip
     # 10 × 1.2 − 4 × 1.5 − 6 − 0.5, then 10 × 1.02 × 1.25 − 4 × 1.6 − 6 − 0.5
     assert column(exposure.net_coin) == pytest.approx([-0.5, -0.15])
-    assert column(exposure.gross_coin) == pytest.approx([6.0, 6.0])
+    assert column(exposure.gross_coin) == pytest.approx([6.0, 6.35])
+
+
+def test_coins_that_hedge_a_gas_debt_alone_are_no_naked_position() -> None:
+    exposure = measured(
+        NEUTRAL, ETH_MARKET,
+        {"aave_v3:aToken:awstETH": 1.0, "aave_v3:debtToken:variableDebtWETH": 0.7, "gas:BaseToken:ETH": -0.154},
+    )  # fmt: skip
+    # 1.2 − 0.7 × 1.5 = 0.15 coins long against a gas debt of 0.154: 0.004 short, of 0.15
+    assert column(exposure.net_coin)[0] == pytest.approx(-0.004)
+    assert column(exposure.gross_coin)[0] == pytest.approx(0.15)
 
 
 def test_leverage_is_debt_over_collateral() -> None:
