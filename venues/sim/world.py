@@ -10,31 +10,26 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from components.maths.perps import funding_usdt
 from components.model.events import EventType
 from components.model.keys import (
-    GAS,
     KING,
-    RESERVE,
     TRANSIT,
     WALLET,
     PositionKey,
     base_token,
-    perp,
 )
 from components.model.market import Column, Market, Row, Window
-from components.model.orders import Cost, CostKind, GroupKind, InFlight, Order, Trade, TradeStatus, Verb
+from components.model.orders import GroupKind, InFlight, Order, Trade, TradeStatus, Verb
 from components.model.positions import Book
-from components.model.requirements import reference_price, reward_tokens
+from components.model.requirements import reward_tokens
 from components.model.slices import RunSlice
-from components.ports import Approved, CashFlows, Flow, Happening, Settlements
-from venues.sim.chain import GAS_KEY, SimChain
+from components.ports import Approved, Flow, Happening, Settlements
+from venues.sim.chain import SimChain
 from venues.sim.costs import CostModel
-from venues.sim.exchange import SimExchange, rejected
+from venues.sim.exchange import SimExchange
+from venues.sim.payments import SimPayments, by_row, first_rows
 from venues.sim.rewards import IN_WALLET, SUPPLIED, RewardMeter
-
-OWN = frozenset({WALLET, RESERVE, GAS})
-MINUTE_NS = 60_000_000_000
+from venues.sim.transfers import SimTransfers
 
 
 class WorldState(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +56,8 @@ class World:
         }
         self._hedges = [self._exchanges[name] for name in sorted(run.mode.hedge_allocation)]
         self._chain = SimChain(run, self.costs)
+        self._transfers = SimTransfers(self.costs, run.mode.share_class)
+        self._payments = SimPayments(self._hedges, run.mode.asset)
         self._reward_tokens = reward_tokens(run.mode) if run.mode.lst_type == "weETH" else ()
         self._rewards = RewardMeter(market, self._reward_tokens)
         self._holdings: list[tuple[int, float, float]] = []
@@ -146,15 +143,15 @@ class World:
             for happening in happenings:
                 after.apply(happening.changes)
             held = after
-        flows, columns = self._cash(window, book, held)
+        flows, columns = self._payments.of(window, book, held)
         cut = self._first_liquidation(window, held, columns)
         if cut == 0:
             rows = 1
-            flows, columns = _cut(flows, 1), {key: column[:1] for key, column in columns.items()}
+            flows, columns = first_rows(flows, 1), {key: column[:1] for key, column in columns.items()}
             happenings += self._liquidations(window, held, columns)
         elif cut is not None:
             rows = cut
-            flows = _cut(flows, cut)
+            flows = first_rows(flows, cut)
         return Settlements(rows=rows, cash=tuple(flows), happenings=tuple(happenings))
 
     def accept(self, window: Window, settlements: Settlements, rows: int) -> None:
@@ -164,7 +161,7 @@ class World:
             for key, change in happening.changes.items():
                 self._add(key, change)
             self._tick_off(happening)
-        for key, amount in _by_row(settlements.cash, rows).items():
+        for key, amount in by_row(settlements.cash, rows).items():
             amount[0] += self.balances.get(key, 0.0)
             self.balances[key] = float(np.cumsum(amount)[-1])
         if settlements.happenings:
@@ -201,73 +198,11 @@ class World:
 
     def _execute(self, order: Order) -> Trade:
         if order.verb is Verb.TRANSFER:
-            return self._transfer(order)
+            return self._transfers.execute(order, self._row, self.balances)
         exchange = self._exchanges.get(order.venue)
         if exchange is not None:
             return exchange.execute(order, self._row, self.balances)
         return self._chain.execute(order, self._row, self.balances)
-
-    def _transfer(self, order: Order) -> Trade:
-        source, target = order.source, order.target
-        if source is None or target is None:
-            return rejected(order, self._row, "a transfer names where it comes from and where it goes")
-        held = self.balances.get(source, 0.0)
-        amount = order.amount
-        if amount > held * (1.0 + 1e-9):
-            return rejected(order, self._row, f"sends {amount!r} {order.token}, has {held!r}")
-        amount = min(amount, held)
-        changes, costs = {source: -amount}, []
-        arrives, fee, minutes = amount, 0.0, 0.0
-        if not (source.venue in OWN and target.venue in OWN):
-            terms = self.costs.transfer(source.venue, order.token)
-            fee, minutes = terms.fee, terms.delay_minutes
-            if fee >= amount:
-                return rejected(order, self._row, f"fee {fee} {order.token} is all of {amount!r}")
-            arrives = amount - fee
-            if fee:
-                costs.append(Cost(CostKind.TRANSFER_FEE, order.token, fee))
-            if source.venue == WALLET:
-                gas = self.costs.gas(self._row, "transfer")
-                for cost in gas:
-                    changes[GAS_KEY] = changes.get(GAS_KEY, 0.0) - cost.amount
-                costs += gas
-        flight = None
-        key = target
-        if minutes > 0.0:
-            key = base_token(TRANSIT, order.token)
-            flight = InFlight(
-                id=order.id,
-                token=order.token,
-                amount=arrives,
-                source=source,
-                target=target,
-                arrives_at=self._row.timestamp + int(minutes * MINUTE_NS),
-            )
-        changes[key] = changes.get(key, 0.0) + arrives
-        costs += self._revaluation(source, key, order.token, amount)
-        return Trade(
-            order_id=order.id,
-            status=TradeStatus.FILLED,
-            verb=order.verb,
-            venue=order.venue,
-            token=order.token,
-            quantity=-amount,
-            changes=changes,
-            at=self._row.timestamp,
-            costs=tuple(costs),
-            in_flight=flight,
-        )
-
-    def _revaluation(self, source: PositionKey, target: PositionKey, token: str, amount: float) -> list[Cost]:
-        """A coin leaves an exchange at its price there and arrives at another: the difference, USDT."""
-        if token == "USDT" or self._mode.share_class != "USDT":
-            return []
-        change = amount * (self._price(source, token) - self._price(target, token))
-        return [Cost(CostKind.REVALUATION, "USDT", change)] if change else []
-
-    def _price(self, key: PositionKey, token: str) -> float:
-        own = f"{key.venue}.spot.{token}"
-        return self._row.value(own if own in self._market.columns else reference_price(token))
 
     # What is due
 
@@ -342,63 +277,6 @@ class World:
 
     # Cash and liquidations
 
-    def _cash(
-        self, window: Window, before: Mapping[PositionKey, float], held: Mapping[PositionKey, float]
-    ) -> tuple[list[CashFlows], dict[PositionKey, Column]]:
-        """Funding and interest of the window, and the cash balances they lead to."""
-        flows: list[CashFlows] = []
-        columns: dict[PositionKey, Column] = {}
-        for exchange in self._hedges:
-            key = base_token(exchange.name, "USDT")
-            funding = self._funding(exchange.name, window, before)
-            amounts = None
-            if funding is not None:
-                flows.append(funding)
-                amounts = np.zeros(len(window))
-                np.add.at(amounts, funding.row, funding.amount)
-            interest = exchange.funded_interest(window, held.get(key, 0.0), amounts)
-            if interest is not None:
-                flows.append(self._interest(exchange.name, window, interest))
-                amounts = interest if amounts is None else amounts + interest
-            if amounts is not None:
-                amounts[0] += held.get(key, 0.0)
-                columns[key] = np.cumsum(amounts)
-        return flows, columns
-
-    def _funding(self, venue: str, window: Window, held: Mapping[PositionKey, float]) -> CashFlows | None:
-        coin = self._mode.asset
-        size = held.get(perp(venue, coin), 0.0)
-        series = self._market.funding.get(f"{venue}.funding.{coin}")
-        if size == 0.0 or series is None:
-            return None
-        first = int(np.searchsorted(series.row, window.start, side="left"))
-        last = int(np.searchsorted(series.row, window.stop, side="left"))
-        if first == last:
-            return None
-        return CashFlows(
-            key=base_token(venue, "USDT"),
-            part="funding",
-            event_type=EventType.FUNDING,
-            token="USDT",
-            row=series.row[first:last] - window.start,
-            at=series.at[first:last],
-            amount=funding_usdt(size, series.mark_usdt[first:last], series.rate[first:last]),
-            detail=f"{venue} {coin}USDT",
-        )
-
-    def _interest(self, venue: str, window: Window, amounts: Column) -> CashFlows:
-        charged = np.flatnonzero(amounts)
-        return CashFlows(
-            key=base_token(venue, "USDT"),
-            part="borrow_costs",
-            event_type=EventType.INTEREST,
-            token="USDT",
-            row=charged,
-            at=window.timestamps[charged],
-            amount=amounts[charged],
-            detail=f"{venue} interest on negative USDT",
-        )
-
     def _first_liquidation(
         self, window: Window, held: Mapping[PositionKey, float], columns: Mapping[PositionKey, Column]
     ) -> int | None:
@@ -445,35 +323,5 @@ class World:
         self.balances[key] = self.balances.get(key, 0.0) + change
 
 
-def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
-    """Cash flows of the first `rows` rows per key and row: what falls on one row is added up first, as in the book."""
-    out: dict[PositionKey, Column] = {}
-    for flow in cash:
-        count = int(np.searchsorted(flow.row, rows, side="left"))
-        np.add.at(out.setdefault(flow.key, np.zeros(rows)), flow.row[:count], flow.amount[:count])
-    return out
-
-
 def _arrival_order(flight: InFlight) -> tuple[int, str, str]:
     return flight.arrives_at, flight.target, flight.id
-
-
-def _cut(flows: list[CashFlows], rows: int) -> list[CashFlows]:
-    """The flows of the first `rows` rows."""
-    out = []
-    for flow in flows:
-        count = int(np.searchsorted(flow.row, rows, side="left"))
-        if count:
-            out.append(
-                CashFlows(
-                    key=flow.key,
-                    part=flow.part,
-                    event_type=flow.event_type,
-                    token=flow.token,
-                    row=flow.row[:count],
-                    at=flow.at[:count],
-                    amount=flow.amount[:count],
-                    detail=flow.detail,
-                )
-            )
-    return out

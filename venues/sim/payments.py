@@ -1,0 +1,110 @@
+"""Payments that simulated exchanges make on their own: funding of perps, and interest on cash that is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from components.maths.perps import funding_usdt
+from components.model.events import EventType
+from components.model.keys import PositionKey, base_token, perp
+from components.model.market import Column, Window
+from components.ports import CashFlows
+from venues.sim.exchange import SimExchange
+
+
+class SimPayments:
+    """Of the exchanges that carry a hedge in `coin`."""
+
+    def __init__(self, exchanges: Sequence[SimExchange], coin: str) -> None:
+        self._exchanges = exchanges
+        self._coin = coin
+
+    def of(
+        self, window: Window, before: Mapping[PositionKey, float], held: Mapping[PositionKey, float]
+    ) -> tuple[list[CashFlows], dict[PositionKey, Column]]:
+        """Funding and interest of the window, and the cash balances they lead to."""
+        flows: list[CashFlows] = []
+        columns: dict[PositionKey, Column] = {}
+        for exchange in self._exchanges:
+            key = base_token(exchange.name, "USDT")
+            funding = self._funding(exchange.name, window, before)
+            amounts = None
+            if funding is not None:
+                flows.append(funding)
+                amounts = np.zeros(len(window))
+                np.add.at(amounts, funding.row, funding.amount)
+            interest = exchange.funded_interest(window, held.get(key, 0.0), amounts)
+            if interest is not None:
+                flows.append(_interest(exchange.name, window, interest))
+                amounts = interest if amounts is None else amounts + interest
+            if amounts is not None:
+                amounts[0] += held.get(key, 0.0)
+                columns[key] = np.cumsum(amounts)
+        return flows, columns
+
+    def _funding(self, venue: str, window: Window, held: Mapping[PositionKey, float]) -> CashFlows | None:
+        coin = self._coin
+        size = held.get(perp(venue, coin), 0.0)
+        series = window.market.funding.get(f"{venue}.funding.{coin}")
+        if size == 0.0 or series is None:
+            return None
+        first = int(np.searchsorted(series.row, window.start, side="left"))
+        last = int(np.searchsorted(series.row, window.stop, side="left"))
+        if first == last:
+            return None
+        return CashFlows(
+            key=base_token(venue, "USDT"),
+            part="funding",
+            event_type=EventType.FUNDING,
+            token="USDT",
+            row=series.row[first:last] - window.start,
+            at=series.at[first:last],
+            amount=funding_usdt(size, series.mark_usdt[first:last], series.rate[first:last]),
+            detail=f"{venue} {coin}USDT",
+        )
+
+
+def _interest(venue: str, window: Window, amounts: Column) -> CashFlows:
+    charged = np.flatnonzero(amounts)
+    return CashFlows(
+        key=base_token(venue, "USDT"),
+        part="borrow_costs",
+        event_type=EventType.INTEREST,
+        token="USDT",
+        row=charged,
+        at=window.timestamps[charged],
+        amount=amounts[charged],
+        detail=f"{venue} interest on negative USDT",
+    )
+
+
+def by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
+    """Cash flows of the first `rows` rows per key and row: what falls on one row is added up first, as in the book."""
+    out: dict[PositionKey, Column] = {}
+    for flow in cash:
+        count = int(np.searchsorted(flow.row, rows, side="left"))
+        np.add.at(out.setdefault(flow.key, np.zeros(rows)), flow.row[:count], flow.amount[:count])
+    return out
+
+
+def first_rows(flows: list[CashFlows], rows: int) -> list[CashFlows]:
+    """The flows of the first `rows` rows."""
+    out = []
+    for flow in flows:
+        count = int(np.searchsorted(flow.row, rows, side="left"))
+        if count:
+            out.append(
+                CashFlows(
+                    key=flow.key,
+                    part=flow.part,
+                    event_type=flow.event_type,
+                    token=flow.token,
+                    row=flow.row[:count],
+                    at=flow.at[:count],
+                    amount=flow.amount[:count],
+                    detail=flow.detail,
+                )
+            )
+    return out
