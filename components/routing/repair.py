@@ -1,7 +1,8 @@
 """Repair of legs that parted: some of a `together` group filled, another surely did not.
 
 What filled is taken back as far as that makes the net exposure smaller: first at venues whose other leg failed, then
-anywhere. A leg whose outcome is open is neither completed nor taken back: nobody knows what would be right.
+anywhere. A leg whose outcome is open is neither completed nor taken back, and nothing is touched at its venue;
+elsewhere only what surely parted is, as far as that makes the worst end smaller.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from components.situation import Situation
 
 def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -> OrderGroup | None:
     """The orders that bring net exposure back within the drift allowed; None when nothing parted or nothing helps."""
-    if group.kind is not GroupKind.TOGETHER or any(trade.status is TradeStatus.UNKNOWN for trade in trades):
+    if group.kind is not GroupKind.TOGETHER:
         return None
     legs = list(zip(group.orders, trades, strict=True))
-    failed = {order.venue for order, trade in legs if trade.quantity == 0.0}
-    filled = [(order, trade) for order, trade in legs if trade.quantity != 0.0]
+    in_doubt = {order.venue for order, trade in legs if trade.status is TradeStatus.UNKNOWN}
+    failed = {order.venue for order, trade in legs if trade.quantity == 0.0} - in_doubt
+    filled = [(order, trade) for order, trade in legs if trade.quantity != 0.0 and order.venue not in in_doubt]
+    if in_doubt:
+        filled = [(order, trade) for order, trade in filled if order.venue in failed]
     if not failed or not filled:
         return None
-    net, gross = now.net_coins()[0], max(now.long_coins(), sum(abs(now.size(v)) for v in now.mode.hedge_allocation))
+    net = sum(now.net_coins()) / 2.0  # moving the middle of the interval to zero makes its worst end smallest
+    gross = max(now.long_coins(), sum(abs(now.size(v)) for v in now.mode.hedge_allocation))
     allowed = now.mode.max_delta_drift * gross
     filled.sort(key=lambda leg: leg[0].venue not in failed)
     orders = []

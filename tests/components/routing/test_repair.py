@@ -19,6 +19,7 @@ MARKET = market(
 RUN = run_with("btc_basis", hedge_allocation={"binance": 0.5, "okx": 0.5}, max_delta_drift=0.02)
 BUY, SHORT = order(Verb.SPOT, "binance", "BTC", 1.0), order(Verb.PERP, "binance", "BTC", -1.0)
 BUY_OKX, SHORT_OKX = order(Verb.SPOT, "okx", "BTC", 1.0), order(Verb.PERP, "okx", "BTC", -1.0)
+UNKNOWN = TradeStatus.UNKNOWN
 ENTRY = group(BUY, SHORT, BUY_OKX, SHORT_OKX)
 
 
@@ -32,7 +33,8 @@ def now(trades: tuple[Trade, ...], held: dict[str, float] | None = None) -> Situ
     for one in trades:
         name = f"{one.venue}:BaseToken:BTC" if one.verb is Verb.SPOT else f"{one.venue}:Perp:BTCUSDT"
         book[name] = book.get(name, 0.0) + one.quantity
-    return situation(RUN, MARKET, book)
+    doubts = [each for each in ENTRY.orders for one in trades if (one.order_id, one.status) == (each.id, UNKNOWN)]
+    return situation(RUN, MARKET, book, *doubts)
 
 
 def repaired(whole: OrderGroup, *trades: Trade) -> OrderGroup | None:
@@ -93,6 +95,19 @@ def test_several_legs_are_taken_back_together() -> None:
 
 def test_an_open_outcome_is_neither_completed_nor_taken_back() -> None:
     assert repaired(group(BUY, SHORT), filled(BUY), unknown(SHORT)) is None
+
+
+def test_what_surely_parted_is_taken_back_while_another_venue_leaves_its_outcome_open() -> None:
+    found = repaired(ENTRY, filled(BUY), rejected(SHORT), unknown(BUY_OKX), unknown(SHORT_OKX))
+    assert backs(found) == {"binance_spot_back": -1.0}
+
+
+def test_nothing_is_taken_back_for_the_sake_of_an_open_outcome() -> None:
+    assert repaired(ENTRY, filled(BUY), filled(SHORT), filled(BUY_OKX), unknown(SHORT_OKX)) is None
+    found = repaired(ENTRY, rejected(BUY), filled(SHORT), filled(BUY_OKX), unknown(SHORT_OKX))
+    assert backs(found) == {
+        "binance_perp_back": 0.5
+    }  # net is between -1 and 0: half of it makes the worst end smallest
 
 
 def test_a_single_order_or_a_transaction_has_no_legs_to_part() -> None:
