@@ -18,23 +18,20 @@ from components.model.events import EventType
 from components.model.keys import (
     GAS,
     RESERVE,
-    WALLET,
     PositionKey,
     PositionType,
-    a_token,
     base_token,
-    debt_token,
-    perp,
     token_of,
 )
 from components.model.orders import Action
-from components.model.requirements import DAY_NS, HOUR_NS, reference_price, reward_tokens
+from components.model.requirements import DAY_NS, HOUR_NS, reference_price
 from components.model.slices import ModeSlice
+from components.planner import Planner
 from components.ports import Settlements
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
-from components.routing.plan import FULL, HEDGE, REDUCE, Plan
+from components.routing.plan import FULL, Plan
 from components.situation import Situation
-from components.strategies.strategy import NOTHING, Strategy, Target
+from components.strategies.strategy import Strategy
 from components.utility_manager import UtilityManager
 
 FLOWS = {
@@ -74,8 +71,7 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
 class StrategyManager:
     def __init__(self, mode: ModeSlice, strategy: Strategy, prices: UtilityManager) -> None:
         self._mode = mode
-        self._strategy = strategy
-        self._prices = prices
+        self.planner = Planner(mode, strategy)
         self._deviation = Deviation(mode, prices)
         self._auto = mode.rebalance == "auto"
         self.entered = False
@@ -184,11 +180,12 @@ class StrategyManager:
         plan: Plan | None
         match trigger.kind:
             case "entry":
-                plan = self._full(Action.ENTRY_FULL, "enter", now, step)
+                plan = self.planner.full(Action.ENTRY_FULL, "enter", now, step, self.owed)
             case "withdrawal" | "owed":
-                plan = self._withdraw(now, step, withdrawals)
+                self.owed += min(withdrawals, max(now.equity() - self.owed, 0.0))
+                plan = self.planner.withdraw(now, step, self.owed)
             case "deposit":
-                plan = self._full(Action.ENTRY_PARTIAL, "deposit", now, step)
+                plan = self.planner.full(Action.ENTRY_PARTIAL, "deposit", now, step, self.owed)
             case "arrival" | "blocked":
                 plan = self._resume(now, step)
             case "retry":
@@ -197,12 +194,12 @@ class StrategyManager:
                 plan = self._on_risk(trigger, now, step)
             case "dust":
                 plan = msgspec.structs.replace(
-                    self._hold(now, step), action=Action.SELL_DUST, reason=trigger.reason, sell_dust=True
+                    self.planner.hold(now, step), action=Action.SELL_DUST, reason=trigger.reason, sell_dust=True
                 )
             case "close":
-                plan = self.exit_plan(AT_END if trigger.reason == AT_END else "closed by the operator", now, step)
+                plan = self.planner.exit(AT_END if trigger.reason == AT_END else "closed by the operator", now, step)
             case _:
-                plan = self._rebalance(trigger, now, step)
+                plan = self.planner.rebalance(trigger.reason, now, step, self.owed)
         return plan
 
     def finish(
@@ -231,10 +228,10 @@ class StrategyManager:
         self._again_at = now.row.timestamp + HOUR_NS if waits else 0
         self._blocked = blocked
         self._unfinished = cut_short and self.entered
-        overtaken = self.plan if trigger.kind in ("withdrawal", "owed") and not self.halted else None
+        overtaken = self.plan if trigger.kind in ("withdrawal", "owed") else None
         if overtaken is not None and not overtaken.pay_out:
             self._overtaken = overtaken
-        elif trigger.kind in ("deposit", "entry", "close") or self.halted:
+        elif trigger.kind in ("deposit", "entry", "close"):
             self._overtaken = None
         if now.travelling() or blocked or self._unfinished:
             self.plan = plan
@@ -276,63 +273,6 @@ class StrategyManager:
             for key, amount in book.items()
         )
 
-    def _full(self, action: Action, reason: str, now: Situation, step: int) -> Plan:
-        equity = now.equity()
-        investable = (equity - self._gas_kept()) * (1.0 - self._mode.reserve_ratio) - self.owed
-        return Plan(
-            action=action,
-            reason=reason,
-            target=self._strategy.target(max(investable, 0.0), now.view()),
-            step=step,
-            reserve=max(equity, 0.0) * self._mode.reserve_ratio,
-            careful=action is not Action.ENTRY_FULL,
-        )
-
-    def _hold(self, now: Situation, step: int) -> Plan:
-        """A plan that moves nothing by itself: the target is what is held."""
-        return Plan(
-            action=Action.SELL_DUST, reason="hold", target=self._held(now), step=step, reserve=0.0, scope=REDUCE
-        )
-
-    def _rebalance(self, trigger: Trigger, now: Situation, step: int) -> Plan:
-        if trigger.reason in ("gas_debt", "gas_reserve"):
-            return msgspec.structs.replace(
-                self._hold(now, step), action=Action.ENTRY_PARTIAL, reason=trigger.reason, repay_gas=True
-            )
-        parted = trigger.reason == "delta" or trigger.reason.startswith("legs:")
-        if parted and now.long_coins() > 0.0 and self._mode.lst_type is not None:
-            held = self._held(now)
-            shorts = {
-                perp(venue, now.coin): -now.long_coins() * weight
-                for venue, weight in self._mode.hedge_allocation.items()
-            }
-            return Plan(
-                action=Action.ENTRY_PARTIAL,
-                reason=trigger.reason,
-                step=step,
-                scope=HEDGE,
-                target=Target({**held.holdings, **shorts}),
-            )
-        return self._full(Action.ENTRY_PARTIAL, trigger.reason, now, step)
-
-    def _withdraw(self, now: Situation, step: int, amount: float) -> Plan:
-        """Fast from the reserve; else slow: every leg × (E − W) ÷ E in one plan."""
-        equity = now.equity()
-        self.owed += min(amount, max(equity - self.owed, 0.0))
-        fast = now.reserve() >= self.owed
-        share = 1.0 if fast else max(0.0, (equity - self.owed) / equity) if equity > 0.0 else 0.0
-        return Plan(
-            action=Action.EXIT_PARTIAL if share > 0.0 else Action.EXIT_FULL,
-            reason="withdrawal from the reserve" if fast else "slow withdrawal",
-            target=self._held(now).scaled(share),
-            step=step,
-            scope=REDUCE,
-            reserve=now.reserve() * share,
-            pay_out=self.owed,
-            from_reserve=fast,
-            careful=fast,
-        )
-
     def _resume(self, now: Situation, step: int) -> Plan | None:
         """What arrived belongs to the plan under way; without one the target is made anew."""
         if self.plan is not None:
@@ -341,66 +281,23 @@ class StrategyManager:
                 action = Action.ENTRY_PARTIAL
             return msgspec.structs.replace(self.plan, step=step, action=action)
         if self.halted:
-            return self.exit_plan("halted", now, step)
-        return self._full(Action.ENTRY_PARTIAL, "arrival", now, step) if self._auto else None
+            return self.planner.exit("halted", now, step)
+        return self.planner.full(Action.ENTRY_PARTIAL, "arrival", now, step, self.owed) if self._auto else None
 
     def _again(self, now: Situation, step: int) -> Plan | None:
         """The plan that was cut short, made anew where it grows: what is wanted has moved on since."""
         if self.halted:
-            return self.exit_plan("halted", now, step)
+            return self.planner.exit("halted", now, step)
         if self.plan is not None and self.plan.scope == FULL:
-            return self._full(Action.ENTRY_PARTIAL, self.plan.reason, now, step)
+            return self.planner.full(Action.ENTRY_PARTIAL, self.plan.reason, now, step, self.owed)
         return self._resume(now, step)
 
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
         emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.name in EMERGENCIES]
         if emergencies:
             self.halted = True
-            return self.exit_plan(f"emergency: {emergencies[0].name}", now, step)
+            return self.planner.exit(f"emergency: {emergencies[0].name}", now, step)
         acting = [c for c in trigger.crossings if c.name.split(":")[0] in REDUCIBLE]
         if self.halted or not acting:
             return None
-        worst = max(acting, key=lambda crossing: crossing.level)
-        group = worst.name.split(":")[0]
-        careful = worst.level < CRITICAL
-        reason = f"{worst.name} {'critical' if worst.level == CRITICAL else 'warning'}"
-        if group == "delta":
-            plan = self._rebalance(Trigger(0, "deviation", "delta"), now, step)
-            return msgspec.structs.replace(plan, reason=reason, careful=careful)
-        plan = self._full(Action.EXIT_PARTIAL, reason, now, step)
-        venues = None
-        if group == "cex_margin" and self._mode.lst_type is None:
-            venues = tuple(c.name.split(":")[1] for c in acting if c.name.startswith("cex_margin:"))
-        return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful)
-
-    def exit_plan(self, reason: str, now: Situation, step: int) -> Plan:
-        """Everything sold, minimum sizes ignored."""
-        return Plan(
-            action=Action.EXIT_FULL,
-            reason=reason,
-            target=NOTHING,
-            step=step,
-            scope=REDUCE,
-            careful=False,
-            reserve=now.reserve(),
-            sell_dust=bool(reward_tokens(self._mode)),
-        )
-
-    def _held(self, now: Situation) -> Target:
-        """The target that is what is held, underlying units."""
-        holdings: dict[PositionKey, float] = {a_token("USDT"): now.lent()}
-        if now.lst is not None:
-            if self._mode.max_ltv is None:
-                holdings[base_token(WALLET, now.lst)] = now.lst_in_wallet()
-            else:
-                holdings[a_token(now.lst)] = now.collateral()
-                holdings[debt_token("WETH")] = now.debt()
-        for venue in self._mode.hedge_allocation:
-            holdings[perp(venue, now.coin)] = now.size(venue)
-            holdings[base_token(venue, "USDT")] = now.account(venue)
-            if now.lst is None:
-                holdings[base_token(venue, now.coin)] = now.coins(venue)
-        return Target(holdings)
-
-    def _gas_kept(self) -> float:
-        return self._mode.gas_reserve if self._mode.share_class == "ETH" and self._mode.costs == "default" else 0.0
+        return self.planner.reduce(acting, now, step, self.owed)

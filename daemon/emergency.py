@@ -18,11 +18,11 @@ from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import OrderGroup, TradeStatus
 from components.model.slices import RunSlice
+from components.planner import Planner
 from components.position_monitor import PositionMonitor
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import StrategyManager
 from components.utility_manager import UtilityManager
 from daemon.dispatch import Dispatch, OrderLog, Patience
 from daemon.journal.records import Intent, Record
@@ -150,8 +150,7 @@ class Emergency:
         positions.place(observed)
         prices = UtilityManager(self._run.mode.share_class)
         now = Situation(self._run, window_of(row, None).row(0), positions, prices)
-        manager = StrategyManager(self._run.mode, make_strategy(self._run.mode), prices)
-        plan = manager.exit_plan("emergency stop", now, 0)
+        plan = Planner(self._run.mode, make_strategy(self._run.mode)).exit("emergency stop", now, 0)
         return Route(plan, now, run_id, 0.0), positions
 
     async def _cancel_resting(self) -> None:

@@ -175,7 +175,7 @@ class Replay:
         world.stand_at(arrived, len(self._market) - 1)
         positions.place(arrived)
         now = Situation(run, Row(self._market, len(self._market) - 1), positions, core.prices)
-        plan = core.manager.exit_plan("liquidation value", now, step=0)
+        plan = core.manager.planner.exit("liquidation value", now, step=0)
         for group in Route(plan, now, "liquidation-value", 0.0).groups():
             trades = world.execute(Approved(group))
             positions.expect(trades)

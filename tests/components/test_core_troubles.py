@@ -137,6 +137,18 @@ def test_a_refused_leg_of_an_entry_is_tried_again_after_an_hour() -> None:
     assert stage.balance("okx:Perp:BTCUSDT") < -0.1
 
 
+def test_a_withdrawal_does_not_end_an_emergency_that_is_not_done() -> None:
+    stage = basis(withdrawal(4, 2000.0))
+    stage.advance(3)
+    stage.plays(rejects("okx_spot"), rejects("okx_perp"))
+    stage.advance(1, commands=("close",))
+    stage.advance(1)
+    assert stage.core.pnl.external_flows == pytest.approx(-2000.0)
+    assert not is_flat(stage)
+    stage.advance(2)
+    assert is_flat(stage)
+
+
 # What an operator asks
 
 
