@@ -38,7 +38,7 @@ class _Node:
 
     def __init__(self) -> None:
         self.seen = bytearray()
-        self.synced = b""
+        self.synced = bytearray()
         self.changes: list[tuple[int, bytes | None]] = []  # (offset, data), or (size, None) for a cut
 
     def write(self, offset: int, data: bytes) -> None:
@@ -50,13 +50,12 @@ class _Node:
         self.changes.append((size, None))
 
     def sync(self) -> None:
-        found = bytearray(self.synced)
         for offset, data in self.changes:
             if data is None:
-                _resize(found, offset)
+                _resize(self.synced, offset)
             else:
-                _put(found, offset, data)
-        self.synced, self.changes = bytes(found), []
+                _put(self.synced, offset, data)
+        self.changes = []
 
     def drop(self) -> None:
         self.changes = []
@@ -76,7 +75,7 @@ class _Node:
                 if rng.random() < kept_share:
                     whole = len(piece) if rng.random() < 0.7 else rng.randrange(len(piece) + 1)
                     _put(found, begin, piece[:whole])
-        node.seen, node.synced = found, bytes(found)
+        node.seen, node.synced = found, bytearray(found)
         return node
 
 
@@ -140,13 +139,13 @@ class CrashDisk:
         """Changes bits of one byte, on the disk as well."""
         node = self._node(path)
         node.seen[offset] ^= mask
-        node.synced = bytes(node.seen)
+        node.synced = bytearray(node.seen)
 
     def cut(self, path: Path, size: int) -> None:
         """Takes away the end of a file, on the disk as well."""
         node = self._node(path)
         _resize(node.seen, size)
-        node.synced = bytes(node.seen)
+        node.synced = bytearray(node.seen)
 
     def contents(self) -> Mapping[Path, bytes]:
         """All files, to compare before and after."""
@@ -362,6 +361,9 @@ def _change_entries(names: dict[Path, _Node | None], together: Mapping[Path, _No
 
 
 def _put(into: bytearray, offset: int, data: bytes) -> None:
+    if offset == len(into):
+        into += data  # in place: replacing a slice at the end may copy all that comes before
+        return
     _resize(into, max(len(into), offset))
     into[offset : offset + len(data)] = data
 
