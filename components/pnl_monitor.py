@@ -15,8 +15,9 @@ import numpy as np
 from components.maths.columns import accumulate, add_part, add_to_part, is_zero, running, with_added, with_value
 from components.model.keys import GAS, PositionKey
 from components.model.market import Column, Row, Window
-from components.model.orders import Trade, Verb
+from components.model.orders import OrderId, Trade, Verb
 from components.model.slices import RunSlice
+from components.open_outcomes import OpenOutcomes, Since
 from components.ports import FLOW, LATE, PAID, RowBlock, Settlements, Sink
 from components.position_monitor import BookColumns, PositionMonitor
 from components.result_columns import ResultColumns
@@ -64,6 +65,7 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
     residual: float
     external_flows: float
     residual_max: float
+    in_doubt: dict[OrderId, dict[PositionKey, Since]]
 
 
 class PnlMonitor:
@@ -72,6 +74,7 @@ class PnlMonitor:
         self._positions = positions
         self._sink = sink
         self._columns = ResultColumns(run, prices, positions)
+        self._open = OpenOutcomes(run.mode, prices)
         self._enabled = frozenset(run.mode.pnl.parts)
         self._equity = 0.0
         self._total = 0.0
@@ -100,6 +103,7 @@ class PnlMonitor:
             residual=self.residual,
             external_flows=self.external_flows,
             residual_max=self.residual_max,
+            in_doubt=self._open.state(),
         )
 
     def restore(self, state: PnlState) -> None:
@@ -109,6 +113,7 @@ class PnlMonitor:
         self.sums = dict(state.sums)
         self.residual, self.external_flows = state.residual, state.external_flows
         self.residual_max = state.residual_max
+        self._open.restore(state.in_doubt)
 
     @property
     def equity(self) -> float:
@@ -130,6 +135,8 @@ class PnlMonitor:
                 np.add.at(column, flow.row[:count], flow.amount[:count])
                 add_part(parts, flow.part, self._cash_value(window, flow.key, column))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
+        if self._positions.doubts or self._open.orders:
+            self._open.advance(window, self._positions.doubts)
         columns = self._columns.before_trades(book, risk, settlements, rows)
         return Steps(window, parts, external, risk.exposure.equity[:rows], columns)
 
@@ -164,6 +171,7 @@ class PnlMonitor:
         if self.units:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
         self._columns.after_trades(steps.columns, row, moved, last + 1)
+        self._open.watch(self._positions.doubts.values(), row)
 
     def commit(self, steps: Steps) -> None:
         """Closes the rows: checks that the parts add up, and hands them on."""
@@ -247,7 +255,11 @@ class PnlMonitor:
         for happening in settlements.happenings:
             if happening.part in (LATE, PAID):
                 paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
-                self._late(parts, {key: x for key, x in happening.changes.items() if key not in paid}, window)
+                traded = {key: x for key, x in happening.changes.items() if key not in paid}
+                cost, gains = self._open.settle(happening.resolves, traded, window)
+                for part, gain in gains.items():
+                    add_to_part(parts, part, 0, gain, rows)
+                add_to_part(parts, "transaction_costs", 0, cost, rows)
                 external = with_added(external, 0, self._value(row, paid), rows) if paid else external
                 continue
             value = self._value(row, happening.changes)
@@ -262,18 +274,6 @@ class PnlMonitor:
         for key, change in changes.items():
             value += change * self._prices.value_at(row, key)
         return value
-
-    def _late(self, parts: dict[str, Column | float], changes: Mapping[PositionKey, float], window: Window) -> None:
-        """A trade that happened before this row: its cost at the prices of the row before, and what has moved since
-        in the parts it belongs to, as if it had been held from there."""
-        rows = len(window)
-        known = Row(window.market, window.start - 1 if window.start else window.start)
-        cost = 0.0
-        for key, change in changes.items():
-            cost += change * self._prices.value_at(known, key)
-            for part, column in self._prices.unit(window.market, key).terms if window.start else ():
-                add_to_part(parts, part, 0, change * float(column[window.start]), rows)
-        add_to_part(parts, "transaction_costs", 0, cost, rows)
 
     def _cash_value(self, window: Window, key: PositionKey, amount: Column) -> Column:
         value = self._prices.unit(window.market, key).value
