@@ -1,6 +1,7 @@
 """Exchange stages: pairs of spot and perp on one exchange, or shorts that hedge what is long on chain."""
 
 from collections.abc import Iterator
+from math import inf
 
 from components.model.keys import (
     base_token,
@@ -9,6 +10,7 @@ from components.model.keys import (
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import FULL, HEDGE, REDUCE, Stage
 
+HALF = 0.5  # of its target: what the margin ratio of a venue may be when shorts are opened there
 NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
 
 
@@ -124,7 +126,7 @@ class ExchangeStage(Stage):
     ) -> float:
         """Coins to buy now: no more than the venues whose margin is there can hedge, and the cash can pay."""
         now = self._now
-        capacity = sum(amount for venue, amount in wanted.items() if self._ready(venue, amount))
+        capacity = sum(min(amount, self._carries(venue)) for venue, amount in wanted.items())
         margin = self._target.of(base_token(spot_venue, "USDT"))
         if dex:
             cash = now.wallet("USDT")
@@ -133,21 +135,41 @@ class ExchangeStage(Stage):
             cash = now.cash(spot_venue) - max(margin - unrealised, 0.0)
         return max(0.0, min(min(total, capacity) - long, cash / price))
 
-    def _ready(self, venue: str, coins: float) -> bool:
-        """Its margin has arrived, or it already carries a short."""
-        margin = self._target.of(base_token(venue, "USDT"))
-        return self._now.size(venue) != 0.0 or self._now.account(venue) >= 0.5 * margin
+    def _carries(self, venue: str) -> float:
+        """Coins that may be short at a venue: those that are, or as many as the margin that has arrived there carries
+        at half the target ratio."""
+        now = self._now
+        price = HALF * self._mode.margin_ratio_target * now.mark(venue)
+        return max(abs(now.size(venue)), max(now.account(venue), 0.0) / price)
+
+    def _shares(self, long: float, wanted: dict[str, float], everything: bool) -> dict[str, float]:
+        """Coins to be short at each venue, in the proportions wanted as far as each carries its part; what nobody
+        carries is hedged all the same."""
+        weights = wanted if sum(wanted.values()) > 0.0 else dict(self._mode.hedge_allocation)
+        room = {venue: inf if everything else self._carries(venue) for venue in weights}
+        shares, left = dict.fromkeys(weights, 0.0), max(long, 0.0)
+        while left > 0.0 and (
+            open_to := {v: weight for v, weight in weights.items() if weight > 0.0 and room[v] > 0.0}
+        ):
+            whole, given = sum(open_to.values()), 0.0
+            for venue, weight in open_to.items():
+                part = min(left * weight / whole, room[venue])
+                shares[venue] += part
+                room[venue] -= part
+                given += part
+            if given >= left * (1.0 - 1e-12):
+                return shares
+            left -= given
+        whole = sum(weights.values())
+        return {venue: share + left * weights[venue] / whole for venue, share in shares.items()}
 
     def _shorts(self, long: float, wanted: dict[str, float], everything: bool) -> list[Order]:
         now, coin = self._now, self._now.coin
-        ready = {venue: amount for venue, amount in wanted.items() if everything or self._ready(venue, amount)}
-        weights = ready if sum(ready.values()) > 0.0 else dict(self._mode.hedge_allocation)
-        whole = sum(weights.values())
         orders = []
-        for venue, weight in weights.items():
+        for venue, share in self._shares(long, wanted, everything).items():
             size = now.size(venue)
             close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
-            change = -size if close else self._round(venue, -max(long, 0.0) * weight / whole - size)
+            change = -size if close else self._round(venue, -share - size)
             small = NOTHING if close else self._smallest(venue, "perp", size * change < 0.0)
             if abs(change) * now.mark(venue) <= small:
                 continue

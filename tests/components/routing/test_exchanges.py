@@ -230,3 +230,27 @@ def test_a_dex_buys_with_cash_and_sells_coins() -> None:
 def test_without_margin_anywhere_shorts_follow_the_weights_of_the_mode() -> None:
     held = {"wallet:BaseToken:wstETH": 8.0}
     assert amounts(traded(NEUTRAL, held, hedge_target(10.0))) == {"binance_perp": -5.0, "okx_perp": -5.0}
+
+
+def test_a_small_short_is_no_licence_for_a_large_one_before_its_margin_has_arrived() -> None:
+    """okx carries a short of 0.1 with 250 USDT; its new margin is on the way, that of binance is there."""
+    held = {"okx:Perp:ETHUSDT": -0.1, "okx:PerpQuote:ETHUSDT": 200.0, "okx:BaseToken:USDT": 250.0,
+            "binance:BaseToken:USDT": 40_000.0, "wallet:BaseToken:wstETH": 0.08}  # fmt: skip
+    bought = amounts(traded(NEUTRAL, held, hedge_target(10.0)))
+    assert set(bought) == {"binance_spot", "binance_perp", "okx_perp"}
+    long = 0.1 + bought["binance_spot"].expected
+    shorts = {leg: -amount.expected for leg, amount in bought.items() if leg.endswith("_perp")}
+    assert shorts["okx_perp"] + 0.1 == pytest.approx(250.0 / (0.5 * 2_000.0), abs=0.001)  # half the target ratio of 1
+    assert shorts["binance_perp"] + shorts["okx_perp"] + 0.1 == pytest.approx(long, abs=0.002)
+
+
+def test_what_one_venue_does_not_carry_another_does() -> None:
+    held = {"wallet:BaseToken:wstETH": 8.0, "okx:BaseToken:USDT": 1_000.0, "binance:BaseToken:USDT": 40_000.0}
+    orders = amounts(traded(NEUTRAL, held, hedge_target(10.0), scope=HEDGE))
+    assert orders == {"binance_perp": -9.0, "okx_perp": -1.0}
+
+
+def test_what_nobody_carries_is_hedged_all_the_same() -> None:
+    held = {"wallet:BaseToken:wstETH": 8.0, "okx:BaseToken:USDT": 1_000.0, "binance:BaseToken:USDT": 3_000.0}
+    orders = amounts(traded(NEUTRAL, held, hedge_target(10.0), scope=HEDGE))
+    assert orders == {"binance_perp": -6.0, "okx_perp": -4.0}
