@@ -53,6 +53,7 @@ from daemon.watch import Watch
 log = structlog.get_logger()
 T = TypeVar("T")
 INDEX_EVERY_S = 2.0
+START_GRACE_S = 30.0  # asked for again and again while journals are read
 
 
 class Daemon:
@@ -141,7 +142,10 @@ class Daemon:
                         finished.append(await self.supervisor.run(task_status=task_status))
 
                     driver = trio.CancelScope()
-                    up = await cells.start(supervise)
+                    async with trio.open_nursery() as waiting:
+                        waiting.start_soon(self._ask_for_time)
+                        up = await cells.start(supervise)
+                        waiting.cancel_scope.cancel()
                     cells.start_soon(self._drive, driver)
                     self._audit.append(Note(at=self.clock.now(), kind="daemon.ready", detail=", ".join(sorted(up))))
                     await self._audit.commit()
@@ -166,6 +170,16 @@ class Daemon:
             self._cut_asked = True
             self.supervisor.cut()
         self._stop_asked.set()
+
+    async def _ask_for_time(self) -> None:
+        """A long journal takes long to read: systemd is told that this is no hang, for as long as the loop lives."""
+        while True:
+            cells = self.supervisor.replicas.values()
+            up = sum(replica.state not in (CellState.STARTING, CellState.RECOVERING) for replica in cells)
+            of = len(self.config.strategies)
+            self._notifier.extend(START_GRACE_S)
+            self._notifier.status(f"starting: {up} of {of} strategies have read their journals")
+            await trio.sleep(START_GRACE_S / 6.0)
 
     async def _end(self) -> None:
         """Clean, then at the next effect, then whatever is left is cancelled; all within the time of a stop."""

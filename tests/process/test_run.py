@@ -210,3 +210,15 @@ def test_a_disk_that_takes_no_more_stops_trading_and_keeps_the_books(tmp_path: P
         assert daemon.end() == 0
     shown = basis("audit", "verify", "--state", str(tmp_path / "state"))
     assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+def test_while_it_reads_its_journals_systemd_is_asked_for_time(tmp_path: Path) -> None:
+    with NotifySocket() as manager, Daemon(tmp_path, daemon_file(tmp_path), environ=manager.environment()) as daemon:
+        daemon.ready()
+        manager.wait_for("READY", "1", within_s=5.0)
+        before = manager.messages[:-1]
+        assert any(int(message.get("EXTEND_TIMEOUT_USEC", "0")) >= 20_000_000 for message in before)
+        assert any("0 of 4 strategies have read their journals" in message.get("STATUS", "") for message in before)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.end() == 0
+        assert not any("EXTEND_TIMEOUT_USEC" in message for message in manager.collect(0.1))
