@@ -24,7 +24,17 @@ from daemon.bridge import Bridge
 from daemon.closing import Closing
 from daemon.dispatch import Dispatch, Gate, state_of
 from daemon.journal.codec import encode
-from daemon.journal.records import Command, ConfigChanged, Manifest, Note, Outcome, Record, Settlement, StepEnd
+from daemon.journal.records import (
+    Command,
+    ConfigChanged,
+    Manifest,
+    Note,
+    Outcome,
+    Record,
+    Settlement,
+    Snapshot,
+    StepEnd,
+)
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
 from daemon.picture import picture
@@ -140,6 +150,17 @@ class Cell:
         self.actor.late = {each.resolves or each.detail: each for each in recovered.late}
         self.actor.commands = {command.id: command for command in recovered.commands}
         await self._settle_open(recovered.open_orders)
+        self.journal.append(
+            Snapshot(
+                at=at,
+                last_tick=recovered.last_tick,
+                previous=encode(recovered.previous) if recovered.previous is not None else b"",
+                late={id: encode(happening) for id, happening in self.actor.late.items()},
+                commands=tuple(recovered.commands),
+                cursors=recovered.cursors,
+                booked=tuple(recovered.booked),
+            )
+        )
         await self.journal.commit()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

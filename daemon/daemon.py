@@ -42,7 +42,7 @@ from daemon.paper import PaperWorld
 from daemon.parts import Parts
 from daemon.queries import Queries
 from daemon.readings import count_costs, unhedged_usd
-from daemon.recovery import Recovered, recover
+from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state_copy import copy_state
@@ -246,7 +246,7 @@ class Daemon:
         journal = self._journals.get(entry.id)
         if journal is None or journal.journal.poisoned:
             journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal", at)
-        return journal, recover((record for _, record in journal.journal.records()), entry.run, entry.id)
+        return journal, recover_journal(journal.journal, entry.run, entry.id)
 
     def _open(self, name: str, folder: Path, at: int) -> JournalLog:
         journal = Journal.open(folder, self._parts.disk, name=name, now=lambda: at)

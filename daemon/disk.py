@@ -52,6 +52,10 @@ POINTS: Mapping[str, Kind] = MappingProxyType(
         "adopt.cut": Kind.TRUNCATE,
         "adopt.sync": Kind.SYNC,
         "adopt.rename": Kind.RENAME,
+        "prune.folder": Kind.FOLDER,
+        "prune.copy": Kind.REPLACE,
+        "prune.anchor": Kind.REPLACE,
+        "prune.remove": Kind.UNLINK,
     }
 )
 """Every point of the package by name. A new durable write gets a new line here."""

@@ -14,7 +14,7 @@ from components.model.slices import RunSlice
 from daemon.disk import RealDisk
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
-from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd
+from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd, is_tagged
 from daemon.journal.walk import Walk
 from daemon.process import provenance
 from daemon.recorded import Difference, Diverged, RecordedCore, Step, hash_of, steps_of
@@ -159,8 +159,12 @@ def _records(folder: Path) -> Iterator[Record]:
     if not folder.is_dir():
         raise Refuse(EVT_NO_RUN, str(folder))
     name = folder.parent.name
-    for frame in Walk(RealDisk(), folder, name):
-        yield record_of(name, frame)
+    walk = Walk(RealDisk(), folder, name)
+    begun = walk.anchor is None or not walk.anchor.first
+    for frame in walk:
+        begun = begun or is_tagged(frame.payload, "manifest")  # what was pruned may have ended inside an epoch
+        if begun:
+            yield record_of(name, frame)
 
 
 class _Counts:

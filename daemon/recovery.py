@@ -17,6 +17,7 @@ from components.model.orders import GroupKind, Order, OrderState, Trade, Verb
 from components.model.slices import RunSlice
 from components.ports import LATE, PAID, Happening
 from daemon.journal.codec import decode, encode
+from daemon.journal.journal import Journal
 from daemon.journal.records import (
     Command,
     ConfigChanged,
@@ -25,6 +26,7 @@ from daemon.journal.records import (
     Outcome,
     Record,
     Settlement,
+    Snapshot,
     StepBegin,
     StepEnd,
 )
@@ -64,6 +66,15 @@ def recover(records: Iterable[Record], run: RunSlice, strategy: str) -> Recovere
     for record in records:
         reading.take(record)
     return reading.finish()
+
+
+def recover_journal(journal: Journal, run: RunSlice, strategy: str) -> Recovered:
+    """Reads an opened journal from where its last complete epoch begins. Stop(EVT-021) as `recover`, and when that
+    beginning was exported and removed."""
+    after = max(journal.resume - 1, 0)
+    if after < journal.pruned:
+        raise Stop(EVT_NO_CHECKPOINT, f"it begins at record {journal.pruned + 1}, and no epoch in it has a snapshot")
+    return recover((record for _, record in journal.records(after)), run, strategy)
 
 
 class _Reading:
@@ -113,6 +124,8 @@ class _Reading:
                     self._commands[record.id] = record
             case ConfigChanged():
                 self._run = decode(record.config, RunSlice)
+            case Snapshot():
+                self._begin_at(record)
             case _:
                 self._parts.append(record)
 
@@ -166,6 +179,15 @@ class _Reading:
             self._checkpoint, self._since = end.state, []
         else:
             self._since.append((out.epoch, self._run, step))
+
+    def _begin_at(self, snapshot: Snapshot) -> None:
+        """All that came before it and still matters is in it."""
+        out = self._out
+        self._loose, self._atomic = {}, {}
+        self._late = {id: decode(item, Happening) for id, item in snapshot.late.items()}
+        self._commands = {command.id: command for command in snapshot.commands}
+        out.cursors, out.booked, out.last_tick = snapshot.cursors, list(snapshot.booked), snapshot.last_tick
+        out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
 
     def _cut(self) -> None:
         """A step that has begun and not ended is closed; it is never resumed."""

@@ -37,7 +37,7 @@ from daemon.lock import Holder, held, state_lock
 from daemon.metrics import Metrics
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
-from daemon.recovery import Recovered, recover
+from daemon.recovery import Recovered, recover_journal
 from daemon.ticks import MarketRow, window_of
 
 log = structlog.get_logger()
@@ -162,7 +162,7 @@ class _Program:
         folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
         try:
             journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
-            recovered = recover((record for _, record in journal.records()), self._entry.run, self._entry.id)
+            recovered = recover_journal(journal, self._entry.run, self._entry.id)
         except Stop as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error))
             return None, None

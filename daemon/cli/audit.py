@@ -5,13 +5,17 @@ Reads the files only: it needs no daemon, and may run beside one.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from daemon.cli.console import make_sure, yes_option
+from daemon.cli.console import refusals as operator_refusals
 from daemon.cli.output import emit, output_option, refusals
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ _strategy = click.option("--strategy", metavar="ID", help="One strategy's journa
 
 @click.group()
 def audit() -> None:
-    """Verify, look at and export the journals."""
+    """Verify, look at, export and prune the journals."""
 
 
 @audit.command()
@@ -105,6 +109,70 @@ def export(state: Path, strategy: str | None, out: IO[bytes]) -> None:
                 out.write(line)
 
 
+@audit.command()
+@_state
+@_strategy
+@click.option(
+    "--export",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the segments are copied and checked before they are removed.",
+)
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(min=0.0),
+    default=90.0,
+    show_default=True,
+    help="Records younger than this stay, counted back from the newest.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and do nothing.")
+@yes_option
+@output_option
+def prune(
+    state: Path, strategy: str | None, folder: Path, keep_days: float, dry_run: bool, yes: bool, output: str
+) -> None:
+    """Move old segments out of the state directory; the daemon must not run.
+
+    Only whole segments go that no start needs any more. Commands, latches and reloads are kept for ever.
+    """
+    with operator_refusals(), _breaks():
+        from daemon.disk import RealDisk
+        from daemon.journal.pruning import plan
+        from daemon.journal.pruning import prune as prune_journal
+        from daemon.journal.reader import located
+        from daemon.lock import Holder, held, state_lock
+        from daemon.queries import Queries
+
+        disk = RealDisk()
+        found = located(disk, state, strategy)
+        holder = Holder(pid=os.getpid(), started=datetime.now(UTC).isoformat(timespec="seconds"))
+        with held(state_lock(state), holder, f"state directory {state}"):
+            plans = [(journal, plan(disk, journal, keep_days=keep_days)) for journal in found]
+            rows = [
+                {
+                    "journal": each.journal,
+                    "segments": len(each.segments),
+                    "records": each.records,
+                    "bytes": each.bytes,
+                    "kept": each.kept,
+                    "why no more": each.reason,
+                }
+                for _, each in plans
+            ]
+            emit(rows, output)
+            if dry_run or not any(each.segments for _, each in plans):
+                return
+            make_sure(f"Move these segments to {folder}?", yes=yes)
+            queries = Queries(disk, state)
+            queries.catch_up()  # the index keeps what it has read
+            queries.close()
+            for journal, each in plans:
+                for copy in prune_journal(disk, journal, each, folder):
+                    click.echo(f"moved to {copy}", err=True)
+
+
 @contextmanager
 def _breaks() -> Iterator[None]:
     """Exit 65 at a journal that does not verify; what was read before it is told."""
@@ -119,8 +187,6 @@ def _breaks() -> Iterator[None]:
 
 
 def _in_a_line(entry: Entry) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
     from daemon.journal.reader import readable
 
     fields = readable(entry)

@@ -28,7 +28,7 @@ from daemon.journal.errors import (
 )  # fmt: skip
 from daemon.journal.frames import FRAME_BYTES, MAX_PAYLOAD, SEGMENT_BYTES, Frame, Head, chained, frame_bytes
 from daemon.journal.records import VERSION, Note, Record
-from daemon.journal.recovery import Recovered, recover
+from daemon.journal.recovery import Recovered, Resume, recover
 from daemon.journal.segments import Batch, Target, Written
 from daemon.journal.walk import Walk
 
@@ -59,6 +59,7 @@ class Journal:
         self.folder = folder
         self._disk = disk
         self._writer = recovered.writer
+        self._resume = Resume(recovered.resume)
         self._head = self._durable = self._anchored = recovered.head
         self._buffer: list[tuple[Head, bytes]] = []
         self._unanchored_since: float | None = None
@@ -101,6 +102,16 @@ class Journal:
     def durable(self) -> Head:
         """The last record that survives a power cut."""
         return self._durable
+
+    @property
+    def resume(self) -> int:
+        """The record from which on everything is here that a start needs; 0 = only the whole journal has it."""
+        return self._resume.at
+
+    @property
+    def pruned(self) -> int:
+        """Records up to this one were exported and removed."""
+        return self._writer.first
 
     @property
     def pending(self) -> int:
@@ -219,6 +230,7 @@ class Journal:
 
     def _buffered(self, payload: bytes) -> int:
         self._head = chained(self._head, payload, VERSION)
+        self._resume.saw(self._head.sequence, payload)
         self._buffer.append((self._head, payload))
         return self._head.sequence
 
@@ -228,6 +240,7 @@ class Journal:
         self._lost += len(self._buffer)
         self._buffer = []
         self._head = self._durable
+        self._resume = Resume()  # what it pointed to may be lost
         self._unanchored_since = None
 
 

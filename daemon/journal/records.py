@@ -127,6 +127,21 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
     answer: str = ""
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
+    """What an epoch begins with beside its checkpoint: whoever starts at its Manifest needs nothing from before it.
+
+    `late` are Happenings (msgpack) that no step has booked yet, by id; `previous` is the last row (msgpack, "" = none).
+    """
+
+    at: int
+    last_tick: int | None
+    previous: bytes
+    late: Mapping[str, bytes]
+    commands: tuple[Command, ...]
+    cursors: Mapping[str, int]
+    booked: tuple[str, ...]
+
+
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.changed"):
     """A reload: the difference by key, and the configuration from here on."""
 
@@ -154,8 +169,15 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
     detail: str
 
 
+def is_tagged(payload: bytes, tag: str) -> bool:
+    """Whether the bytes of a record are of this type, without decoding them."""
+    wanted = b"\xa4type" + bytes((0xA0 + len(tag),)) + tag.encode()
+    return payload.startswith(wanted, 1) or payload.startswith(wanted, 3)  # behind the head of a small or a large map
+
+
 Record: TypeAlias = (
     Manifest
+    | Snapshot
     | StepBegin
     | Answer
     | Intent

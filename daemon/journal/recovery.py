@@ -12,25 +12,43 @@ import msgspec
 
 from daemon.disk import AppendFile, Disk
 from daemon.journal.frames import Head
+from daemon.journal.records import is_tagged
 from daemon.journal.segments import SegmentWriter, make_reserve, write_anchor
 from daemon.journal.walk import RESERVE_FILE, Torn, Walk, segment_name
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
-    """A journal to go on with. `notes` say what was found; `anchor_error` that the disk takes nothing new."""
+    """A journal to go on with. `notes` say what was found; `anchor_error` that the disk takes nothing new. `resume` is
+    the record at which the last epoch that needs nothing from before it begins, 0 when there is none."""
 
     head: Head
+    resume: int
     writer: SegmentWriter
     notes: tuple[tuple[str, str], ...]
     anchor_error: OSError | None
+
+
+class Resume:
+    """Where reading may begin: `at` is the Manifest of the last epoch that has a Snapshot."""
+
+    def __init__(self, at: int = 0) -> None:
+        self.at = at
+        self._manifest = 0
+
+    def saw(self, sequence: int, payload: bytes) -> None:
+        if is_tagged(payload, "manifest"):
+            self._manifest = sequence
+        elif is_tagged(payload, "snapshot") and self._manifest:
+            self.at = self._manifest
 
 
 def recover(disk: Disk, folder: Path, journal: str, rotate_bytes: int) -> Recovered:
     """Verifies, sets torn ends aside, takes in the reserve. Raises JournalBroken, Stop, or OSError of the disk."""
     disk.make_folder("journal.folder", folder)
     walk = Walk(disk, folder, journal)
-    for _ in walk:
-        pass
+    resume = Resume()
+    for frame in walk:
+        resume.saw(frame.sequence, frame.payload)
     notes = [_set_aside(disk, folder, torn) for torn in walk.torn]
     number = walk.segments[-1] if walk.segments else 1
     file = _settled(disk, folder / segment_name(number), walk) if walk.segments else None
@@ -55,7 +73,7 @@ def recover(disk: Disk, folder: Path, journal: str, rotate_bytes: int) -> Recove
         disk, folder, journal, number=number, file=file, reserve=make_reserve(disk, folder), first=first,
         rotate_bytes=rotate_bytes,
     )  # fmt: skip
-    return Recovered(head=walk.head, writer=writer, notes=tuple(notes), anchor_error=anchor_error)
+    return Recovered(head=walk.head, resume=resume.at, writer=writer, notes=tuple(notes), anchor_error=anchor_error)
 
 
 def _set_aside(disk: Disk, folder: Path, torn: Torn) -> tuple[str, str]:

@@ -56,7 +56,7 @@ class SegmentWriter:
         self._journal = journal
         self._file = file
         self._reserve = reserve
-        self._first = first
+        self.first = first
         self._rotate_bytes = rotate_bytes
         self.number = number
 
@@ -88,7 +88,7 @@ class SegmentWriter:
 
     def anchor(self, head: Head) -> None:
         """Says on disk that everything up to `head` is durable, which it must be."""
-        write_anchor(self._disk, self._folder, self._journal, head, self._first)
+        write_anchor(self._disk, self._folder, self._journal, head, self.first)
 
     def close(self) -> None:
         for file in (self._file, self._reserve):
@@ -116,9 +116,11 @@ class SegmentWriter:
         self._reserve.sync("reserve.sync")
 
 
-def write_anchor(disk: Disk, folder: Path, journal: str, head: Head, first: int) -> None:
+def write_anchor(
+    disk: Disk, folder: Path, journal: str, head: Head, first: int, *, point: str = "anchor.replace"
+) -> None:
     anchor = Anchor(journal=journal, sequence=head.sequence, hash=head.hash, first=first)
-    disk.replace("anchor.replace", folder / ANCHOR_FILE, msgspec.json.encode(anchor) + b"\n")
+    disk.replace(point, folder / ANCHOR_FILE, msgspec.json.encode(anchor) + b"\n")
 
 
 def make_reserve(disk: Disk, folder: Path) -> AppendFile | None:

@@ -33,6 +33,10 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     hash: str  # hex
     first: int = 0  # records up to here were pruned
 
+    @property
+    def head(self) -> Head:
+        return Head(self.sequence, bytes.fromhex(self.hash))
+
 
 class Place(NamedTuple):
     """Where a frame begins, and the head it follows: enough to go on from there."""

@@ -14,7 +14,8 @@ from tests.simulation.score import Score, score
 from venues.paper.faults import Fault
 
 FIRST_S = 900.0
-LONG_HOURS, LONG_POLL_S = 48.0, 300.0  # a long campaign asks its venues less often between rows
+LONG_HOURS, LONG_POLL_S = 48.0, 300.0  # a long campaign asks its venues less often between rows,
+SHORT_S, LONG_S = 120.0, 600.0  # and its faults last longer: they are far apart, and must meet orders
 LAST_BEFORE_END_S = 2400.0  # of the host's: what lasts is over before the calm
 
 
@@ -62,6 +63,7 @@ def run_campaign(
         host=host_plan(seed, hours, host, ids) if plan is None else plan.host,
         script=operator(seed, least_s=every_s[0], most_s=every_s[1]),
         poll_s=30.0 if hours <= LONG_HOURS else LONG_POLL_S,
+        longest_s=SHORT_S if hours <= LONG_HOURS else LONG_S,
     )
     report = Report(
         seed=seed,

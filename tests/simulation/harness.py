@@ -120,9 +120,10 @@ def simulate(
     calm_s: float = CALM_S,
     schedule: int | None = None,
     poll_s: float = 30.0,
+    longest_s: float = 120.0,
 ) -> Run:
     """Runs `hours` of virtual time; `schedule` seeds the order of tasks alone. Venues are asked on every row, and every
-    `poll_s` in between.
+    `poll_s` in between; a fault of the campaign lasts up to `longest_s`.
 
     `planned(strategy, start)` replaces the campaign of `faults` per account. For the last `calm_s` no fault is active
     and nobody asks for anything.
@@ -135,7 +136,7 @@ def simulate(
             msgspec.structs.replace(config, metrics=msgspec.structs.replace(config.metrics, token_file=str(token)))
         )
         run = Run(accounts={}, plans={}, disk=disk or HostDisk(), config=config)
-        stage = _Stage(run, config, seed, hours, faults, planned, host, script, calm_s)
+        stage = _Stage(run, config, seed, hours, faults, planned, host, script, calm_s, longest_s)
         with _logging() as written:
             run_seeded(seed if schedule is None else schedule, stage.play)
         run.logged = written.getvalue()
@@ -156,6 +157,7 @@ class _Stage:
         host: tuple[HostFault, ...],
         script: Script | None,
         calm_s: float,
+        longest_s: float,
     ) -> None:
         self._run = run
         self._config = config
@@ -166,6 +168,7 @@ class _Stage:
         self._host = host
         self._script = script
         self._calm_s = calm_s
+        self._longest_s = longest_s
 
     async def play(self, clock: MockClock) -> None:
         run = self._run
@@ -224,8 +227,13 @@ class _Stage:
             number = [entry.id for entry in self._config.strategies].index(strategy)
             first, last = HOUR_NS // 6, int((self._seconds - self._calm_s) * 1e9)
             chosen = campaign(
-                100 * self._seed + number, self._begin + first, self._begin + last, DOORS, self._faults
-            )  # fmt: skip
+                100 * self._seed + number,
+                self._begin + first,
+                self._begin + last,
+                DOORS,
+                self._faults,
+                longest_s=self._longest_s,
+            )
         made = self._run.plans[strategy] = IndexedPlan(chosen)
         return made
 

@@ -46,7 +46,7 @@ def test_an_hour_of_five_strategies_without_faults_is_clean() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [21, 22, 23])
 def test_a_week_with_a_thousand_faults(seed: int) -> None:
-    _, report = run_campaign(seed, 7 * 24.0, faults=3000, host=100)
+    _, report = run_campaign(seed, 7 * 24.0, faults=4000, host=100)
     assert_counts(report, kinds=len(KINDS) - len(RARE), orders=1000)
     assert set(report.score.struck) == set(HOST_KINDS)
 

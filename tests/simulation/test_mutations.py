@@ -27,7 +27,7 @@ from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import Emergency
 from daemon.journal.records import Outcome
-from daemon.recovery import Recovered, recover
+from daemon.recovery import Recovered, recover_journal
 from daemon.ticks import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.oracles import judged
@@ -270,11 +270,11 @@ def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
     """freqtrade#4403: what was sent in a step that failed is not looked for after the restart."""
 
     def forgetful(*arguments: Any) -> Recovered:
-        recovered = recover(*arguments)
+        recovered = recover_journal(*arguments)
         recovered.late, recovered.open_orders = [], []
         return recovered
 
-    patch.setattr("daemon.daemon.recover", forgetful)
+    patch.setattr("daemon.daemon.recover_journal", forgetful)
 
 
 def resurrected(patch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,11 @@ from click.testing import CliRunner, Result
 
 from daemon.cli.audit import audit
 from daemon.disk import RealDisk
+from daemon.journal.journal import Journal
 from daemon.journal.reader import journal_folder
+from daemon.lock import Holder, held, state_lock
 from tests.daemon.journal.state import BTC, written
+from tests.daemon.journal.test_pruning import epoch, filler
 
 
 @pytest.fixture
@@ -92,3 +95,39 @@ def test_an_export_of_a_broken_journal_ends_with_65_after_what_still_holds(state
     assert result.exit_code == 65 and "EVT-001" in result.stderr
     assert 0 < len(result.stdout.splitlines()) < len(BTC)
     assert ran(state, "tail", "-n", "50", "--strategy", "btc").exit_code == 65
+
+
+def test_prune_moves_what_no_start_needs_and_says_so(tmp_path: Path) -> None:
+    state, export = tmp_path / "state", tmp_path / "old"
+    folder = journal_folder(state, "one")
+    journal = Journal.open(folder, RealDisk(), name="one", now=lambda: 7, rotate_bytes=1_500)
+    for number in (1, 2):
+        for record in (*epoch(number, 100.0 * number), *(filler(100.0 * number + i) for i in range(20))):
+            journal.append(record)
+            journal.flush(0.0, anchor=True)
+    journal.shut()
+    asked = ["prune", "--export", str(export), "--keep-days", "0"]
+    dry = ran(state, *asked, "--dry-run", "-o", "json")
+    (row,) = json.loads(dry.stdout)
+    assert row["records"] > 10
+    assert not export.exists()
+    refused = ran(state, *asked)
+    assert refused.exit_code == 5, "there is no terminal to ask on"
+    done = ran(state, *asked, "--yes")
+    assert done.exit_code == 0
+    assert f"moved to {export}/one/000001.journal" in done.stderr
+    checked = ran(state, "verify", "-o", "json")
+    assert [(each["ok"], each["first"]) for each in json.loads(checked.stdout)] == [(True, row["records"] + 1)]
+    again = ran(state, *asked, "--yes", "-o", "json")
+    assert json.loads(again.stdout)[0]["segments"] == 0
+
+
+def test_prune_refuses_while_the_daemon_runs(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    journal = Journal.open(journal_folder(state, "one"), RealDisk(), name="one", now=lambda: 7)
+    journal.shut()
+    holder = Holder(pid=4711, started="2026-01-01T00:00:00+00:00")
+    with held(state_lock(state), holder, "a test"):
+        told = ran(state, "prune", "--export", str(tmp_path / "old"), "--yes")
+    assert told.exit_code == 5
+    assert "4711" in told.stderr

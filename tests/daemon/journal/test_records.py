@@ -20,9 +20,11 @@ from daemon.journal.records import (
     Outcome,
     Record,
     Settlement,
+    Snapshot,
     StepAborted,
     StepBegin,
     StepEnd,
+    is_tagged,
 )
 from tests.daemon.journal.state import begin, event, filled, intent, unknown
 
@@ -40,10 +42,17 @@ EACH: tuple[Record, ...] = (
     StepAborted(tick=4, reason="cut short"),
     Settlement(id="a", item=b"\x02"),
     Command(at=1, id="c", kind="deposit", arguments={"amount": "5"}, uid=1000, key="k", answer="accepted"),
+    Snapshot(
+        at=1, last_tick=None, previous=b"", late={"a": b"\x02"}, cursors={"okx": 5}, booked=("okx|1",),
+        commands=(Command(at=1, id="c", kind="resume", arguments={}, uid=0),),
+    ),
     ConfigChanged(at=1, changes={"limits.x": ("1", "2")}, config=b"\x03", config_hash="e"),
     LatchChanged(at=1, phase="closing", scope="btc", reason="test", uid=0),
     Note(at=1, kind="daemon.ready", detail="btc"),
 )  # fmt: skip
+
+
+TAGS = [str(type(record).__struct_config__.tag) for record in EACH]
 
 
 def back(data: bytes) -> Record:
@@ -109,3 +118,10 @@ def test_what_is_no_record_is_refused(plain: dict[str, object]) -> None:
 
 def test_an_intent_says_by_default_that_the_core_meant_it() -> None:
     assert isinstance(EACH[3], Intent) and EACH[3].origin == "core"
+
+
+def test_a_type_is_told_from_the_bytes_alone() -> None:
+    for record in EACH:
+        tag = type(record).__struct_config__.tag
+        assert isinstance(tag, str)
+        assert [other for other in TAGS if is_tagged(encode(record), other)] == [tag]
