@@ -37,7 +37,7 @@ from daemon.latch import Latches
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
-from daemon.operator import Operator, paused_strategies
+from daemon.operator import Operator, accepted, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.parts import Parts
 from daemon.queries import Queries
@@ -103,7 +103,7 @@ class Daemon:
             stop=self.stop,
             dump=self.dump,
             backup=self._copy,
-            answered={command.key: command for command in commands if command.key},
+            answered={command.key: command for command in accepted(commands) if command.key},
         )
         self._paused = paused_strategies(commands)
         self._watch = Watch(

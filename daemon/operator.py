@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 import structlog
+import trio
 
 from components.core import CLOSE
-from components.model.errors import Refuse, Stop
+from components.model.errors import BasisError, Refuse, Stop
 from components.model.events import EventType
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
@@ -33,13 +34,20 @@ from daemon.replica import CellState, Replica
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
+ASKED, ACCEPTED = "asked", "accepted"  # what was refused says so and why
 PAUSED, STOPPED = "by an operator", "stopped by an operator"
+
+
+def accepted(commands: Iterable[Command]) -> tuple[Command, ...]:
+    """Those that were done, in order. One that a crash cut short was not acknowledged: asked again it is done, and what
+    it moves is done once by its id."""
+    return tuple(command for command in commands if command.answer == ACCEPTED)
 
 
 def paused_strategies(commands: Iterable[Command]) -> dict[str, str]:
     """Who is paused, and why, after these commands: a pause outlasts a restart."""
     paused: dict[str, str] = {}
-    for command in commands:
+    for command in accepted(commands):
         strategy = command.arguments.get("strategy", "")
         held = command.kind == "stop" and strategy and command.arguments.get("positions") != "close"
         if command.kind == "pause" or held:
@@ -76,6 +84,7 @@ class Operator:
         self._dump = dump
         self._backup = backup
         self._answered = dict(answered)
+        self._under_way: dict[str, trio.Event] = {}
 
     @property
     def config(self) -> DaemonSlice:
@@ -85,6 +94,8 @@ class Operator:
         """One request; a BasisError is a refusal with its reason."""
         if request.strategy is not None and request.strategy not in self._ids():
             raise Refuse(OPS_NOT_FOUND, f"no strategy {request.strategy!r}: there are {', '.join(self._ids())}")
+        while request.key in self._under_way:  # the same request came twice at once
+            await self._under_way[request.key].wait()
         if request.key and request.key in self._answered:
             before = self._answered[request.key]
             if (before.kind, dict(before.arguments)) != (request.kind, self._arguments(request)):
@@ -109,19 +120,38 @@ class Operator:
                 return answer(self._backup(Path(request.arguments["folder"])), market_now=self._now())
             case "emergency_plan":
                 return answer(self._plans(request), market_now=self._now())
-            case _:
+            case _ if not request.key:
                 return await self._act(request, uid)
+            case _:
+                self._under_way[request.key] = trio.Event()
+                try:
+                    return await self._act(request, uid)
+                finally:
+                    self._under_way.pop(request.key).set()
 
     async def _act(self, request: Request, uid: int) -> Response:
-        command = self._command(request, uid)
+        """Journaled as asked for before it is done, and as accepted or refused before that is acknowledged."""
+        asked = self._command(request, uid)
+        is_emergency = request.kind == "emergency_stop"  # that one goes on without a journal
+        try:
+            await self._record(asked)
+        except Stop:
+            if not is_emergency:
+                raise
+        command = msgspec.structs.replace(asked, answer=ACCEPTED)
+        try:
+            message, data = await self._do(request, command, uid)
+        except BasisError as error:
+            with suppress(Stop):
+                await self._record(msgspec.structs.replace(asked, answer=f"refused: {error.message}"))
+            raise
+        if request.key:
+            self._answered[request.key] = command
         try:
             await self._record(command)
         except Stop:
-            if request.kind != "emergency_stop":  # that one goes on without a journal
+            if not is_emergency:
                 raise
-        message, data = await self._do(request, command, uid)
-        if request.key:
-            self._answered[request.key] = command
         log.info("operator.asked", kind=request.kind, strategy=request.strategy, uid=uid, id=command.id)
         return answer({"id": command.id, **data}, message=message, market_now=self._now())
 
@@ -311,7 +341,7 @@ class Operator:
             arguments=self._arguments(request),
             uid=uid,
             key=request.key,
-            answer="accepted",
+            answer=ASKED,
         )
 
 

@@ -1,0 +1,297 @@
+"""What an operator may ask: done once, refused with a reason, and never said to be done when it was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from components.model.errors import BasisError, Refuse
+from components.model.orders import Verb
+from daemon.control.protocol import Response
+from daemon.daemon import Daemon
+from daemon.journal.records import Command, LatchChanged
+from daemon.latch import Phase
+from daemon.operator import _trade_by_hand, accepted, paused_strategies
+from daemon.replica import CellState
+from tests.builders import keyed, order
+from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
+
+
+def deposits(house: House, strategy: str = LENDING) -> list[float]:
+    page = house.accounts[strategy].settled("chain", 0)
+    return [item.amount for item in page.items if item.event_type.value == "deposit"]
+
+
+def data_of(response: Response) -> Any:
+    return msgspec.json.decode(response.data)
+
+
+async def refused(daemon: Daemon, kind: str, strategy: str | None = LENDING, **words: str) -> str:
+    with pytest.raises(BasisError) as caught:
+        await ask(daemon, kind, strategy, **words)
+    return caught.value.message
+
+
+# Once and only once
+
+
+def test_a_key_makes_a_request_happen_once_also_after_a_restart(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    told: list[Response] = []
+
+    async def asks(daemon: Daemon) -> None:
+        told.append(await ask(daemon, "deposit", key="k", amount="1000"))
+        await ticked(daemon, more=3)
+
+    house.live(asks)
+    house.live(asks)
+    assert [response.message.split(";")[0] for response in told] == ["deposit accepted", "already accepted"]
+    assert deposits(house) == [1000.0]
+
+
+def test_the_same_request_twice_at_once_is_done_once(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    told: list[str] = []
+
+    async def play(daemon: Daemon) -> None:
+        async def one() -> None:
+            told.append((await ask(daemon, "deposit", key="k", amount="1000")).message)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one)
+        await ticked(daemon, more=3)
+
+    house.live(play)
+    assert sorted(message.split(";")[0] for message in told) == ["already accepted"] * 2 + ["deposit accepted"]
+    assert deposits(house) == [1000.0]
+
+
+def test_a_key_that_was_used_for_something_else_is_refused(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        await ask(daemon, "deposit", key="k", amount="1000")
+        assert "was used for another request (deposit)" in await refused(daemon, "deposit", key="k", amount="2000")
+
+    House(tmp_path).live(play)
+
+
+def test_what_was_refused_is_not_said_to_be_done_not_even_after_a_restart(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def latched(daemon: Daemon) -> None:
+        await daemon.operator.emergency(LENDING, "a test", 0)
+        assert "stands under an emergency stop" in await refused(daemon, "deposit", key="k", amount="1000")
+        await until(lambda: (latch := house.latches.of(LENDING)) is not None and latch.phase is Phase.FLAT)
+        assert "stands under an emergency stop" in await refused(daemon, "deposit", key="k", amount="1000")
+
+    async def again(daemon: Daemon) -> None:
+        await ask(daemon, "resume")
+        await in_state(daemon, CellState.RUNNING)
+        told = await ask(daemon, "deposit", key="k", amount="1000")
+        assert told.message.startswith("deposit accepted")
+        await ticked(daemon, more=3)
+
+    house.live(latched)
+    house.live(again)
+    assert deposits(house) == [1000.0]
+    answers = [record.answer for record in house.records("daemon") if isinstance(record, Command) and record.key == "k"]
+    assert answers[0] == "asked"
+    assert answers[1].startswith("refused: lending stands under an emergency stop")
+    assert answers[-1] == "accepted"
+
+
+def test_every_request_is_journaled_with_who_asked(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def play(daemon: Daemon) -> None:
+        await ask(daemon, "pause", reason="a look")
+        await ask(daemon, "resume")
+
+    house.live(play)
+    records = [record for record in house.records("daemon") if isinstance(record, Command)]
+    assert [(record.kind, record.answer, record.uid) for record in records] == [
+        ("pause", "asked", 1000), ("pause", "accepted", 1000), ("resume", "asked", 1000), ("resume", "accepted", 1000),
+    ]  # fmt: skip
+
+
+def test_only_what_was_done_counts_when_the_journal_is_read() -> None:
+    def command(kind: str, answer: str, **words: str) -> Command:
+        return Command(at=1, id=kind, kind=kind, arguments={"strategy": "a", **words}, uid=0, answer=answer)
+
+    pause, asked = command("pause", "accepted", reason="tired"), command("pause", "asked")
+    resume, held = command("resume", "accepted"), command("stop", "accepted")
+    assert accepted([asked, pause, command("resume", "refused: no")]) == (pause,)
+    assert paused_strategies([asked]) == {}
+    assert paused_strategies([pause, command("resume", "refused: no")]) == {"a": "tired"}
+    assert paused_strategies([pause, resume]) == {}
+    assert paused_strategies([held]) == {"a": "stopped by an operator"}
+    assert paused_strategies([command("stop", "accepted", positions="close")]) == {}
+
+
+# Refusals
+
+
+def test_a_strategy_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        assert await refused(daemon, "pause", "lendin") == "no strategy 'lendin': there are lending"
+
+    House(tmp_path).live(play)
+
+
+def test_closing_everything_at_once_is_refused(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        assert "close strategy by strategy" in await refused(daemon, "stop", None, positions="close")
+
+    House(tmp_path).live(play)
+
+
+def test_resume_waits_until_it_is_closed(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.fault(BTC, "connect_refused", "okx", after_s=120.0, lasts_s=600.0)
+        await trio.sleep(10.0)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        assert "is still being closed" in await refused(daemon, "resume", BTC)
+        await until(lambda: (latch := house.latches.of(BTC)) is not None and latch.phase is not Phase.CLOSING)
+
+    house.live(play)
+
+
+# Pause, stop, emergency
+
+
+def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restart(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def pauses(daemon: Daemon) -> None:
+        await ticked(daemon, more=2)
+        await ask(daemon, "pause", reason="a look")
+        await ask(daemon, "deposit", key="d", amount="50000")
+        trades = replica_of(daemon).trades
+        await ticked(daemon, more=5)
+        picture = replica_of(daemon)
+        assert (picture.state, picture.reason) == (CellState.PAUSED, "a look")
+        assert picture.trades == trades
+        assert picture.withheld == ("paused: a look",)
+
+    async def goes_on(daemon: Daemon) -> None:
+        await ticked(daemon, more=2)
+        picture = replica_of(daemon)
+        assert (picture.state, picture.reason) == (CellState.PAUSED, "a look")
+        await ask(daemon, "resume")
+        trades = picture.trades
+        await ticked(daemon, more=3)
+        assert replica_of(daemon).state is CellState.RUNNING
+        assert replica_of(daemon).trades > trades, "the deposit is put to work"
+
+    house.live(pauses)
+    house.live(goes_on)
+
+
+def test_a_strategy_that_is_closed_sells_everything_and_enters_again_when_resumed(tmp_path: Path) -> None:
+    def shorts(daemon: Daemon) -> int:
+        return sum(":Perp:" in name and amount < -1e-6 for name, amount in replica_of(daemon, BTC).positions.items())
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        assert shorts(daemon) == 3
+        told = await ask(daemon, "stop", BTC, positions="close")
+        assert "sells everything from the next full loop on" in told.message
+        await ticked(daemon, BTC, 4)
+        assert shorts(daemon) == 0
+        assert replica_of(daemon, BTC).state is CellState.HALTED
+        await ask(daemon, "resume", BTC)
+        await ticked(daemon, BTC, 3)
+        assert shorts(daemon) == 3
+
+    House(tmp_path, BTC).live(play)
+
+
+def test_an_emergency_stop_is_one_however_often_it_is_asked_for(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    told: list[Response] = []
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, more=2)
+        told.append(await ask(daemon, "emergency_stop", reason="first"))
+        assert house.latches.of(LENDING) is not None, "it is on the disk before it is acknowledged"
+        told.append(await ask(daemon, "emergency_stop", reason="second"))
+        await until(lambda: (latch := house.latches.of(LENDING)) is not None and latch.phase is Phase.FLAT)
+
+    house.live(play)
+    first, second = (data_of(response)["latch"] for response in told)
+    assert first == second
+    latch = house.latches.of(LENDING)
+    assert latch is not None
+    assert latch.reason == "first"
+    phases = [record.phase for record in house.records(LENDING) if isinstance(record, LatchChanged)]
+    assert phases == ["closing", "flat"]
+
+
+# What is not known, and what others did
+
+
+def test_an_order_that_nobody_doubts_cannot_be_resolved(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        assert await refused(daemon, "resolve", None, order="none", as_="not_sent") == "no order 'none' is in doubt"
+
+    House(tmp_path).live(play)
+
+
+def test_a_fill_vouched_for_by_hand_is_booked_with_its_price_and_fee() -> None:
+    short = order(Verb.PERP, "okx", "BTC", -2.0)
+    words = {"as": "filled", "price": "50000", "quantity": "1.5", "fee": "30"}
+    made = _trade_by_hand(short, words, 7)
+    assert made.changes == keyed(
+        {"okx:Perp:BTCUSDT": -1.5, "okx:PerpQuote:BTCUSDT": 75_000.0, "okx:BaseToken:USDT": -30.0}
+    )
+    assert (made.quantity, made.price, [cost.amount for cost in made.costs]) == (-1.5, 50_000.0, [30.0])
+    bought = _trade_by_hand(order(Verb.SPOT, "okx", "BTC", 2.0), {"as": "filled", "price": "50000", "fee": "30"}, 7)
+    assert bought.changes == keyed({"okx:BaseToken:BTC": 2.0, "okx:BaseToken:USDT": -100_030.0})
+    nothing = _trade_by_hand(short, {"as": "not_sent"}, 7)
+    assert (nothing.quantity, nothing.changes, nothing.transient) == (0.0, {}, True)
+
+
+def test_only_a_fill_with_a_price_can_be_vouched_for() -> None:
+    for faulty, words in (
+        (order(Verb.PERP, "okx", "BTC", 1.0), {"as": "filled"}),
+        (order(Verb.TRANSFER, "okx", "USDT", 1.0), {"as": "filled", "price": "1"}),
+    ):
+        with pytest.raises(Refuse, match="only an exchange order"):
+            _trade_by_hand(faulty, words, 7)
+
+
+def test_what_somebody_else_did_is_adopted_as_an_adjustment(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.accounts[BTC].foreign_trade("f", "okx", Verb.PERP, "BTC", -0.01, daemon.clock.now())
+        await until(lambda: cell_of(daemon, BTC).observer.views["okx"].foreign)
+        assert "has no venue 'kraken'" in await refused(daemon, "adopt", BTC, venue="kraken")
+        told = await ask(daemon, "adopt", BTC, key="a", venue="okx")
+        assert "and 1 foreign item(s) at okx" in told.message
+        await ticked(daemon, BTC, 2)
+        picture = replica_of(daemon, BTC)
+        assert picture.positions["okx:Perp:BTCUSDT"] == pytest.approx(picture.observed["okx:Perp:BTCUSDT"])
+        assert picture.pnl["adjustment"] != 0.0
+        assert picture.external_flows == 0.0
+
+    house.live(play)
+
+
+def test_positions_are_shown_as_expected_and_as_observed(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, more=3)
+        rows = {row["key"]: row for row in data_of(await ask(daemon, "positions"))}
+        lent = rows["aave_v3:aToken:aUSDT"]
+        assert lent["expected"] == pytest.approx(lent["observed"])
+        assert lent["expected"] > 90_000.0
+
+    House(tmp_path).live(play)
