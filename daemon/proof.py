@@ -172,16 +172,20 @@ class _Counts:
 
     def __init__(self) -> None:
         self.begun = self.ended = self.epochs = self.reloads = self.orders = 0
+        self._is_open = False
 
     def over(self, records: Iterator[Record]) -> Iterator[Record]:
         for record in records:
             match record:
                 case StepBegin():
                     self.begun += 1
-                case StepEnd():
-                    self.ended += 1
+                    self._is_open = True
+                case StepEnd():  # a checkpoint ends no step
+                    self.ended += self._is_open
+                    self._is_open = False
                 case Manifest():
                     self.epochs += 1
+                    self._is_open = False
                 case ConfigChanged():
                     self.reloads += 1
                 case _:
@@ -189,10 +193,9 @@ class _Counts:
             yield record
 
     def result(self, state_hash: str, differences: tuple[Difference, ...], *, what_if: bool = False) -> Result:
-        steps = min(self.begun, self.ended)
         return Result(
-            steps=steps,
-            aborted=self.begun - steps,
+            steps=self.ended,
+            aborted=self.begun - self.ended,
             epochs=self.epochs,
             reloads=self.reloads,
             orders=self.orders,
