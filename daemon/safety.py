@@ -39,9 +39,11 @@ from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.recovery import Recovered, recover_journal
 from daemon.ticks import MarketRow, window_of
+from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
 
 log = structlog.get_logger()
 EX_CONFIG = 78
+ANSWER_S = 10.0
 Action = Literal["held", "closed", "not closed", "paged"]
 
 
@@ -122,13 +124,15 @@ class _Program:
         row = self._world.last_row(entry.id)
         latch = self._latches.of(entry.id)
         recovered, journal = self._journal()
-        observed: dict[PositionKey, float] = {}
-        for client in place.clients:
-            observed.update(await client.positions())
+        observed, silent = await self._look(place.clients)
         delta, doubts = self._worst_delta(observed, recovered, row)
         limit = entry.run.mode.risk.delta.critical
         exposed = delta is not None and delta > limit
-        if asked is False or (asked is None and not exposed and (latch is None or latch.is_closed)):
+        if asked is False or (asked is None and not (exposed and not silent) and (latch is None or latch.is_closed)):
+            if asked is None:
+                silent += await self._cancel_resting(place.clients)
+            if silent:
+                return Finding(strategy=entry.id, action="paged", reason="; ".join(silent), doubts=doubts)
             reason = "hedged within its limit" if delta is not None else "nothing asks for closing"
             return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, doubts=doubts)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"
@@ -150,6 +154,30 @@ class _Program:
             doubts=doubts,
             left=emergency.progress.left,
         )
+
+    async def _look(self, clients: tuple[VenueClient, ...]) -> tuple[dict[PositionKey, float], list[str]]:
+        """What the venues say is held, and which of them say nothing: then nobody knows what would be right."""
+        observed: dict[PositionKey, float] = {}
+        silent = []
+        for client in clients:
+            try:
+                with trio.fail_after(ANSWER_S):
+                    observed.update(await client.positions())
+            except (Unavailable, trio.TooSlowError) as error:
+                silent.append(f"{client.name} does not say what is held: {error}")
+        return observed, silent
+
+    async def _cancel_resting(self, clients: tuple[VenueClient, ...]) -> list[str]:
+        """Nobody watches an order that rests: it goes. What could not be cancelled, in words."""
+        left = []
+        for client in clients:
+            try:
+                with trio.fail_after(ANSWER_S):
+                    for id in await client.open_orders():
+                        await client.cancel(id)
+            except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError) as error:
+                left.append(f"{client.name} may still hold orders: {error}")
+        return left
 
     def _latched(self, latch: Latch | None, reason: str) -> Latch:
         if latch is None or latch.is_closed:
