@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from daemon.cell import Cell
 
 log = structlog.get_logger()
+AGAIN_S = 60.0
 
 
 class Closing:
@@ -36,16 +37,20 @@ class Closing:
         cell.become(CellState.LATCHED, latch.reason if latch else cell.gate.reason)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._let_rows_go)
-            tried = ""
+            tries = 0
             cell.publish()
             while not cell.stopping:
                 cell.wake = trio.Event()
                 latch = around.latches.of(cell.strategy)
-                if latch is None or latch.is_closed or latch.id == tried or around.read_only:
+                if latch is None or latch.is_closed or around.read_only:
                     await cell.wake.wait()
                     continue
-                tried = latch.id
-                await self._flatten(f"{latch.id}/{cell.epoch}")  # an id of its own for every life of the cell
+                if latch.phase is Phase.FAILED:
+                    with trio.move_on_after(AGAIN_S):  # somebody is paged; a venue may answer again before they come
+                        await cell.wake.wait()
+                        continue
+                tries += 1
+                await self._flatten(f"{latch.id}/{cell.epoch}.{tries}")  # ids of its own for every life and every try
                 cell.publish()
             nursery.cancel_scope.cancel()
 

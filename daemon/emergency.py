@@ -30,6 +30,8 @@ from daemon.ticks import MarketRow, window_of
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
 from venues.transport import Clock
 
+SILENCES = 3  # readings in which a venue says nothing, before the others are closed without it
+
 
 class Progress(msgspec.Struct):
     """How far closing is; read by status while it runs."""
@@ -101,15 +103,18 @@ class Emergency:
 
         `latest` holds the newest row the feed has told, if any came since `row`.
         """
-        flat_readings = 0
+        flat_readings = silences = 0
         for attempt in range(1, self._attempts + 1):
             self.progress.attempts = attempt
             await self._cancel_resting()
-            observed = await self._read()
-            if observed is None:
-                flat_readings = 0
+            observed, silent = await self._read()
+            if silent:
+                flat_readings, silences = 0, silences + 1
+                if silences >= SILENCES and self._is_pairs and observed:
+                    await self._close(observed, f"{self._strategy}/{latch}/{attempt}", latest[-1] if latest else row)
                 await trio.sleep(self._pause)
                 continue
+            silences = 0
             self.observed = observed
             groups = await self._close(observed, f"{self._strategy}/{latch}/{attempt}", latest[-1] if latest else row)
             flat_readings = flat_readings + 1 if groups == 0 else 0
@@ -162,14 +167,21 @@ class Emergency:
             except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError) as error:
                 self.progress.error = f"{client.name}: open orders not cancelled: {error}"
 
-    async def _read(self) -> dict[PositionKey, float] | None:
-        """What all venues hold now; None while one of them does not say."""
+    @property
+    def _is_pairs(self) -> bool:
+        """Each venue is hedged by itself, so that one may be closed while another says nothing. Where coins on chain
+        stand against shorts elsewhere, closing a part of it would leave the rest naked: it waits for all."""
+        return self._run.mode.lst_type is None and bool(self._run.mode.hedge_allocation)
+
+    async def _read(self) -> tuple[dict[PositionKey, float], tuple[str, ...]]:
+        """What venues hold now, and which of them do not say."""
         found: dict[PositionKey, float] = {}
+        silent = []
         for client in self._clients:
             try:
                 with trio.fail_after(self._patience.order_grace_s):
                     found.update(await client.positions())
             except (Unavailable, trio.TooSlowError) as error:
                 self.progress.error = f"{client.name} does not say what it holds: {error}"
-                return None
-        return dict(sorted(found.items()))
+                silent.append(client.name)
+        return dict(sorted(found.items())), tuple(silent)

@@ -71,8 +71,10 @@ def freshness(
     if replica.state is not CellState.RUNNING:
         return 0.0
     progress = max(replica.heartbeat, running_since)
-    return now - progress - progress_limit_s(
-        replica, speed=speed, step_budget_s=step_budget_s, heartbeat_timeout_s=heartbeat_timeout_s
+    return (
+        now
+        - progress
+        - progress_limit_s(replica, speed=speed, step_budget_s=step_budget_s, heartbeat_timeout_s=heartbeat_timeout_s)
     )
 
 

@@ -182,7 +182,7 @@ class Operator:
         """Latch first, then the gates; idempotent while one stands."""
         scope = strategy or ALL
         standing = self._latches.of_all() if scope == ALL else self._latches.of(strategy or "")
-        if standing is None or standing.phase is Phase.FLAT:
+        if standing is None or standing.phase in (Phase.FLAT, Phase.FAILED):
             standing = requested(scope, reason, at=self._now(), uid=uid)
             try:
                 self._latches.set(standing)

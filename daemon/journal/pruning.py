@@ -18,8 +18,8 @@ from daemon.journal.frames import Frame
 from daemon.journal.journal import record_of
 from daemon.journal.reader import DAEMON, Located
 from daemon.journal.recovery import Resume
-from daemon.journal.segments import write_anchor
-from daemon.journal.walk import Walk, segment_name
+from daemon.journal.segments import anchor_bytes
+from daemon.journal.walk import ANCHOR_FILE, Walk, segment_name
 
 DAY_NS = 86_400_000_000_000
 
@@ -107,7 +107,7 @@ def prune(disk: Disk, journal: Located, pruning: Pruning, export: Path) -> tuple
     assert anchor is not None, "it was verified"
     last = pruning.segments[-1].last
     if anchor.first < last:
-        write_anchor(disk, journal.folder, journal.name, anchor.head, last, point="prune.anchor")
+        disk.replace("prune.anchor", journal.folder / ANCHOR_FILE, anchor_bytes(journal.name, anchor.head, last))
     for segment in pruning.segments:
         disk.unlink("prune.remove", journal.folder / segment_name(segment.number))
     return tuple(copies)

@@ -116,11 +116,13 @@ class SegmentWriter:
         self._reserve.sync("reserve.sync")
 
 
-def write_anchor(
-    disk: Disk, folder: Path, journal: str, head: Head, first: int, *, point: str = "anchor.replace"
-) -> None:
+def write_anchor(disk: Disk, folder: Path, journal: str, head: Head, first: int) -> None:
+    disk.replace("anchor.replace", folder / ANCHOR_FILE, anchor_bytes(journal, head, first))
+
+
+def anchor_bytes(journal: str, head: Head, first: int) -> bytes:
     anchor = Anchor(journal=journal, sequence=head.sequence, hash=head.hash, first=first)
-    disk.replace(point, folder / ANCHOR_FILE, msgspec.json.encode(anchor) + b"\n")
+    return msgspec.json.encode(anchor) + b"\n"
 
 
 def make_reserve(disk: Disk, folder: Path) -> AppendFile | None:

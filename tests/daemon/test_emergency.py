@@ -15,6 +15,7 @@ from daemon.emergency import BestEffortLog, Emergency
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Note, Outcome, Record
 from daemon.ticks import EmbeddedMarket
+from tests.builders import run_of
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order
 from venues.paper.passage import Profile
@@ -170,6 +171,24 @@ def test_one_venue_that_does_not_say_what_it_holds_is_no_empty_venue() -> None:
         assert "okx does not say what it holds" in account.program.progress.error
 
     play(act)
+
+
+def test_pairs_elsewhere_are_closed_while_one_venue_says_nothing() -> None:
+    async def act(account: Account) -> None:
+        account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0)
+        account.fresh(attempts=8)
+        assert not await account.flatten(), "nobody knows what okx holds"
+        assert account.held == {}, "the pair at binance is gone"
+        assert account.program.progress.attempts == 8
+
+    play(act)
+
+
+def test_coins_on_chain_wait_for_the_venues_that_hedge_them() -> None:
+    account = Account()
+    for mode, is_pairs in (("btc_basis", True), ("usdt_market_neutral", False), ("pure_lending", False)):
+        program = Emergency(run_of(mode), "s", (), None, account.log, account.desk.clock, PATIENCE)  # type: ignore[arg-type]
+        assert program._is_pairs is is_pairs
 
 
 def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count_anew() -> None:

@@ -1,0 +1,116 @@
+"""A cell under a latch: closes, says how far it is, tries again when asked anew, and lets rows pass meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from daemon.daemon import Daemon
+from daemon.journal.records import Intent, LatchChanged
+from daemon.latch import Latch, Phase
+from daemon.replica import CellState
+from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
+
+
+def latch_of(house: House) -> Latch:
+    latch = house.latches.of(BTC)
+    assert latch is not None
+    return latch
+
+
+def test_it_closes_and_then_watches(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: latch_of(house).phase is Phase.FLAT)
+        before = replica_of(daemon, BTC)
+        await trio.sleep(300.0)
+        after = replica_of(daemon, BTC)
+        assert (after.state, after.reason) == (CellState.LATCHED, "a test")
+        assert before.timestamp is not None and after.timestamp is not None
+        assert after.timestamp > before.timestamp, "it goes on looking"
+        assert after.step == before.step, "and decides nothing"
+        assert daemon.health.stuck() == {}, "a latched cell is as healthy as one that runs"
+
+    house.live(play)
+    phases = [record.phase for record in house.records(BTC) if isinstance(record, LatchChanged)]
+    assert phases == ["closing", "flat"]
+    origins = {record.origin for record in house.records(BTC) if isinstance(record, Intent)}
+    assert origins == {"core", "emergency"}
+
+
+def test_a_restart_goes_on_with_closing(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def begins(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        for venue in ("binance", "bybit", "okx"):
+            house.fault(BTC, "connect_refused", venue, lasts_s=86_400.0)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: latch_of(house).phase is Phase.CLOSING)
+
+    async def goes_on(daemon: Daemon) -> None:
+        assert replica_of(daemon, BTC).state is CellState.LATCHED
+        await until(lambda: latch_of(house).phase is Phase.FLAT)
+
+    house.live(begins)
+    for plan in house.plans.values():
+        plan.heal()
+    house.live(goes_on)
+    assert not any(":Perp:" in str(key) and amount for key, amount in house.accounts[BTC].balances.items())
+
+
+def test_what_could_not_be_closed_is_said_and_tried_again_by_itself(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.fault(BTC, "symbol_paused", "okx", lasts_s=86_400.0)
+        await daemon.operator.emergency(BTC, "first", 0)
+        await until(lambda: latch_of(house).phase is Phase.FAILED, within_s=36_000.0)
+        program = cell_of(daemon, BTC).closing.program
+        assert program is not None
+        assert any("okx" in key for key in program.progress.left)
+        house.plans[BTC].heal()
+        failed = trio.current_time()
+        await until(lambda: latch_of(house).phase is Phase.FLAT)
+        assert 59.0 < trio.current_time() - failed < 120.0
+
+    house.live(play)
+    assert not any(":Perp:" in str(key) and amount for key, amount in house.accounts[BTC].balances.items())
+
+
+def test_who_asks_anew_after_a_failure_does_not_wait(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.fault(BTC, "symbol_paused", "okx", lasts_s=86_400.0)
+        await daemon.operator.emergency(BTC, "first", 0)
+        await until(lambda: latch_of(house).phase is Phase.FAILED, within_s=36_000.0)
+        house.plans[BTC].heal()
+        first, asked = latch_of(house).id, trio.current_time()
+        await daemon.operator.emergency(BTC, "second", 0)
+        assert latch_of(house).id != first
+        await until(lambda: latch_of(house).phase is Phase.FLAT)
+        assert trio.current_time() - asked < 59.0
+
+    house.live(play)
+
+
+def test_the_plan_is_shown_without_sending_anything(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        groups = cell_of(daemon, BTC).closing.plan()
+        legs = {order.leg for group in groups for order in group.orders}
+        assert {"okx_spot", "okx_perp", "binance_spot", "binance_perp"} <= legs
+        assert all(order.reduce_only or order.amount < 0.0 for group in groups for order in group.orders)
+        await ticked(daemon, BTC, 2)
+
+    house.live(play)
+    assert sum(isinstance(record, Intent) for record in house.records(BTC)) == 1, "the entry"
