@@ -16,6 +16,7 @@ from statistics import median, quantiles
 
 import msgspec
 import numpy as np
+import structlog
 import trio
 
 from components.model.errors import Refuse
@@ -34,6 +35,7 @@ from daemon.settings import PACKAGED
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
 
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # figures, not what is going on
 INSTANT = msgspec.structs.replace(QUICK, latency_s=0.0, spread=0.0)
 MODES = ("lending", "btc-basis", "eth-leveraged", "market-neutral")
 
