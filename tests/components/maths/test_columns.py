@@ -1,0 +1,69 @@
+"""Columns: a number stands for every row, copies are changed and never what others read, and cuts change no bit."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.maths.columns import (
+    accumulate,
+    add_part,
+    add_to_part,
+    head,
+    is_zero,
+    running,
+    with_added,
+    with_value,
+)
+from components.model.market import Column
+
+FLOATS = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=40)
+
+
+def test_a_number_becomes_a_column_when_one_row_differs() -> None:
+    assert with_added(2.0, 1, 0.5, 3).tolist() == [2.0, 2.5, 2.0]
+    assert np.asarray(with_value(2.0, 1, 0.5, 3)).tolist() == [2.0, 0.5, 2.0]
+    assert with_value(2.0, 0, 0.5, 1) == 0.5
+
+
+def test_what_others_read_is_not_written_to() -> None:
+    shared = np.array([1.0, 2.0])
+    with_added(shared, 0, 5.0, 2)
+    with_value(shared, 0, 5.0, 2)
+    parts: dict[str, Column | float] = {"delta": shared}
+    add_to_part(parts, "delta", 1, 3.0, 2)
+    add_part(parts, "delta", np.array([1.0, 1.0]))
+    assert shared.tolist() == [1.0, 2.0]
+    assert np.asarray(parts["delta"]).tolist() == [2.0, 6.0]
+
+
+def test_nothing_is_added_where_there_is_nothing() -> None:
+    parts: dict[str, Column | float] = {}
+    add_to_part(parts, "delta", 0, 0.0, 3)
+    assert parts == {}
+    add_to_part(parts, "delta", 2, 1.5, 3)
+    assert np.asarray(parts["delta"]).tolist() == [0.0, 0.0, 1.5]
+
+
+def test_only_the_number_zero_is_nothing() -> None:
+    assert is_zero(0.0)
+    assert not is_zero(np.zeros(2))
+    assert head(3.0, 1) == 3.0
+    assert np.asarray(head(np.array([1.0, 2.0]), 1)).tolist() == [1.0]
+
+
+@given(FLOATS, st.integers(0, 40))
+def test_sums_along_time_do_not_depend_on_where_they_are_cut(values: list[float], cut: int) -> None:
+    column = np.array(values)
+    cut = min(cut, len(values))
+    whole = accumulate(0.5, column, len(values))
+    first = accumulate(0.5, column[:cut], cut) if cut else np.array([])
+    rest = accumulate(float(first[-1]) if cut else 0.5, column[cut:], len(values) - cut)
+    assert np.concatenate((first, rest)).tobytes() == whole.tobytes()
+    assert running(running(0.5, column[:cut]), column[cut:]) == running(0.5, column) == float(whole[-1])
+
+
+def test_a_number_moves_no_sum() -> None:
+    assert running(1.5, 0.0) == 1.5
+    assert accumulate(1.5, 0.0, 2).tolist() == [1.5, 1.5]
