@@ -1,0 +1,138 @@
+"""The paper world: rows at their time for everybody whose tick it is, venues that live on, a market without an end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trio
+
+from daemon.daemon_config import DaemonSlice, load_daemon
+from daemon.paper import PaperWorld, initial_balances
+from daemon.paper_places import places
+from daemon.settings import PACKAGED, load_run
+from daemon.ticks import MarketRow
+from tests.daemon.fakes import virtual
+from venues.paper.account import PaperAccount
+from venues.paper.faults import FaultPlan
+from venues.paper.passage import Profile
+
+WIRE = Profile(latency_s=0.0, spread=0.0, requests_per_minute=1_000_000)
+
+
+class Told:
+    """A cell as the driver sees one: it handles a row after `takes_s`."""
+
+    def __init__(self, run: object, takes_s: float = 0.0) -> None:
+        self.run_slice = run
+        self.rows: list[tuple[float, MarketRow]] = []
+        self.takes_s = takes_s
+        self.nursery: trio.Nursery | None = None
+
+    def tell(self, row: MarketRow) -> trio.Event:
+        self.rows.append((trio.current_time(), row))
+        handled = trio.Event()
+        assert self.nursery is not None
+        self.nursery.start_soon(self._handle, handled)
+        return handled
+
+    async def _handle(self, handled: trio.Event) -> None:
+        await trio.sleep(self.takes_s)
+        handled.set()
+
+
+def configuration(folder: Path) -> DaemonSlice:
+    return load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": str(folder)})
+
+
+def opened(folder: Path, *, speed: float = 1.0, row: int = 0) -> PaperWorld:
+    config = configuration(folder)
+    world = PaperWorld(config.strategies[:2], config.market, speed, row)
+    world.open(
+        places(
+            world,
+            lambda entry, market, balances: PaperAccount(entry.run, market, balances),
+            lambda _: FaultPlan(),
+            seed=1,
+            profile=WIRE,
+        )
+    )
+    return world
+
+
+def driven(folder: Path, seconds: float, *, takes_s: float = 0.0, speed: float = 1.0) -> tuple[PaperWorld, list[Told]]:
+    cells: list[Told] = []
+    found: list[PaperWorld] = []
+
+    async def play() -> None:
+        world = opened(folder, speed=speed)
+        found.append(world)
+        entries = configuration(folder).strategies[:2]
+        async with trio.open_nursery() as nursery:
+            for entry in entries:
+                cell = Told(entry.run, takes_s)
+                cell.nursery = nursery
+                cells.append(cell)
+            named = dict(zip((entry.id for entry in entries), cells, strict=True))
+            with trio.move_on_after(seconds):
+                await world.drive(named, step_budget_s=600.0)  # type: ignore[arg-type]
+            nursery.cancel_scope.cancel()
+
+    virtual(play)
+    return found[0], cells
+
+
+def test_every_strategy_is_told_its_rows_at_their_time(tmp_path: Path) -> None:
+    world, cells = driven(tmp_path, 301.0)
+    for cell in cells:
+        stamps = [row.timestamp for _, row in cell.rows]
+        assert np.diff(stamps).tolist() == [60_000_000_000] * (len(stamps) - 1)
+        assert [row.tick for _, row in cell.rows] == [stamp // 60_000_000_000 for stamp in stamps]
+        told = np.array([at for at, _ in cell.rows])
+        assert np.diff(told) == pytest.approx(60.0, abs=1e-6)
+    assert world.row == len(cells[0].rows)
+
+
+def test_market_time_runs_as_fast_as_asked(tmp_path: Path) -> None:
+    _, cells = driven(tmp_path, 6.05, speed=60.0)
+    assert 6 <= len(cells[0].rows) <= 7
+
+
+def test_a_slow_strategy_makes_the_market_wait_and_misses_nothing(tmp_path: Path) -> None:
+    world, cells = driven(tmp_path, 610.0, takes_s=100.0)
+    rows = [row.tick for _, row in cells[0].rows]
+    assert rows == list(range(rows[0], rows[0] + len(rows)))
+    assert 3 <= len(rows) <= 4, "market time stands still until a row is handled"
+    assert world.lagged_ns > 200_000_000_000
+
+
+def test_a_muted_strategy_is_told_nothing_and_its_venues_live_on(tmp_path: Path) -> None:
+    async def play() -> None:
+        world = opened(tmp_path)
+        entry = configuration(tmp_path).strategies[0]
+        world.muted.add(entry.id)
+        cell = Told(entry.run)
+        with trio.move_on_after(200.0):
+            await world.drive({entry.id: cell}, step_budget_s=1.0)  # type: ignore[dict-item]
+        assert cell.rows == []
+        assert world.places[entry.id].control.account.row >= 2  # type: ignore[attr-defined]
+
+    virtual(play)
+
+
+def test_a_longer_market_is_the_same_on_the_rows_there_were(tmp_path: Path) -> None:
+    world = opened(tmp_path)
+    before = [world._feeds[name].row(index, index) for name in world.places for index in (0, 77, 5000)]
+    rows = len(world.grid())
+    world._continue()
+    assert len(world.grid()) == 2 * rows
+    after = [world._feeds[name].row(index, index) for name in world.places for index in (0, 77, 5000)]
+    assert [row.values for row in after] == [row.values for row in before]
+
+
+def test_capital_lies_where_the_strategy_begins() -> None:
+    for mode, capital in (("btc_basis", 100_000.0), ("eth_leveraged", 30.0), ("pure_lending", 50_000.0)):
+        placed = initial_balances(load_run(mode, environ={}), capital)
+        assert sum(placed.values()) == pytest.approx(capital)
+        assert all(amount >= 0.0 for amount in placed.values())
