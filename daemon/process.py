@@ -7,7 +7,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,7 @@ import numpy as np
 import structlog
 import trio
 
-from components.model.errors import CFG_INVALID, Fault, InvalidInput
+from components.model.errors import CFG_INVALID, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon import signals
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
@@ -43,6 +44,12 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
 SUMMARY_EVERY_S = 6 * 3600.0
 RUNNING_CONFIG = "config.msgpack"
+OPS_STATE_DIR = catalogued(
+    "OPS-011",
+    Severity.CRITICAL,
+    "The state directory cannot be used",
+    "Make it writable for the user that runs basisd, free space on its disk, or name another with --state",
+)
 
 
 class CrashReports:
@@ -61,7 +68,8 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     path = config_path or PACKAGED / "paper.yaml"
     environ = _environ(state)
     config = configured(config_path, state=state, speed=speed)
-    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _usable(config.state_dir):
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
     Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style).install()
@@ -69,9 +77,11 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     holder = Holder(pid=os.getpid(), started=started, socket=str(socket_path(config, environ)))
-    with held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"):
-        replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
-        world = open_world(config)
+    with ExitStack() as owned:
+        with _usable(config.state_dir):
+            owned.enter_context(held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"))
+            replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
+            world = open_world(config)
         reports = _reports(config, environ, secrets)
         ended = trio.run(_main, config, world, reports, path, environ, speed)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
@@ -104,6 +114,16 @@ def socket_path(config: DaemonSlice, environ: Mapping[str, str]) -> Path:
     """systemd's runtime directory, where members of the group may connect; the state directory elsewhere."""
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(runtime or config.state_dir) / SOCKET
+
+
+@contextmanager
+def _usable(state: Path) -> Iterator[None]:
+    """Stop OPS-011 when the system does not let us keep anything there."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or state
+        raise Stop(OPS_STATE_DIR, f"{place}: {error.strerror or error}", state=str(state)) from error
 
 
 def _environ(state: Path | None) -> dict[str, str]:

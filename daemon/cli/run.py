@@ -29,13 +29,13 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     with refusals():
         from components.model.errors import Stop
         from daemon.lock import OPS_LOCKED
-        from daemon.process import run_daemon  # numpy, pydantic and all
+        from daemon.process import OPS_STATE_DIR, run_daemon  # numpy, pydantic and all
 
         try:
             code = run_daemon(config_path, state=state, speed=speed)
         except Stop as error:
-            if error.code != OPS_LOCKED:
+            if error.code not in (OPS_LOCKED, OPS_STATE_DIR):
                 raise
             click.echo(message_of(error), err=True)
-            code = EX_TEMPFAIL  # the other one may be on its way out
+            code = EX_TEMPFAIL  # the other one may be on its way out, and a disk may have room again
     sys.exit(code)

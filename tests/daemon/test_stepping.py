@@ -93,13 +93,14 @@ def test_a_row_that_is_implausible_is_skipped_and_nothing_of_it_is_lost(tmp_path
     house.live(play)
 
 
-def test_a_journal_that_fails_ends_the_step_before_anything_is_booked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["full", "read-only"])
+def test_a_disk_that_takes_nothing_ends_the_step_before_anything_is_booked(what: str, tmp_path: Path) -> None:
     house = House(tmp_path, LENDING)
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, more=3)
         before = replica_of(daemon)
-        house.crash_disk.fill(0)
+        house.crash_disk.fill(0) if what == "full" else house.crash_disk.read_only()
         await in_state(daemon, CellState.BACKING_OFF)
         told = replica_of(daemon)
         assert told.step == before.step

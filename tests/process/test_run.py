@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.process.real import Daemon, basis, daemon_file
 from tests.process.stand import Stand
@@ -195,8 +198,6 @@ def test_a_disk_that_takes_no_more_stops_trading_and_keeps_the_books(tmp_path: P
 
     daemon = Daemon.__new__(Daemon)
     daemon.state, daemon.log, daemon.told = tmp_path / "state", tmp_path / "log", []
-    import subprocess
-
     from tests.process.real import BASIS, ROOT
 
     command = [*BASIS, "run", "--config", str(config), "--state", str(daemon.state), "--speed", "3000"]
@@ -222,3 +223,30 @@ def test_while_it_reads_its_journals_systemd_is_asked_for_time(tmp_path: Path) -
         daemon.signal(signal.SIGTERM)
         assert daemon.end() == 0
         assert not any("EXTEND_TIMEOUT_USEC" in message for message in manager.collect(0.1))
+
+
+def test_a_state_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for place in (tmp_path / "file", tmp_path / "file" / "state", Path("/proc/state")):
+        told = basis("run", "--config", str(daemon_file(tmp_path)), "--state", str(place))
+        assert told.returncode == 75, told.stderr
+        assert f"OPS-011: {place}" in told.stderr or f"OPS-011: {place.parent}" in told.stderr
+        assert "Traceback" not in told.stderr
+        assert "name another with --state" in told.stderr
+
+
+def test_a_state_directory_on_a_read_only_disk_is_named_and_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
+    try:
+        told = basis("run", "--config", str(daemon_file(tmp_path)), "--state", str(place))
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+    assert told.returncode == 75
+    assert "Read-only file system" in told.stderr
+    assert "Traceback" not in told.stderr
