@@ -44,7 +44,7 @@ from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
 log = structlog.get_logger()
 EX_CONFIG = 78
 ANSWER_S = 10.0
-Action = Literal["held", "closed", "not closed", "paged"]
+Action = Literal["held", "closed", "not closed", "paged", "unknown"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ class _Program:
             if asked is None:
                 silent += await self._cancel_resting(place.clients)
             if silent:
-                return Finding(strategy=entry.id, action="paged", reason="; ".join(silent), doubts=doubts)
+                return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), doubts=doubts)
             reason = "hedged within its limit" if delta is not None else "nothing asks for closing"
             return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, doubts=doubts)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"

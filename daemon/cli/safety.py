@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
 
 EX_NOT_SAFE = 3
+NOT_SAFE = ("not closed", "unknown")
 COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts")
 
 config_option = click.option(
@@ -36,7 +38,7 @@ def safety() -> None:
 def check(config_path: Path | None, state: Path | None, output: str) -> None:
     """After a failure: page, cancel resting orders, close what its latch or its exposure asks for.
 
-    Exit code 3 when something could not be closed.
+    Exit code 3 when something could not be closed, or a venue does not say what it holds.
     """
     with refusals():
         from daemon.safety import check as run_check
@@ -44,7 +46,7 @@ def check(config_path: Path | None, state: Path | None, output: str) -> None:
 
         findings = run_check(_config(config_path, state))
     emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
-    sys.exit(EX_NOT_SAFE if any(finding.action == "not closed" for finding in findings) else 0)
+    sys.exit(EX_NOT_SAFE if any(finding.action in NOT_SAFE for finding in findings) else 0)
 
 
 @safety.command()
@@ -67,8 +69,11 @@ def flatten(strategies: tuple[str, ...], yes: bool, config_path: Path | None, st
 
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     """The file named, else what the daemon of this state directory last ran with."""
+    from daemon.log import Logs
     from daemon.process import configured, last_configuration
+    from daemon.secrets import Secrets
 
     place = state or (Path(os.environ["BASIS_STATE_DIR"]) if os.environ.get("BASIS_STATE_DIR") else None)
     last = last_configuration(place) if config_path is None and place is not None else None
+    Logs(sys.stderr, Secrets(), now=time.time_ns).install()  # the answer has standard output for itself
     return last or configured(config_path, state=state, speed=None)
