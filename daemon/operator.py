@@ -18,10 +18,7 @@ import trio
 
 from components.core import CLOSE
 from components.model.errors import BasisError, Refuse, Stop
-from components.model.events import EventType
-from components.model.keys import base_token, perp, perp_quote
-from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
-from components.ports import Happening
+from daemon.by_hand import adoption, trade_by_hand
 from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
 from daemon.daemon_config import DaemonSlice
@@ -31,6 +28,7 @@ from daemon.journal.records import Command, LatchChanged, Record
 from daemon.latch import ALL, Latches, Phase, requested
 from daemon.recovery import late_of
 from daemon.replica import CellState, Replica
+from daemon.shown import plan_shown, positions_shown
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
@@ -107,7 +105,7 @@ class Operator:
             case "status":
                 return answer(self._replicas(request), market_now=self._now())
             case "positions":
-                return answer(self._positions(request), market_now=self._now())
+                return answer(positions_shown(self._replicas(request)), market_now=self._now())
             case "orders":
                 return answer(await self._orders(request.strategy), market_now=self._now())
             case "events":
@@ -119,7 +117,7 @@ class Operator:
                 await self._audit.commit()
                 return answer(self._backup(Path(request.arguments["folder"])), market_now=self._now())
             case "emergency_plan":
-                return answer(self._plans(request), market_now=self._now())
+                return answer(self._plans(request.strategy), market_now=self._now())
             case _ if not request.key:
                 return await self._act(request, uid)
             case _:
@@ -250,16 +248,7 @@ class Operator:
         view = cell.observer.views[venue]
         foreign, view.foreign = len(view.foreign), {}
         if changes:
-            happening = Happening(
-                event_type=EventType.ADJUSTMENT,
-                at=self._now(),
-                venue=venue,
-                token="",
-                amount=0.0,
-                changes=changes,
-                part="adjustment",
-                detail=f"adopted by uid {command.uid}: " + ", ".join(f"{k} {v!r}" for k, v in changes.items()),
-            )
+            happening = adoption(venue, changes, command.uid, self._now())
             await cell.settle(command.id, happening, self._now())
         return (
             f"adopted {len(changes)} difference(s) and {foreign} foreign item(s) at {venue}; "
@@ -272,46 +261,17 @@ class Operator:
         for cell in self._supervisor.cells.values():
             order = cell.core.positions.doubts.get(id)
             if order is not None:
-                trade = _trade_by_hand(order, request.arguments, self._now())
+                trade = trade_by_hand(order, request.arguments, self._now())
                 happening = late_of(order, trade)
                 assert happening is not None
                 await cell.settle(id, happening, self._now())
                 return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
         raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is in doubt")
 
-    def _plans(self, request: Request) -> list[dict[str, Any]]:
-        out = []
-        for name in [request.strategy] if request.strategy else self._ids():
-            cell = self._supervisor.cells.get(name)
-            if cell is None:
-                continue
-            out += [
-                {
-                    "strategy": name,
-                    "venue": order.venue,
-                    "verb": order.verb.value,
-                    "token": order.token,
-                    "amount": order.amount,
-                    "leg": order.leg,
-                }
-                for group in cell.closing.plan()
-                for order in group.orders
-            ]
-        return out
-
-    def _positions(self, request: Request) -> list[dict[str, Any]]:
-        rows = []
-        for replica in self._replicas(request):
-            for key in sorted({*replica.positions, *replica.observed}):
-                rows.append(
-                    {
-                        "strategy": replica.strategy,
-                        "key": key,
-                        "expected": replica.positions.get(key, 0.0),
-                        "observed": replica.observed.get(key),
-                    }
-                )
-        return rows
+    def _plans(self, strategy: str | None) -> list[dict[str, Any]]:
+        cells = self._supervisor.cells
+        names = [strategy] if strategy else self._ids()
+        return [row for name in names if name in cells for row in plan_shown(name, cells[name].closing.plan())]
 
     def _replicas(self, request: Request) -> list[Replica]:
         known = self._supervisor.replicas
@@ -343,44 +303,3 @@ class Operator:
             key=request.key,
             answer=ASKED,
         )
-
-
-def _trade_by_hand(order: Order, arguments: Mapping[str, str], at: int) -> Trade:
-    """The trade an operator vouches for: nothing, or a fill of an exchange order at a price."""
-    blank = Trade(
-        order_id=order.id,
-        status=TradeStatus.REJECTED,
-        verb=order.verb,
-        venue=order.venue,
-        token=order.token,
-        quantity=0.0,
-        changes={},
-        at=at,
-        reason="resolved by hand",
-        transient=True,
-    )
-    if arguments["as"] == "not_sent":
-        return blank
-    if order.verb not in (Verb.PERP, Verb.SPOT) or "price" not in arguments:
-        raise Refuse(OPS_REFUSED, "only an exchange order can be resolved as filled by hand, and it needs --price")
-    price = float(arguments["price"])
-    quantity = float(arguments.get("quantity", abs(order.amount))) * (1.0 if order.amount > 0.0 else -1.0)
-    fee, cash = float(arguments.get("fee", 0.0)), base_token(order.venue, "USDT")
-    if order.verb is Verb.PERP:
-        changes = {perp(order.venue, order.token): quantity, perp_quote(order.venue, order.token): -quantity * price}
-    else:
-        changes = {
-            base_token(order.venue, order.token): quantity,
-            cash: -quantity * price,
-        }
-    if fee:
-        changes[cash] = changes.get(cash, 0.0) - fee
-    return msgspec.structs.replace(
-        blank,
-        status=TradeStatus.FILLED,
-        quantity=quantity,
-        price=price,
-        changes=changes,
-        costs=(Cost(CostKind.FEE, "USDT", fee),) if fee else (),
-        transient=False,
-    )

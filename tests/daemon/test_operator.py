@@ -9,15 +9,14 @@ import msgspec
 import pytest
 import trio
 
-from components.model.errors import BasisError, Refuse
+from components.model.errors import BasisError
 from components.model.orders import Verb
 from daemon.control.protocol import Response
 from daemon.daemon import Daemon
 from daemon.journal.records import Command, LatchChanged
 from daemon.latch import Phase
-from daemon.operator import _trade_by_hand, accepted, paused_strategies
+from daemon.operator import accepted, paused_strategies
 from daemon.replica import CellState
-from tests.builders import keyed, order
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 
@@ -242,29 +241,6 @@ def test_an_order_that_nobody_doubts_cannot_be_resolved(tmp_path: Path) -> None:
         assert await refused(daemon, "resolve", None, order="none", as_="not_sent") == "no order 'none' is in doubt"
 
     House(tmp_path).live(play)
-
-
-def test_a_fill_vouched_for_by_hand_is_booked_with_its_price_and_fee() -> None:
-    short = order(Verb.PERP, "okx", "BTC", -2.0)
-    words = {"as": "filled", "price": "50000", "quantity": "1.5", "fee": "30"}
-    made = _trade_by_hand(short, words, 7)
-    assert made.changes == keyed(
-        {"okx:Perp:BTCUSDT": -1.5, "okx:PerpQuote:BTCUSDT": 75_000.0, "okx:BaseToken:USDT": -30.0}
-    )
-    assert (made.quantity, made.price, [cost.amount for cost in made.costs]) == (-1.5, 50_000.0, [30.0])
-    bought = _trade_by_hand(order(Verb.SPOT, "okx", "BTC", 2.0), {"as": "filled", "price": "50000", "fee": "30"}, 7)
-    assert bought.changes == keyed({"okx:BaseToken:BTC": 2.0, "okx:BaseToken:USDT": -100_030.0})
-    nothing = _trade_by_hand(short, {"as": "not_sent"}, 7)
-    assert (nothing.quantity, nothing.changes, nothing.transient) == (0.0, {}, True)
-
-
-def test_only_a_fill_with_a_price_can_be_vouched_for() -> None:
-    for faulty, words in (
-        (order(Verb.PERP, "okx", "BTC", 1.0), {"as": "filled"}),
-        (order(Verb.TRANSFER, "okx", "USDT", 1.0), {"as": "filled", "price": "1"}),
-    ):
-        with pytest.raises(Refuse, match="only an exchange order"):
-            _trade_by_hand(faulty, words, 7)
 
 
 def test_what_somebody_else_did_is_adopted_as_an_adjustment(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""What an operator vouches for: the outcome of an order that nobody else can tell, a difference that is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from components.model.errors import Refuse
+from components.model.events import EventType
+from components.model.keys import PositionKey, VenueName, base_token, perp, perp_quote
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
+from components.ports import Happening
+from daemon.control.protocol import OPS_REFUSED
+
+
+def adoption(venue: VenueName, changes: Mapping[PositionKey, float], uid: int, at: int) -> Happening:
+    """Differences at a venue, taken into the book as an adjustment: a line of the P&L of its own."""
+    return Happening(
+        event_type=EventType.ADJUSTMENT,
+        at=at,
+        venue=venue,
+        token="",
+        amount=0.0,
+        changes=changes,
+        part="adjustment",
+        detail=f"adopted by uid {uid}: " + ", ".join(f"{key} {change!r}" for key, change in changes.items()),
+    )
+
+
+def trade_by_hand(order: Order, arguments: Mapping[str, str], at: int) -> Trade:
+    """The trade an operator vouches for: nothing, or a fill of an exchange order at a price."""
+    blank = Trade(
+        order_id=order.id,
+        status=TradeStatus.REJECTED,
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        quantity=0.0,
+        changes={},
+        at=at,
+        reason="resolved by hand",
+        transient=True,
+    )
+    if arguments["as"] == "not_sent":
+        return blank
+    if order.verb not in (Verb.PERP, Verb.SPOT) or "price" not in arguments:
+        raise Refuse(OPS_REFUSED, "only an exchange order can be resolved as filled by hand, and it needs --price")
+    price = float(arguments["price"])
+    quantity = float(arguments.get("quantity", abs(order.amount))) * (1.0 if order.amount > 0.0 else -1.0)
+    fee, cash = float(arguments.get("fee", 0.0)), base_token(order.venue, "USDT")
+    if order.verb is Verb.PERP:
+        changes = {perp(order.venue, order.token): quantity, perp_quote(order.venue, order.token): -quantity * price}
+    else:
+        changes = {
+            base_token(order.venue, order.token): quantity,
+            cash: -quantity * price,
+        }
+    if fee:
+        changes[cash] = changes.get(cash, 0.0) - fee
+    return msgspec.structs.replace(
+        blank,
+        status=TradeStatus.FILLED,
+        quantity=quantity,
+        price=price,
+        changes=changes,
+        costs=(Cost(CostKind.FEE, "USDT", fee),) if fee else (),
+        transient=False,
+    )
