@@ -105,7 +105,7 @@ class Daemon:
             backup=self._copy,
             answered={command.key: command for command in accepted(commands) if command.key},
         )
-        self._paused = paused_strategies(commands)
+        self.supervisor.paused = paused_strategies(commands)
         self._watch = Watch(
             self.health,
             self.metrics,
@@ -237,8 +237,7 @@ class Daemon:
                 provenance=self._parts.provenance,
             ),
         )
-        known = self.supervisor.cells.get(entry.id)
-        cell.paused = known.paused if known is not None else self._paused.pop(entry.id, "")
+        cell.paused = self.supervisor.paused.get(entry.id, "")
         return cell
 
     def _recovered(self, entry: StrategyEntry, at: int) -> tuple[JournalLog, Recovered]:

@@ -160,7 +160,7 @@ class Operator:
                 return await self._stopped(request, command)
             case "pause":
                 cell = self._running(strategy)
-                cell.paused = request.arguments.get("reason", PAUSED)
+                cell.paused = self._supervisor.paused[strategy] = request.arguments.get("reason", PAUSED)
                 return f"{strategy} is paused: it values and watches, and sends nothing", {}
             case "resume":
                 return await self._resume(strategy, command)
@@ -211,7 +211,7 @@ class Operator:
         if (positions or cell.run_slice.mode.on_stop) == "close":
             await cell.order_in(msgspec.structs.replace(command, kind=CLOSE))
             return f"{request.strategy} sells everything from the next full loop on, and stays out; {again}", {}
-        cell.paused = STOPPED
+        cell.paused = self._supervisor.paused[request.strategy] = STOPPED
         return f"{request.strategy} holds its positions and no longer trades; {again}", {}
 
     async def _resume(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:
@@ -222,6 +222,7 @@ class Operator:
                 raise Refuse(
                     OPS_REFUSED, f"{strategy} is still being closed (phase {latch.phase.value}); wait until it is flat"
                 )
+            self._supervisor.paused.pop(strategy, None)
             if cell is not None:
                 with suppress(JournalPoisoned):  # then it starts with what its journal holds, and 'rebalance' enters
                     await cell.order_in(command)  # its next core takes it from the journal
@@ -232,6 +233,7 @@ class Operator:
             await self._audit.commit()
             self._supervisor.restart(strategy)
             return f"{strategy} starts again; what the emergency stop did enters its books first", {}
+        self._supervisor.paused.pop(strategy, None)
         if cell is None:
             self._supervisor.restart(strategy)
             return f"{strategy} starts again", {}

@@ -75,6 +75,7 @@ class Supervisor:
         self.cells: dict[str, Cell] = {}
         self.replicas: dict[str, Replica] = {}
         self.restarts: dict[str, int] = {entry.id: 0 for entry in config.strategies}
+        self.paused: dict[str, str] = {}  # why, by strategy: a pause outlives its cell
         self._restart_now: dict[str, trio.Event] = {}
         self._published: dict[str, Callable[[Replica], None]] = {}  # where the cells' pictures go
         self._up: dict[str, bool] = {}

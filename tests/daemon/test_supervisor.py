@@ -185,3 +185,40 @@ def test_a_service_beside_trading_is_started_again_and_reported() -> None:
     virtual(play)
     assert [round(at - begun[0]) for at in begun] == [0, 5, 10]
     assert reported == ["metrics: the port is taken"] * 2
+
+
+def test_a_pause_outlives_a_crash_until_it_is_resumed(tmp_path: Path) -> None:
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, LENDING, 2)
+        await ask(daemon, "pause", reason="a look")
+        await ticked(daemon, LENDING, 1)
+        breaks(daemon)
+        await in_state(daemon, CellState.BACKING_OFF)
+        await until(lambda: LENDING in daemon.supervisor.cells)
+        await ticked(daemon, LENDING, 2)
+        assert (replica_of(daemon).state, replica_of(daemon).reason) == (CellState.PAUSED, "a look")
+        await ask(daemon, "resume")
+        await ticked(daemon, LENDING, 1)
+        assert replica_of(daemon).state is CellState.RUNNING
+        breaks(daemon)
+        await in_state(daemon, CellState.BACKING_OFF)
+        await until(lambda: LENDING in daemon.supervisor.cells)
+        await ticked(daemon, LENDING, 2)
+        assert replica_of(daemon).state is CellState.RUNNING
+
+    House(tmp_path, changed=policy(backoff_s=1.0)).live(play)
+
+
+def test_a_pause_outlives_an_emergency_only_until_it_is_resumed(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        await ask(daemon, "pause", BTC, reason="a look")
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: (latch := house.latches.of(BTC)) is not None and latch.phase is Phase.FLAT)
+        await ask(daemon, "resume", BTC)
+        await ticked(daemon, BTC, 3)
+        assert replica_of(daemon, BTC).state is CellState.RUNNING
+
+    house.live(play)
