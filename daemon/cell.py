@@ -149,6 +149,7 @@ class Cell:
         self.observer.resume(recovered.cursors, recovered.booked)
         self.actor.late = {each.resolves or each.detail: each for each in recovered.late}
         self.actor.commands = {command.id: command for command in recovered.commands}
+        self.actor.adjusted = dict(recovered.adjusted)
         await self._settle_open(recovered.open_orders)
         self.journal.append(
             Snapshot(
@@ -159,6 +160,7 @@ class Cell:
                 commands=tuple(recovered.commands),
                 cursors=recovered.cursors,
                 booked=tuple(recovered.booked),
+                adjusted=recovered.adjusted,
             )
         )
         await self.journal.commit()

@@ -40,6 +40,7 @@ EVT_NO_CHECKPOINT = catalogued(
     "Restore a backup, or start the version named in the last manifest and stop it cleanly before upgrading",
 )
 BOOKED_KEPT = 4096
+DAY_NS = 86_400_000_000_000
 
 
 class Recovered(msgspec.Struct, kw_only=True):
@@ -55,6 +56,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     commands: list[Command] = []
     cursors: Mapping[str, int] = {}
     booked: list[str] = []
+    adjusted: dict[int, float] = {}  # share of equity that was adjusted, by UTC day; the last day only
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
@@ -164,6 +166,7 @@ class _Reading:
         (step,) = steps_of([begin, *self._parts, end])
         assert isinstance(step, Step)
         out.steps += 1
+        out.adjusted = adjusted_by(out.adjusted, end.timestamp, end.row, end.row.get("equity", 0.0))
         out.last_tick, out.cursors = begin.tick, begin.cursors
         out.previous = rows_of(begin)[0]
         out.booked = [*out.booked, *begin.taken][-BOOKED_KEPT:]
@@ -187,6 +190,7 @@ class _Reading:
         self._late = {id: decode(item, Happening) for id, item in snapshot.late.items()}
         self._commands = {command.id: command for command in snapshot.commands}
         out.cursors, out.booked, out.last_tick = snapshot.cursors, list(snapshot.booked), snapshot.last_tick
+        out.adjusted = dict(snapshot.adjusted)
         out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
 
     def _cut(self) -> None:
@@ -212,6 +216,17 @@ class _Reading:
                 ) from diverged
             state = recorded.core.state()
         return decode(encode(state), CoreState), len(self._since)
+
+
+def adjusted_by(
+    before: Mapping[int, float], timestamp: int, row: Mapping[str, float], equity: float
+) -> dict[int, float]:
+    """The share of equity adjusted on the day of a row, that row included; other days are over."""
+    share = abs(row.get("adjustment", 0.0)) / max(equity, 1e-9)
+    if not share:
+        return dict(before)
+    day = timestamp // DAY_NS
+    return {day: before.get(day, 0.0) + share}
 
 
 def late_of(order: Order, trade: Trade | None) -> Happening | None:

@@ -24,13 +24,12 @@ from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
 from daemon.observer import Observer
 from daemon.recorded import begin_of, hash_of
-from daemon.recovery import late_of
+from daemon.recovery import adjusted_by, late_of
 from daemon.step_ports import StepPorts
 from daemon.ticks import MarketRow, window_of
 from venues.transport import Clock
 
 CHECKPOINT_STEPS = 16
-DAY_NS = 86_400_000_000_000
 
 
 class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,10 +171,7 @@ class CoreActor:
             self.late.pop(each, None)
         for each in asked:
             self.commands.pop(each, None)
-        day = row.timestamp // DAY_NS
-        adjusted = abs(self.row.get("adjustment", 0.0)) / max(self.core.pnl.equity, 1e-9)
-        if adjusted:
-            self.adjusted = {day: self.adjusted.get(day, 0.0) + adjusted}
+        self.adjusted = adjusted_by(self.adjusted, row.timestamp, self.row, self.core.pnl.equity)
         self.previous = row
 
     def checkpoint(self) -> StepEnd | None:

@@ -140,6 +140,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     commands: tuple[Command, ...]
     cursors: Mapping[str, int]
     booked: tuple[str, ...]
+    adjusted: Mapping[int, float] = {}  # share of equity that was adjusted, by UTC day
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.changed"):

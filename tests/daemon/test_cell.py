@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from components.model.orders import Verb
 from daemon.daemon import Daemon
 from daemon.journal.records import Manifest, Note, Snapshot, StepAborted, StepBegin, StepEnd
 from daemon.replica import CellState
@@ -139,3 +140,27 @@ def test_one_that_is_told_nothing_for_too_long_is_brought_to_safety(tmp_path: Pa
     latch = house.latches.of(BTC)
     assert latch is not None
     assert latch.reason.startswith("stuck: ")
+
+
+def test_what_was_adjusted_today_is_remembered_by_the_next_life(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+    seen: list[dict[int, float]] = []
+
+    async def adopts(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.accounts[BTC].foreign_trade("f", "okx", Verb.PERP, "BTC", -0.05, daemon.clock.now())
+        await until(lambda: cell_of(daemon, BTC).observer.views["okx"].foreign)
+        await ask(daemon, "adopt", BTC, key="a", venue="okx")
+        await ticked(daemon, BTC, 2)
+        seen.append(dict(cell_of(daemon, BTC).actor.adjusted))
+
+    async def lives(daemon: Daemon) -> None:
+        seen.append(dict(cell_of(daemon, BTC).actor.adjusted))
+        await ticked(daemon, BTC, 2)
+
+    house.live(adopts)
+    house.live(lives)
+    house.live(lives)
+    assert seen[0]
+    assert max(seen[0].values()) > 0.0
+    assert seen[1] == seen[2] == seen[0]

@@ -33,6 +33,7 @@ def known(records: list[Record], strategy: str) -> dict[str, object]:
         "open": sorted(encode(each) for each in found.open_orders),
         "commands": sorted(encode(each) for each in found.commands),
         "cursors": dict(found.cursors),
+        "adjusted": found.adjusted,
         "booked": found.booked[-4096:],
     }
 
@@ -59,3 +60,4 @@ def test_the_snapshots_had_something_to_carry() -> None:
     snapshots = [each for strategy in THREE for each in lived().records[strategy] if isinstance(each, Snapshot)]
     assert any(snapshot.late for snapshot in snapshots)
     assert any(snapshot.booked and snapshot.previous for snapshot in snapshots)
+    assert any(snapshot.adjusted for snapshot in snapshots)
