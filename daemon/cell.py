@@ -147,7 +147,7 @@ class Cell:
         self.actor.state_hash = hash_of(state)
         self.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=self.actor.state_hash, state=state))
         self.observer.resume(recovered.cursors, recovered.booked)
-        self.actor.late = {each.resolves or each.detail: each for each in recovered.late}
+        self.actor.late = dict(recovered.late)
         self.actor.commands = {command.id: command for command in recovered.commands}
         self.actor.adjusted = dict(recovered.adjusted)
         await self._settle_open(recovered.open_orders)

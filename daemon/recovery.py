@@ -51,7 +51,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     state_hash: str = ""
     previous: MarketRow | None = None
     last_tick: int | None = None
-    late: list[Happening] = []
+    late: dict[str, Happening] = {}  # by the id that the step which books it names
     open_orders: list[Order] = []
     commands: list[Command] = []
     cursors: Mapping[str, int] = {}
@@ -150,7 +150,7 @@ class _Reading:
                 out.open_orders.append(order)
             elif happening is not None:
                 self._late.setdefault(order.id, happening)
-        out.late = list(self._late.values())
+        out.late = dict(self._late)
         out.commands = list(self._commands.values())
         return out
 

@@ -71,7 +71,7 @@ def sent(records: tuple[Record, ...]) -> tuple[StepBegin, Intent, list[Outcome]]
 
 def test_an_empty_journal_gives_nothing_to_go_on_from() -> None:
     found = recovered([])
-    assert (found.epoch, found.state, found.last_tick, found.open_orders, found.late) == (0, None, None, [], [])
+    assert (found.epoch, found.state, found.last_tick, found.open_orders, found.late) == (0, None, None, [], {})
 
 
 def test_a_checkpoint_and_repeated_steps_equal_the_uninterrupted_state_byte_for_byte(
@@ -96,7 +96,7 @@ def test_a_journal_that_ends_anywhere_gives_the_state_of_its_last_finished_step(
         found = recovered(records[: i + 1])
         last = record.state_hash if isinstance(record, StepEnd) else last
         assert found.state_hash == last, i
-        mine = {each.id for each in found.open_orders} & {each.resolves for each in found.late}
+        mine = {each.id for each in found.open_orders} & {each.resolves for each in found.late.values()}
         assert not mine, "an order has an outcome or has none"
 
 
@@ -128,7 +128,7 @@ def test_every_order_of_a_cut_step_without_an_outcome_is_open(records: tuple[Rec
     begin, intent, _ = sent(records)
     found = recovered([*records[: before(records, StepBegin)], begin, intent])
     assert found.open_orders == list(intent.group.orders)
-    assert found.late == [] and found.cut_tick == begin.tick
+    assert found.late == {} and found.cut_tick == begin.tick
 
 
 def test_orders_with_an_outcome_enter_the_book_with_the_next_row_and_the_others_are_asked_after(
@@ -139,7 +139,7 @@ def test_orders_with_an_outcome_enter_the_book_with_the_next_row_and_the_others_
     lost = msgspec.structs.replace(lost, state=OrderState.UNKNOWN.value, trade=None)
     found = recovered([*records[: before(records, StepBegin)], begin, intent, done, lost])
     assert {each.id for each in found.open_orders} == {lost.order_id, *(each.order_id for each in rest)}
-    (late,) = found.late
+    (late,) = found.late.values()
     assert done.trade is not None
     assert (late.resolves, late.changes, late.part) == (done.order_id, done.trade.changes, "late")
     assert late.event_type is EventType.ORDER_RESOLVED and late.at == done.trade.at
@@ -155,7 +155,7 @@ def test_a_later_outcome_replaces_an_unknown_one(records: tuple[Record, ...]) ->
 
 def test_a_finished_step_has_booked_its_own_orders(records: tuple[Record, ...]) -> None:
     found = recovered(finished(records, 1))
-    assert found.open_orders == [] and found.late == []
+    assert found.open_orders == [] and found.late == {}
 
 
 def test_an_order_that_never_left_resolves_itself_and_moves_nothing(records: tuple[Record, ...]) -> None:
@@ -166,15 +166,15 @@ def test_an_order_that_never_left_resolves_itself_and_moves_nothing(records: tup
         never.append(msgspec.structs.replace(each, order_id=sent_order.id, state="not_sent", trade=blank))
     found = recovered([*records[: before(records, StepBegin)], begin, intent, *never])
     assert found.open_orders == []
-    assert [(each.changes, each.part) for each in found.late] == [({}, None)] * len(never)
+    assert [(each.changes, each.part) for each in found.late.values()] == [({}, None)] * len(never)
 
 
 def test_orders_of_an_emergency_enter_the_book_of_the_next_life(records: tuple[Record, ...]) -> None:
     closing = [i for i, each in enumerate(records) if isinstance(each, Outcome) and each.origin == "emergency"]
     found = recovered(records[: closing[-1] + 1])
     ids = {records[i].order_id for i in closing}  # type: ignore[union-attr]
-    assert {each.resolves for each in found.late} == ids and len(ids) > 3
-    assert not ids & {each.resolves for each in recovered(records).late}, "and there they were booked"
+    assert {each.resolves for each in found.late.values()} == ids and len(ids) > 3
+    assert not ids & {each.resolves for each in recovered(records).late.values()}, "and there they were booked"
 
 
 def test_a_step_that_was_cut_after_it_took_something_has_not_booked_it(records: tuple[Record, ...]) -> None:
@@ -205,13 +205,13 @@ def test_what_was_settled_by_hand_waits_until_a_finished_step_has_taken_it(recor
     kept = finished(records, 2)
     item = late_of(BUY, trade(BUY, {str(CASH): -5.0}))
     by_hand = Settlement(id="c9", item=encode(item))
-    assert [encode(each) for each in recovered([*kept, by_hand]).late] == [encode(item)]
+    assert [encode(each) for each in recovered([*kept, by_hand]).late.values()] == [encode(item)]
     begin, end = (each for each in records[len(kept) : len(kept) + 2])
     assert isinstance(begin, StepBegin) and isinstance(end, StepEnd)
     taking = msgspec.structs.replace(begin, taken=(*begin.taken, "c9"))
-    assert [encode(each) for each in recovered([*kept, by_hand, taking]).late] == [encode(item)]
+    assert [encode(each) for each in recovered([*kept, by_hand, taking]).late.values()] == [encode(item)]
     found = recovered([*kept, by_hand, taking, msgspec.structs.replace(end, state=encode(_state(kept)))])
-    assert found.late == [] and found.booked[-1] == "c9"
+    assert found.late == {} and found.booked[-1] == "c9"
 
 
 def _state(kept: list[Record]) -> CoreState:

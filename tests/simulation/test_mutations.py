@@ -271,7 +271,7 @@ def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(*arguments: Any) -> Recovered:
         recovered = recover_journal(*arguments)
-        recovered.late, recovered.open_orders = [], []
+        recovered.late, recovered.open_orders = {}, []
         return recovered
 
     patch.setattr("daemon.daemon.recover_journal", forgetful)

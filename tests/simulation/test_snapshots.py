@@ -29,7 +29,7 @@ def known(records: list[Record], strategy: str) -> dict[str, object]:
         "hash": found.state_hash,
         "previous": encode(found.previous),
         "tick": found.last_tick,
-        "late": sorted(encode(each) for each in found.late),
+        "late": sorted((id, encode(each)) for id, each in found.late.items()),
         "open": sorted(encode(each) for each in found.open_orders),
         "commands": sorted(encode(each) for each in found.commands),
         "cursors": dict(found.cursors),
