@@ -26,9 +26,9 @@ def withdrawal(hours: float, amount: float, id: str = "out") -> Flow:
 
 
 def is_flat(stage: Stage) -> bool:
-    return all(abs(amount) < 1e-9 for key, amount in stage.core.positions.snapshot().items() if "USDT" not in str(key)
-               or ":Perp" in str(key)) and all(f"{v}:Perp:BTCUSDT" not in map(str, stage.core.positions.snapshot())
-                                               for v in ("binance", "okx"))  # fmt: skip
+    """Nothing is held but cash and what perps that were closed leave of their quote side."""
+    held = stage.core.positions.snapshot()
+    return not any(abs(amount) > 1e-9 for key, amount in held.items() if ":Perp:" in str(key) or key.symbol == "BTC")
 
 
 def adds_up(stage: Stage) -> bool:
