@@ -108,21 +108,21 @@ class Reading:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
-    def fault(self, where: str, found: str, expected: str, nearest: str | None = None) -> None:
-        self._faults.append(Fault(where=where, found=found, expected=expected, nearest=nearest))
+    def fault(self, where: str, found: str, expected: str, nearest: str | None = None, *, absent: bool = False) -> None:
+        self._faults.append(Fault(where=where, found=found, expected=expected, nearest=nearest, absent=absent))
 
     def finish(self) -> None:
         if self._faults:
             raise InvalidInput(CFG_REQUEST, self._faults)
 
-    def known(self, where: str, text: str, words: Iterable[str]) -> None:
-        """`text` has to be one of `words`."""
+    def known(self, where: str, text: str, words: Iterable[str], *, named: bool = False) -> None:
+        """`text` has to be one of `words`; `named`: these are the names of things, and an unknown one is not there."""
         known = list(words)
         if text not in known:
-            self.fault(where, repr(text), f"one of {', '.join(known)}", nearest_name(text, known))
+            self.fault(where, repr(text), f"one of {', '.join(known)}", nearest_name(text, known), absent=named)
 
     def mode(self, text: str, configs: Path) -> None:
-        self.known("mode", text, sorted(path.stem for path in (configs / MODES).glob("*.yaml")))
+        self.known("mode", text, sorted(path.stem for path in (configs / MODES).glob("*.yaml")), named=True)
 
     def grid(self, start: str | None, end: str | None, step: str) -> Grid | None:
         """Rows from `start` to `end`; a date without time is its midnight, a time without zone is UTC."""

@@ -301,8 +301,8 @@ class Daemon:
         try:
             message = await self._reloader.reload()
         except BasisError as error:
-            message = f"configuration not reloaded, the old one stays: {error}"
-            log.error("config.refused", error=str(error))
+            message = f"configuration not reloaded, the old one stays: {error.message.rstrip()}"
+            log.error("config.refused", code=error.code, error=error.message.rstrip())
         self._notifier.ready(message.partition("\n")[0])
         return message
 

@@ -25,8 +25,8 @@ from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.disk import RealDisk
+from daemon.exits import Exit
 from daemon.journal.codec import decode, encode
-from daemon.journal.errors import EX_BROKEN
 from daemon.latch import replace_durably
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
@@ -86,7 +86,7 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
         ended = trio.run(_main, config, world, reports, path, environ, speed)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
-    return EX_BROKEN if config.strategies and len(ended.broken) == len(config.strategies) else 0
+    return Exit.DAMAGED if config.strategies and len(ended.broken) == len(config.strategies) else 0
 
 
 def configured(config_path: Path | None, *, state: Path | None, speed: float | None) -> DaemonSlice:

@@ -67,7 +67,7 @@ class ResultsStore:
             expected = f"a run in {self._root}" if known else f"a run, but {self._root} has none"
             nearest = nearest_name(run_id, known)
             raise InvalidInput(
-                CFG_REQUEST, [Fault(where="run", found=run_id, expected=expected, nearest=nearest)]
+                CFG_REQUEST, [Fault(where="run", found=run_id, expected=expected, nearest=nearest, absent=True)]
             ) from None
         except (OSError, msgspec.DecodeError) as exc:
             where = str(self._root / run_id / SUMMARY)

@@ -28,6 +28,7 @@ from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import RealDisk
 from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import BestEffortLog, Emergency
+from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
@@ -42,7 +43,6 @@ from daemon.ticks import MarketRow, window_of
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
 
 log = structlog.get_logger()
-EX_CONFIG = 78
 ANSWER_S = 10.0
 Action = Literal["held", "closed", "not closed", "paged", "unknown"]
 
@@ -67,7 +67,7 @@ def record_of(finding: Finding) -> dict[str, object]:
 def check(config: DaemonSlice, environ: Mapping[str, str] = os.environ) -> list[Finding]:
     """After a failure. A configuration that does not load (exit 78) changed nothing: then it only pages."""
     latches = Latches(config.state_dir)
-    only_page = environ.get("MONITOR_EXIT_STATUS") == str(EX_CONFIG)
+    only_page = environ.get("MONITOR_EXIT_STATUS") == str(int(Exit.CONFIG))
     if only_page and not any(latches.of(entry.id) for entry in config.strategies):
         return [
             Finding(strategy=entry.id, action="paged", reason="the configuration was refused; nothing was changed")

@@ -65,6 +65,10 @@ def verify_copy(copy: Path) -> Contents:
     """The contents of a copy that is whole; InvalidInput OPS-010 with every file that differs, is absent or is new."""
     try:
         contents = msgspec.json.decode((copy / CONTENTS).read_bytes(), type=Contents)
+    except FileNotFoundError as exc:
+        what = "no such file" if copy.is_dir() else "no such folder"
+        fault = Fault(where=str(copy / CONTENTS), found=what, expected="the contents of a backup", absent=True)
+        raise InvalidInput(OPS_BACKUP, [fault]) from exc
     except (OSError, msgspec.DecodeError) as exc:
         fault = Fault(where=str(copy / CONTENTS), found=str(exc), expected="the contents of a backup")
         raise InvalidInput(OPS_BACKUP, [fault]) from exc

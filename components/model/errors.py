@@ -71,12 +71,16 @@ class Stop(BasisError):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing wrong with an input: where, what was found, what was expected, and the nearest right word if any."""
+    """One thing wrong with an input: where, what was found, what was expected, and the nearest right word if any.
+
+    `absent`: what was found is the name of something that is not there.
+    """
 
     where: str
     found: str
     expected: str
     nearest: str | None = None
+    absent: bool = False
 
     def __str__(self) -> str:
         hint = f" (did you mean {self.nearest!r}?)" if self.nearest else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,12 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from daemon.cli.console import make_sure, yes_option
-from daemon.cli.console import refusals as operator_refusals
 from daemon.cli.output import emit, output_option, refusals
+from daemon.exits import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from daemon.journal.reader import Entry
 
 VERIFIED = ("journal", "ok", "records", "sequence", "hash", "anchored", "segments", "unfinished_bytes", "in_reserve")
@@ -54,7 +51,6 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
         import msgspec
 
         from daemon.disk import RealDisk
-        from daemon.journal.errors import EX_BROKEN
         from daemon.journal.reader import located
         from daemon.journal.reader import verify as verify_journal
 
@@ -70,7 +66,7 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
             place = f" ({each.segment}, byte {each.offset:,})" if each.segment else ""
             click.echo(f"{each.journal} breaks at record {each.record:,}: {each.reason}{place}", err=True)
         if broken:
-            sys.exit(EX_BROKEN)
+            sys.exit(Exit.DAMAGED)
 
 
 @audit.command()
@@ -80,7 +76,7 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
 @output_option
 def tail(state: Path, strategy: str | None, count: int, output: str) -> None:
     """Show the last records of each journal."""
-    with refusals(), _breaks():
+    with refusals():
         from daemon.disk import RealDisk
         from daemon.journal.reader import located, readable
         from daemon.journal.reader import tail as tail_of
@@ -99,7 +95,7 @@ def tail(state: Path, strategy: str | None, count: int, output: str) -> None:
 @click.option("--out", metavar="FILE", type=click.File("wb", lazy=True), default="-", help="Instead of stdout.")
 def export(state: Path, strategy: str | None, out: IO[bytes]) -> None:
     """Write all records as JSON, one a line, with sequence and hash."""
-    with refusals(), _breaks():
+    with refusals():
         from daemon.disk import RealDisk
         from daemon.journal.reader import exported, located
 
@@ -137,7 +133,7 @@ def prune(
 
     Only whole segments go that no start needs any more. Commands, latches and reloads are kept for ever.
     """
-    with operator_refusals(), _breaks():
+    with refusals():
         from daemon.disk import RealDisk
         from daemon.journal.pruning import plan
         from daemon.journal.pruning import prune as prune_journal
@@ -171,19 +167,6 @@ def prune(
             for journal, each in plans:
                 for copy in prune_journal(disk, journal, each, folder):
                     click.echo(f"moved to {copy}", err=True)
-
-
-@contextmanager
-def _breaks() -> Iterator[None]:
-    """Exit 65 at a journal that does not verify; what was read before it is told."""
-    from daemon.cli.output import message_of
-    from daemon.journal.errors import JournalBroken
-
-    try:
-        yield
-    except JournalBroken as broken:
-        click.echo(message_of(broken), err=True)
-        sys.exit(broken.exit_code)
 
 
 def _in_a_line(entry: Entry) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.console import asked, emit_done, make_sure, now, refusals, state_option, yes_option
-from daemon.cli.output import emit, output_option
+from daemon.cli.console import asked, emit_done, give_up, make_sure, now, state_option, yes_option
+from daemon.cli.output import emit, output_option, refusals
+from daemon.exits import Exit
 
 BACKUP_TIMEOUT_S = 60.0
 
@@ -33,7 +34,7 @@ def backup(folder: Path, state: Path, output: str) -> None:
             with held(state_lock(state), Holder(pid=os.getpid(), started=made), f"state directory {state}"):
                 copy_state(state, folder, made=made)
         else:
-            copy_state(state, folder, made=made)
+            give_up(Exit.NOT_FOUND, f"There is no state directory {state}. Name that of the daemon with --state.")
         contents = verify_copy(folder)
     emit([{"copy": str(folder), "files": len(contents.files), "bytes": contents.size, "made": made}], output)
 

@@ -1,21 +1,19 @@
-"""`basis config`: is the configuration valid, and what is it once everything is merged.
-
-Exit codes: 0 valid, 2 the request itself is malformed, 78 (EX_CONFIG) the configuration is not valid.
-"""
+"""`basis config`: is the configuration valid, and what is it once everything is merged."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from daemon.cli.output import message_of
+from daemon.exits import Exit, exit_of
+
 if TYPE_CHECKING:
     from components.model.errors import InvalidInput
-
-EX_USAGE = 2
-EX_CONFIG = 78
 
 _configs = click.option(
     "--configs", "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -45,13 +43,14 @@ def validate(modes: tuple[str, ...], folder: Path | None, overrides: tuple[str, 
     names = modes or tuple(info.name for info in settings.modes(root))
     if not names:
         click.echo(f"{root}: found no mode, expected files in {root / settings.MODES}", err=True)
-        sys.exit(EX_CONFIG)
+        sys.exit(Exit.CONFIG)
+    _check(names, root)
     faults: dict[Fault, None] = {}  # a fault of a venue file concerns every mode and is shown once
     for name in names:
         try:
             run = settings.load_run(name, root=root, overrides=overrides)
         except InvalidInput as invalid:
-            if exit_code(invalid) == EX_USAGE:
+            if exit_of(invalid) is Exit.USAGE:
                 _refuse(invalid)
             faults.update(dict.fromkeys(invalid.faults))
             click.echo(f"{name}: not valid")
@@ -59,7 +58,7 @@ def validate(modes: tuple[str, ...], folder: Path | None, overrides: tuple[str, 
             click.echo(f"{name}: valid, {run.config_hash[:12]}")
     for fault in faults:
         click.echo(f"- {fault}", err=True)
-    sys.exit(EX_CONFIG if faults else 0)
+    sys.exit(Exit.CONFIG if faults else Exit.DONE)
 
 
 @config.command()
@@ -72,6 +71,7 @@ def show(mode: str, folder: Path | None, overrides: tuple[str, ...], output: str
     from components.model.errors import InvalidInput
     from daemon import settings
 
+    _check([mode], folder or settings.PACKAGED)
     try:
         run = settings.load_run(mode, root=folder or settings.PACKAGED, overrides=overrides)
     except InvalidInput as invalid:
@@ -84,13 +84,20 @@ def show(mode: str, folder: Path | None, overrides: tuple[str, ...], output: str
         click.echo(json.dumps(settings.merged(run), indent=2, ensure_ascii=False))
 
 
-def exit_code(invalid: InvalidInput) -> int:
-    """2 for a malformed request, 78 for anything wrong in the configuration."""
-    from components.model.errors import CFG_REQUEST
+def _check(modes: Sequence[str], root: Path) -> None:
+    """Ends the command when there is no mode of one of these names."""
+    from components.model.errors import InvalidInput
+    from daemon.backtest_request import Reading
 
-    return EX_USAGE if invalid.code == CFG_REQUEST else EX_CONFIG
+    reading = Reading()
+    for mode in modes:
+        reading.mode(mode, root)
+    try:
+        reading.finish()
+    except InvalidInput as invalid:
+        _refuse(invalid)
 
 
 def _refuse(invalid: InvalidInput) -> NoReturn:
-    click.echo(str(invalid), err=True)
-    sys.exit(exit_code(invalid))
+    click.echo(message_of(invalid), err=True)
+    sys.exit(exit_of(invalid))

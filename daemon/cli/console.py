@@ -1,15 +1,10 @@
-"""What the operator's commands share: where the daemon is, asking it, being sure, and how to end.
-
-Exit codes: 0 done, 1 failed, 2 the request is malformed, 3 a check failed, 4 no such thing, 5 refused, 69 the daemon is
-not running, 75 it does not answer, 77 not allowed, 78 configuration.
-"""
+"""What the operator's commands share: where the daemon is, asking it, being sure, and how to end."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,30 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from daemon.cli.output import EX_FAILED, EX_USAGE, emit, exit_code_of, json_of, message_of
+from daemon.cli.output import emit, json_of, refusals
+from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
-    from components.model.errors import BasisError
     from daemon.control.protocol import Response
 
-EX_GATE = 3
-EX_NOT_FOUND = 4
-EX_REFUSED = 5
-EX_UNAVAILABLE = 69
-EX_TEMPFAIL = 75
-EX_NOPERM = 77
 STAMPS = ("at", "timestamp")
-EXITS = {
-    "OPS-001": EX_UNAVAILABLE,
-    "OPS-002": EX_TEMPFAIL,
-    "OPS-003": EX_USAGE,
-    "OPS-004": EX_NOT_FOUND,
-    "OPS-005": EX_REFUSED,
-    "OPS-006": EX_NOPERM,
-    "OPS-007": EX_REFUSED,
-    "OPS-008": EX_REFUSED,
-    "OPS-010": EX_FAILED,
-}
 
 state_option = click.option(
     "--state", metavar="DIR", type=click.Path(path_type=Path), envvar="BASIS_STATE_DIR", default=Path("state"),
@@ -71,22 +49,6 @@ class Amount(click.ParamType[str]):
 AMOUNT = Amount()
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turns an error of ours into one clear message and the exit code that belongs to it."""
-    from components.model.errors import BasisError
-
-    try:
-        yield
-    except BasisError as error:
-        click.echo(message_of(error), err=True)
-        sys.exit(exit_of(error))
-
-
-def exit_of(error: BasisError) -> int:
-    return EXITS.get(error.code, exit_code_of(error))
-
-
 def give_up(code: int, message: str) -> NoReturn:
     """Ends with a message."""
     click.echo(message, err=True)
@@ -110,7 +72,7 @@ def asked(
     with refusals():
         response = ask(socket_of(state), request, timeout_s=timeout_s or TIMEOUT_S)
     if not response.ok:
-        give_up(EXITS.get(response.code, EX_REFUSED), response.message)
+        give_up(of_answer(response.code), response.message)
     return response
 
 
@@ -160,9 +122,9 @@ def make_sure(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        give_up(EX_REFUSED, f"{question} Nobody is there to answer: repeat with --yes. Nothing was done.")
+        give_up(Exit.REFUSED, f"{question} Nobody is there to answer: repeat with --yes. Nothing was done.")
     if not click.confirm(question, err=True):
-        give_up(EX_FAILED, "Nothing was done.")
+        give_up(Exit.FAILED, "Nothing was done.")
 
 
 def operation_key(given: str | None, kind: str, strategy: str | None, words: Mapping[str, str]) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.output import EX_CONFIG, emit, json_of, message_of, output_option, refusals, set_option
+from daemon.cli.output import emit, json_of, message_of, output_option, refusals, set_option
+from daemon.exits import Exit
 
 if TYPE_CHECKING:
     from components.model.errors import Fault
@@ -62,7 +63,7 @@ def coverage(
             click.echo(f"\nAll series together: {_day(report.earliest_start)} to {_day(report.latest_end)}")
         if not report.covered:
             click.echo(message_of(InvalidInput(DAT_NOT_COVERED, report.faults)), err=True)
-            sys.exit(EX_CONFIG)
+            sys.exit(Exit.CONFIG)
 
 
 @data.command()

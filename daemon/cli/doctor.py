@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.console import EX_GATE, state_option
+from daemon.cli.console import state_option
 from daemon.cli.output import emit, output_option
+from daemon.exits import Exit
 
 
 @click.command()
@@ -28,4 +29,4 @@ def doctor(config: Path | None, state: Path, output: str) -> None:
     failed = [one.name for one in checks if one.health is Health.FAILED]
     if failed:
         click.echo(f"failed: {', '.join(failed)}", err=True)
-        sys.exit(EX_GATE)
+        sys.exit(Exit.CHECK)

@@ -15,19 +15,15 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from daemon.cli.console import (
-    EX_NOT_FOUND,
-    EX_TEMPFAIL,
-    EX_UNAVAILABLE,
-    EXITS,
     asked,
     emit_done,
     emit_records,
     give_up,
     now_ns,
-    refusals,
     state_option,
 )
-from daemon.cli.output import output_option
+from daemon.cli.output import output_option, refusals
+from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
     from daemon.control.protocol import Response
@@ -55,7 +51,7 @@ def emergency_stop(strategy: str | None, reason: str, plan: bool, yes: bool, sta
     if response is not None and response.ok:
         emit_done(response, output)
     elif response is not None:
-        give_up(EXITS.get(response.code, 1), f"{_standing(is_on_disk)}The daemon answered: {response.message}")
+        give_up(of_answer(response.code), f"{_standing(is_on_disk)}The daemon answered: {response.message}")
     else:
         _signalled(state, latch, is_on_disk)
 
@@ -64,14 +60,14 @@ def _check(state: Path, strategy: str | None) -> None:
     from components.model.errors import nearest_name
 
     if not state.is_dir():
-        give_up(EX_NOT_FOUND, f"There is no state directory {state}. Name that of the daemon with --state.")
+        give_up(Exit.NOT_FOUND, f"There is no state directory {state}. Name that of the daemon with --state.")
     folder = state / "strategies"
     known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if strategy is not None and strategy not in known:
         near = nearest_name(strategy, known)
         hint = f" Did you mean {near!r}?" if near else ""
         give_up(
-            EX_NOT_FOUND,
+            Exit.NOT_FOUND,
             f"There is no strategy {strategy!r} in {state}; there are: {', '.join(known) or 'none'}.{hint} "
             "Nothing was done; without a name all are closed.",
         )
@@ -117,18 +113,18 @@ def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
     with refusals():
         holder = holder_of(state_lock(state))
     if holder is None or not holder.pid:
-        _say_flatten(EX_UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.")
+        _say_flatten(Exit.UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.")
     if latch.scope != ALL:
         _say_flatten(
-            EX_TEMPFAIL, is_on_disk, "'basis emergency-stop' without a name can still signal it (all strategies)."
+            Exit.TEMPFAIL, is_on_disk, "'basis emergency-stop' without a name can still signal it (all strategies)."
         )
     try:
         os.kill(holder.pid, signal.SIGUSR1)
     except (ProcessLookupError, PermissionError) as exc:
-        _say_flatten(EX_TEMPFAIL, is_on_disk, f"Process {holder.pid} could not be signalled: {exc.strerror}.")
+        _say_flatten(Exit.TEMPFAIL, is_on_disk, f"Process {holder.pid} could not be signalled: {exc.strerror}.")
     click.echo(f"signalled process {holder.pid} (SIGUSR1)", err=True)
     if not _has_begun(state, latch):
-        _say_flatten(EX_TEMPFAIL, is_on_disk, f"Process {holder.pid} has not begun to close within {PATIENCE_S:g} s.")
+        _say_flatten(Exit.TEMPFAIL, is_on_disk, f"Process {holder.pid} has not begun to close within {PATIENCE_S:g} s.")
     click.echo("closing has begun; follow it with 'basis status'")
 
 

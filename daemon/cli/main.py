@@ -1,7 +1,6 @@
 """`basis`: the command line. A command's module is imported when the command is used, and heavy libraries inside it.
 
-Exit codes: 0 done, 2 the request is malformed, 78 (EX_CONFIG) configuration or data do not allow it, 130 interrupted;
-those of the operator's commands are in `console`.
+How they end is one table: `daemon.exits`.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from importlib import import_module
 
 import click
 
-EX_INTERRUPTED = 130
-EX_BROKEN_PIPE = 1  # as click ends when it notices first
+from daemon.exits import Exit
+
 COMMANDS = {
     "run": "daemon.cli.run:run",
     "status": "daemon.cli.status:status",
@@ -74,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         exc.show()
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was written", err=True)
-        sys.exit(EX_INTERRUPTED)
+        click.echo("interrupted", err=True)
+        sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone; Python would complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EX_BROKEN_PIPE)
+        sys.exit(Exit.FAILED)  # as click ends when it notices first
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -18,7 +18,8 @@ from daemon.cli.console import (
     state_option,
     yes_option,
 )
-from daemon.cli.output import EX_USAGE, output_option
+from daemon.cli.output import output_option
+from daemon.exits import Exit
 
 ORDER_COLUMNS = ("at", "strategy", "venue", "verb", "token", "amount", "state", "price", "origin", "id", "reason")
 EVENT_COLUMNS = ("timestamp", "strategy", "event_type", "venue", "token", "amount", "status", "detail")
@@ -80,7 +81,7 @@ def resolve(
     given = (("price", price), ("quantity", quantity), ("fee", fee))
     words |= {name: text for name, text in given if text is not None}
     if outcome == "not_sent" and len(words) > 2:
-        give_up(EX_USAGE, "--price, --quantity and --fee belong to --as filled: an order that was not sent has none")
+        give_up(Exit.USAGE, "--price, --quantity and --fee belong to --as filled: an order that was not sent has none")
     make_sure(f"Enter order {order} as {outcome.replace('_', ' ')}?", yes=yes)
     key = operation_key(key, "resolve", None, words)
     emit_done(asked(state, "resolve", None, words, key=key), output, key=key)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daemon.exits import exit_of
+
 if TYPE_CHECKING:
     from components.model.errors import BasisError
-
-EX_FAILED = 1
-EX_USAGE = 2
-EX_CONFIG = 78
 
 Record = Mapping[str, Any]
 
@@ -31,14 +29,14 @@ set_option = click.option(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns an error of ours into one clear message and an exit code."""
+    """Turns an error of ours into one clear message and the exit code that belongs to it."""
     from components.model.errors import BasisError
 
     try:
         yield
     except BasisError as error:
         click.echo(message_of(error), err=True)
-        sys.exit(getattr(error, "exit_code", None) or exit_code_of(error))
+        sys.exit(exit_of(error))
 
 
 def message_of(error: BasisError) -> str:
@@ -49,14 +47,6 @@ def message_of(error: BasisError) -> str:
         return f"{error}"
     lines = [f"{CATALOGUE[error.code].title} ({error.code}):", *(f"  - {fault}" for fault in error.faults)]
     return "\n".join([*lines, f"{error.hint.rstrip('.')}."])
-
-
-def exit_code_of(error: BasisError) -> int:
-    from components.model.errors import CFG_REQUEST, Refuse
-
-    if error.code == CFG_REQUEST:
-        return EX_USAGE
-    return EX_CONFIG if isinstance(error, Refuse) else EX_FAILED
 
 
 def emit(records: Sequence[Record], output: str, *, columns: Sequence[str] | None = None) -> None:

@@ -9,8 +9,7 @@ import click
 
 from daemon.cli.console import state_option
 from daemon.cli.output import json_of, output_option, refusals
-
-EX_DIFFERENT = 1
+from daemon.exits import Exit
 
 
 @click.command()
@@ -35,4 +34,4 @@ def replay(strategy: str, what_if: bool, config_path: Path | None, state: Path, 
         click.echo(json_of(result))
     else:
         click.echo(result.in_words())
-    sys.exit(0 if result.identical else EX_DIFFERENT)
+    sys.exit(0 if result.identical else Exit.FAILED)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.output import message_of, refusals
-
-EX_TEMPFAIL = 75
+from daemon.cli.output import refusals
 
 
 @click.command()
@@ -27,15 +25,7 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
     """
     with refusals():
-        from components.model.errors import Stop
-        from daemon.lock import OPS_LOCKED
-        from daemon.process import OPS_STATE_DIR, run_daemon  # numpy, pydantic and all
+        from daemon.process import run_daemon  # numpy, pydantic and all
 
-        try:
-            code = run_daemon(config_path, state=state, speed=speed)
-        except Stop as error:
-            if error.code not in (OPS_LOCKED, OPS_STATE_DIR):
-                raise
-            click.echo(message_of(error), err=True)
-            code = EX_TEMPFAIL  # the other one may be on its way out, and a disk may have room again
+        code = run_daemon(config_path, state=state, speed=speed)
     sys.exit(code)

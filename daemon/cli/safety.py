@@ -12,11 +12,11 @@ import click
 
 from daemon.cli.console import make_sure, yes_option
 from daemon.cli.output import emit, output_option, refusals
+from daemon.exits import Exit
 
 if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
 
-EX_NOT_SAFE = 3
 NOT_SAFE = ("not closed", "unknown")
 COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts")
 
@@ -46,7 +46,7 @@ def check(config_path: Path | None, state: Path | None, output: str) -> None:
 
         findings = run_check(_config(config_path, state))
     emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
-    sys.exit(EX_NOT_SAFE if any(finding.action in NOT_SAFE for finding in findings) else 0)
+    sys.exit(Exit.CHECK if any(finding.action in NOT_SAFE for finding in findings) else 0)
 
 
 @safety.command()
@@ -64,7 +64,7 @@ def flatten(strategies: tuple[str, ...], yes: bool, config_path: Path | None, st
 
         findings = run_flatten(_config(config_path, state), strategies)
     emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
-    sys.exit(EX_NOT_SAFE if any(finding.action == "not closed" for finding in findings) else 0)
+    sys.exit(Exit.CHECK if any(finding.action == "not closed" for finding in findings) else 0)
 
 
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from components.model.errors import Refuse, Severity, Stop, catalogued
-
-EX_BROKEN = 65  # EX_DATAERR: the service is not restarted
+from daemon.exits import Exit
 
 EVT_BROKEN = catalogued(
     "EVT-001",
@@ -56,7 +55,7 @@ EVT_INDEX = catalogued(
 class JournalBroken(Stop):
     """A journal is not what was written: cut below its anchor, or changed inside. The files are left as they are."""
 
-    exit_code = EX_BROKEN
+    exit_code = Exit.DAMAGED
 
     def __init__(self, reason: str, *, journal: str, segment: str, sequence: int, offset: int) -> None:
         self.reason = reason

@@ -31,7 +31,7 @@ BAD = [
     (changed(RUN, "--capital", "nan"), 2, "--capital"),
     (changed(RUN, "--end", "2023-01-01"), 2, "--end"),
     (changed(RUN, "--start", "soon"), 2, "--start"),
-    ([*RUN[:2], "btc_bassis", *RUN[3:]], 2, "btc_basis"),
+    ([*RUN[:2], "btc_bassis", *RUN[3:]], 4, "btc_basis"),
     ([*RUN, "--flow", "2025-01-01:+5"], 2, "--flow"),
     ([*RUN, "--flow", "2024-01-01:+5"], 2, "--flow"),
     ([*RUN, "--set", "risk.dleta.warning=1"], 78, "risk.delta.warning"),

@@ -48,7 +48,7 @@ def test_restore_asks_first_and_refuses_a_state_in_use(
     assert call("restore", str(copy), "--state", str(new)) == 5
     assert not new.exists()
     with running(new):
-        assert call("restore", str(copy), "--state", str(new), "--yes") == 5
+        assert call("restore", str(copy), "--state", str(new), "--yes") == 75
     assert "owned by process" in capsys.readouterr().err
     assert call("restore", str(copy), "--state", str(state), "--yes") == 1
     assert "not empty" in capsys.readouterr().err
@@ -65,5 +65,5 @@ def test_a_damaged_copy_is_not_restored(state: Path, tmp_path: Path, capsys: pyt
 
 
 def test_no_state_no_copy(tmp_path: Path) -> None:
-    assert call("backup", str(tmp_path / "copy"), "--state", str(tmp_path / "absent")) == 1
+    assert call("backup", str(tmp_path / "copy"), "--state", str(tmp_path / "absent")) == 4
     assert list(tmp_path.iterdir()) == []

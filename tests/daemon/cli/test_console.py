@@ -1,4 +1,4 @@
-"""What the operator's commands share: exit codes, amounts, being sure, keys."""
+"""What the operator's commands share: amounts, being sure, keys."""
 
 from __future__ import annotations
 
@@ -9,26 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from components.model.errors import CATALOGUE, CFG_INVALID, CFG_REQUEST, Refuse
-from daemon.checkup import Health
 from daemon.cli import console
-from daemon.cli.console import AMOUNT, EXITS, emit_records, exit_of, make_sure, operation_key
-from daemon.control import client, protocol, server
+from daemon.cli.console import AMOUNT, emit_records, make_sure, operation_key
 from daemon.control.protocol import answer
-from daemon.lock import OPS_LOCKED
-from daemon.state_copy import OPS_BACKUP
-
-
-def test_every_code_of_the_operator_has_an_exit_code() -> None:
-    here = {code for module in (client, protocol, server) for name, code in vars(module).items() if name[:4] == "OPS_"}
-    assert {*here, OPS_LOCKED, OPS_BACKUP} == EXITS.keys()
-    assert EXITS.keys() <= CATALOGUE.keys()
-    assert Health.FAILED == "failed"
-
-
-def test_other_errors_end_as_everywhere_else() -> None:
-    assert exit_of(Refuse(CFG_INVALID)) == 78
-    assert exit_of(Refuse(CFG_REQUEST)) == 2
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-5", "1e999", "ten", ""])

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from daemon.cli import main as cli
+from daemon.exits import Exit
 
 HEAVY = ("numpy", "plotly", "pyarrow", "pydantic", "rich", "yaml", "msgspec")
 
@@ -76,4 +77,4 @@ def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path) -> None:
         errors = process.stderr.read()
 
     assert errors == ""
-    assert process.returncode == cli.EX_BROKEN_PIPE
+    assert process.returncode == Exit.FAILED

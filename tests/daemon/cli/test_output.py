@@ -6,15 +6,12 @@ import pytest
 
 from components.model.errors import (
     CFG_INVALID,
-    CFG_REQUEST,
     DAT_LOOK_AHEAD,
-    DAT_NOT_COVERED,
     Fault,
     InvalidInput,
-    Refuse,
     Stop,
 )
-from daemon.cli.output import csv_of, exit_code_of, flattened, message_of, progress_bar, refusals, table_of, text_of
+from daemon.cli.output import csv_of, flattened, message_of, progress_bar, refusals, table_of, text_of
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
@@ -36,20 +33,6 @@ def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
 def test_nested_records_become_dotted_columns() -> None:
     assert flattened({"a": 1, "b": {"c": {"d": 2}}, "e": ["x", "y"]}) == {"a": 1, "b.c.d": 2, "e": "x; y"}
     assert csv_of([{"a": 1}, {"b": "x,y"}]) == 'a,b\n1,\n,"x,y"\n'
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (InvalidInput(CFG_REQUEST, []), 2),
-        (InvalidInput(CFG_INVALID, []), 78),
-        (Refuse(DAT_NOT_COVERED), 78),
-        (Stop(DAT_LOOK_AHEAD), 1),
-    ],
-    ids=str,
-)
-def test_the_exit_code_tells_whose_fault_it_is(error: Refuse | Stop, code: int) -> None:
-    assert exit_code_of(error) == code
 
 
 def test_a_refusal_lists_its_faults_and_ends_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,5 +53,5 @@ def test_a_damaged_journal_ends_with_65(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_strategy_that_never_ran_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("replay", "nobody", "--state", str(tmp_path)) == 78
+    assert call("replay", "nobody", "--state", str(tmp_path)) == 4
     assert "EVT-023" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from components.model.errors import Refuse, Stop
+from daemon.exits import Exit, exit_of
 from daemon.journal import journal as journal_module
 from daemon.journal.errors import (
     EVT_NEWER,
@@ -151,7 +152,7 @@ def test_a_journal_cut_below_its_anchor_is_refused_and_left_alone() -> None:
         opened(disk)
 
     error = caught.value
-    assert error.exit_code == 65
+    assert exit_of(error) is Exit.DAMAGED
     assert (error.segment, error.sequence, error.journal) == ("000001.journal", 3, NAME)
     assert 0 < error.offset < disk.size(LAST)
     assert disk.contents() == before
