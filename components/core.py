@@ -47,6 +47,7 @@ from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
 
 SHORTEST, LONGEST = 64, 8192
+AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
 CLOSE = "close"
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
@@ -147,7 +148,7 @@ class Core:
         is quiet."""
         window = self.data.window(start, min(rows or self._rows, until - start))
         done = self.advance(window, close=close)
-        self._rows = min(2 * self._rows, LONGEST) if done == window.stop else SHORTEST * 4
+        self._rows = min(2 * self._rows, LONGEST) if done == window.stop else AFTER_TRIGGER
         return done
 
     def advance(

@@ -35,13 +35,15 @@ class Account(msgspec.Struct, frozen=True):
 class Exposure(msgspec.Struct, frozen=True):
     """Columns over one window.
 
-    `equity` in share-class currency; `net_coin` and `gross_coin` in coins of the asset (a number where nothing
-    changes), None for a mode that is not hedged; `collateral_eth`, `debt_eth` and `ltv` None without debt. Orders whose
-    outcome is not known may add between `doubt_low` and `doubt_high` coins to `net_coin`.
+    `worth` of each position and `equity`, their sum in key order, in share-class currency; `net_coin` and `gross_coin`
+    in coins of the asset (a number where nothing changes), None for a mode that is not hedged; `collateral_eth`,
+    `debt_eth` and `ltv` None without debt. Orders whose outcome is not known may add between `doubt_low` and
+    `doubt_high` coins to `net_coin`.
     """
 
     window: Window
     book: BookColumns
+    worth: Mapping[PositionKey, Column | float]
     equity: Column
     accounts: Mapping[str, Account]
     net_coin: Column | float | None
@@ -83,6 +85,7 @@ class ExposureMonitor:
     def measure(self, book: BookColumns) -> Exposure:
         """Exposure at every row of the book's window."""
         window = book.window
+        worth = self._worth(book)
         layout = self._layout_of(tuple(book.quantities))
         collateral, debt = self._eth(book, layout.collateral), self._eth(book, layout.debt)
         ltv = None if debt is None or collateral is None else -debt / collateral
@@ -91,7 +94,8 @@ class ExposureMonitor:
         return Exposure(
             window=window,
             book=book,
-            equity=self.equity(book),
+            worth=worth,
+            equity=_total(worth, window),
             accounts={venue: self._account(book, venue, spot, p, q) for venue, spot, p, q in layout.accounts},
             net_coin=net,
             gross_coin=gross,
@@ -102,17 +106,21 @@ class ExposureMonitor:
             doubt_high=sum(max(move, 0.0) for move in moves),
         )
 
-    def equity(self, book: BookColumns) -> Column:
-        """Σ balance × value of one unit, in key order, share-class currency."""
-        window, market = book.window, book.window.market
-        total: Column | float = 0.0
-        for key in book.quantities:
-            native = book.native(key)
-            if isinstance(native, float) and native == 0.0:
+    def _worth(self, book: BookColumns) -> dict[PositionKey, Column | float]:
+        """Balance × value of one unit by position held, in key order, share-class currency."""
+        window, market, flowing = book.window, book.window.market, book.flowing
+        found: dict[PositionKey, Column | float] = {}
+        for key, quantity in book.quantities.items():
+            column = flowing.get(key)
+            if column is None and quantity == 0.0:
                 continue
             value = self._prices.unit(market, key).value
-            total = total + native * (value if isinstance(value, float) else window.cut(value))
-        return np.full(len(window), total) if isinstance(total, float) else total
+            native = quantity if column is None else column
+            if isinstance(value, float):
+                found[key] = native if value == 1.0 else native * value
+            else:
+                found[key] = native * window.cut(value)
+        return found
 
     def detail(self, book: BookColumns, row: int) -> tuple[Line, ...]:
         """Every position at one row: native units, coins, share-class value."""
@@ -216,3 +224,10 @@ class ExposureMonitor:
             return False
         token = token_of(key)
         return token == coin or (coin == "ETH" and token in ("WETH", "weETH", "wstETH"))
+
+
+def _total(worth: Mapping[PositionKey, Column | float], window: Window) -> Column:
+    total: Column | float = 0.0
+    for each in worth.values():
+        total = total + each
+    return np.full(len(window), total) if isinstance(total, float) else total

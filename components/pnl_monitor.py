@@ -12,7 +12,17 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from components.maths.columns import accumulate, add_part, add_to_part, is_zero, running, with_added, with_value
+from components.maths.columns import (
+    accumulate,
+    add_part,
+    add_to_part,
+    ends,
+    is_zero,
+    on_rows,
+    running,
+    with_added,
+    with_value,
+)
 from components.model.keys import GAS, PositionKey
 from components.model.market import Column, Row, Window
 from components.model.orders import OrderId, Trade, Verb
@@ -129,10 +139,8 @@ class PnlMonitor:
         window = book.window.head(rows)
         parts = self._held(book, window)
         for flow in settlements.cash:
-            count = int(np.searchsorted(flow.row, rows, side="left"))
-            if count:
-                column = np.zeros(rows)
-                np.add.at(column, flow.row[:count], flow.amount[:count])
+            if len(flow.row) and flow.row[0] < rows:
+                column = on_rows(flow.row, flow.amount, rows)
                 add_part(parts, flow.part, self._cash_value(window, flow.key, column))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
         if self._positions.doubts or self._open.orders:
@@ -179,27 +187,34 @@ class PnlMonitor:
         enabled: dict[str, Column | float] = {}
         residual: Column | float = 0.0
         total: Column | float = 0.0
+        found: list[str] = []
         for part in LINES:
             column = steps.parts.get(part, 0.0)
             if isinstance(column, float):  # nothing of this part in these rows
                 if part in self._enabled:
                     enabled[part] = column
                 continue
+            found.append(part)
             total = total + column
-            self.sums[part] = running(self.sums[part], column)
             if part in self._enabled or part == ADJUSTMENT:
                 enabled[part] = column
             else:
                 residual = residual + column
+        if found:
+            carried = [self.sums[part] for part in found]
+            self.sums.update(zip(found, ends(carried, [steps.parts[part] for part in found], rows), strict=True))
         self.residual = running(self.residual, residual)
         explained = accumulate(self._total, total, rows)
         paid_in = self._paid_in if is_zero(steps.flow) else accumulate(self._paid_in, steps.flow, rows)
-        unexplained = steps.equity - self.initial - paid_in - explained
+        unexplained = steps.equity - self.initial
+        unexplained -= paid_in
+        unexplained -= explained
         self._total = float(explained[-1])
         self._paid_in = paid_in if isinstance(paid_in, float) else float(paid_in[-1])
         self.external_flows = self._paid_in
-        scale = np.maximum(steps.equity, self.initial)
-        self.residual_max = max(self.residual_max, float((np.abs(unexplained) / scale).max()))
+        share = np.abs(unexplained)
+        share /= np.maximum(steps.equity, self.initial)
+        self.residual_max = max(self.residual_max, float(np.maximum.reduce(share)))
         self._equity = float(steps.equity[-1])
         unit_value = steps.columns["unit_value"]
         self._unit_value = unit_value if isinstance(unit_value, float) else float(unit_value[-1])

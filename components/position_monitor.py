@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import numpy as np
 
+from components.maths.columns import on_rows
 from components.model.keys import TRANSIT, PositionKey, base_token
 from components.model.market import Column, Window
 from components.model.orders import InFlight, Order, OrderId, Trade
@@ -107,7 +108,7 @@ class PositionMonitor:
             amounts = _by_row(settlements.cash, len(window))
             for key, amount in amounts.items():
                 amount[0] += quantities.get(key, 0.0)
-                flowing[key] = amount.cumsum()
+                flowing[key] = np.add.accumulate(amount)
         doubts = dict(self.doubts)
         for happening in settlements.happenings:
             if happening.resolves is not None:
@@ -163,11 +164,6 @@ def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]
     """Cash flows per position and row, flows of one row added in the order given."""
     out: dict[PositionKey, Column] = {}
     for flow in cash:
-        column = out.get(flow.key)
-        if column is None:
-            column = out[flow.key] = np.zeros(rows)
-        if len(flow.row) and (np.diff(flow.row) > 0).all():
-            column[flow.row] += flow.amount
-        else:
-            np.add.at(column, flow.row, flow.amount)
+        column, known = on_rows(flow.row, flow.amount, rows), out.get(flow.key)
+        out[flow.key] = column if known is None else known + column
     return out

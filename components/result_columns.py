@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.maths.columns import head, with_added, with_value
+from components.exposure_monitor import Exposure
+from components.maths.columns import head, on_rows, with_added, with_value
 from components.maths.perps import maintenance_usdt
 from components.model.keys import PositionType, perp
 from components.model.market import Column, Row
@@ -58,7 +59,7 @@ class ResultColumns:
         rows: int,
     ) -> None:
         account = risk.exposure.accounts[venue]
-        worth = self._worth(book, venue)[:rows]
+        worth = self._worth(risk.exposure, venue)[:rows]
         moved = 0.0
         row = book.window.row(0)
         for happening in settlements.happenings:
@@ -78,23 +79,17 @@ class ResultColumns:
             columns[f"mm_ratio.{venue}"] = needed / account.equity_usdt[:rows]
         funding: Column | float = 0.0
         for flow in settlements.cash:
-            if flow.part == "funding" and flow.key.venue == venue:
-                count = int(np.searchsorted(flow.row, rows, side="left"))
-                if count:
-                    column = np.zeros(rows)
-                    np.add.at(column, flow.row[:count], flow.amount[:count])
-                    funding = funding + column
+            if flow.part == "funding" and flow.key.venue == venue and len(flow.row) and flow.row[0] < rows:
+                funding = funding + on_rows(flow.row, flow.amount, rows)
         columns[f"funding.{venue}"] = funding
 
-    def _worth(self, book: BookColumns, venue: str) -> Column:
+    def _worth(self, exposure: Exposure, venue: str) -> Column:
         """Everything at one exchange, share-class currency."""
-        window = book.window
         total: Column | float = 0.0
-        for key in book.quantities:
+        for key, worth in exposure.worth.items():
             if key.venue == venue:
-                value = self._prices.unit(window.market, key).value
-                total = total + book.native(key) * (value if isinstance(value, float) else window.cut(value))
-        return np.full(len(window), total) if isinstance(total, float) else total
+                total = total + worth
+        return np.full(len(exposure.window), total) if isinstance(total, float) else total
 
     def after_trades(self, columns: dict[str, Column | float], row: Row, moved: Mapping[str, float], rows: int) -> None:
         """The last row's columns say what is held after its trades."""

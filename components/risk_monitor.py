@@ -15,7 +15,7 @@ import numpy as np
 from components.exposure_monitor import Exposure
 from components.maths.aave import health_factor
 from components.model.keys import RESERVE, base_token
-from components.model.market import Column, Market, Stamps
+from components.model.market import Column, Market, Window
 from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
@@ -117,9 +117,10 @@ class RiskMonitor:
         """Measures at every row, at the prices and holdings before any decision of the row."""
         window = exposure.window
         unit_value = exposure.equity / units if units else np.full(len(window), self._unit_value)
-        peak = np.maximum.accumulate(np.concatenate(((self._peak,), unit_value)))[1:]
+        peak = np.maximum.accumulate(unit_value)
+        np.maximum(peak, self._peak, out=peak)
         drawdown = 1.0 - unit_value / peak
-        day_start = self._day_starts(window.timestamps, unit_value)
+        day_start = self._day_starts(window, unit_value)
         daily_loss = 1.0 - unit_value / day_start
         hf = None
         if exposure.collateral_eth is not None and exposure.debt_eth is not None:
@@ -199,17 +200,16 @@ class RiskMonitor:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.abs(net) / gross
 
-    def _day_starts(self, timestamps: Stamps, unit_value: Column) -> Column:
+    def _day_starts(self, window: Window, unit_value: Column) -> Column:
         """Per row the unit value on the first row of its UTC day."""
-        days = timestamps // DAY_NS
-        if days[-1] == self._day:
-            return np.full(len(days), self._day_start)
-        before = np.empty_like(days)
-        before[0] = self._day
-        before[1:] = days[:-1]
-        first = np.where(days != before, np.arange(len(days)), -1)
-        last_first = np.maximum.accumulate(first)
-        return np.where(last_first >= 0, unit_value[last_first], self._day_start)
+        timestamps = window.timestamps
+        if int(timestamps[-1]) // DAY_NS == self._day:
+            return np.full(len(window), self._day_start)
+        first = window.market.day_begins[window.start : window.stop] - window.start
+        out: Column = unit_value.take(first, mode="clip")
+        if int(timestamps[0]) // DAY_NS == self._day:
+            out[: first.searchsorted(1)] = self._day_start
+        return out
 
     def _crossing(self, measure: Measure) -> Crossing | None:
         latched = self._levels.get(measure.name, OK)
@@ -230,7 +230,7 @@ class RiskMonitor:
         if not len(column):
             return None
         danger = measure.limit.warning
-        worst = column.max() if measure.sign > 0.0 else column.min()
+        worst = np.maximum.reduce(column) if measure.sign > 0.0 else np.minimum.reduce(column)
         if worst < danger if measure.sign > 0.0 else worst >= danger:
             return None
         beyond = _beyond(measure, danger, column)

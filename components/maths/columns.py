@@ -5,9 +5,11 @@ What changes a column makes a copy: columns may be views of a market that others
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from components.model.market import Column
+from components.model.market import Column, Stamps
 
 
 def add_part(parts: dict[str, Column | float], part: str, column: Column) -> None:
@@ -35,6 +37,16 @@ def with_value(column: Column | float, row: int, value: float, rows: int) -> Col
     return out
 
 
+def on_rows(row: Stamps, amount: Column, rows: int) -> Column:
+    """What falls on each of the first `rows` rows: amounts of one row are added up in the order given; `row` never
+    falls."""
+    if len(row) and row[-1] >= rows:
+        count = int(row.searchsorted(rows))
+        row, amount = row[:count], amount[:count]
+    column: Column = np.bincount(row, amount, rows).astype(np.float64, copy=False)
+    return column
+
+
 def head(column: Column | float, rows: int) -> Column | float:
     return column if isinstance(column, float) else column[:rows]
 
@@ -45,12 +57,27 @@ def is_zero(column: Column | float) -> bool:
 
 def running(total: float, column: Column | float) -> float:
     """The total after the rows of a column, added one by one."""
-    if isinstance(column, float):
-        return total
-    return float(np.concatenate(((total,), column)).cumsum()[-1])
+    return total if isinstance(column, float) or not len(column) else float(_carried(total, column)[-1])
+
+
+def ends(carried: Sequence[float], columns: Sequence[Column | float], rows: int) -> list[float]:
+    """The totals after the rows of each column, added one by one on top of what is carried."""
+    table = np.empty((len(columns), rows))
+    for i, column in enumerate(columns):
+        table[i] = column
+    table[:, 0] += carried
+    totals: list[float] = np.add.accumulate(table, axis=1, out=table)[:, -1].tolist()
+    return totals
 
 
 def accumulate(start: float, column: Column | float, rows: int) -> Column:
     if isinstance(column, float):
         return np.full(rows, start)
-    return np.concatenate(((start,), column)).cumsum()[1:]
+    return _carried(start, column)
+
+
+def _carried(start: float, column: Column) -> Column:
+    """Running totals that go on from `start`, added row by row."""
+    out = column.copy()
+    out[:1] += start
+    return np.add.accumulate(out, out=out)

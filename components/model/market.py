@@ -19,6 +19,7 @@ by the data contract is still present (valued by the rule of DESIGN-replay) and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TypeAlias
 
 import msgspec
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.model.errors import MissingData
+from components.model.requirements import DAY_NS
 
 Column: TypeAlias = npt.NDArray[np.float64]
 Stamps: TypeAlias = npt.NDArray[np.int64]
@@ -114,6 +116,12 @@ class Market:
     def before(self, name: str) -> Column:
         """The column one row earlier; the first row sees itself."""
         return self.derived(f"before({name})", lambda: shifted(self.column(name)))
+
+    @cached_property
+    def day_begins(self) -> Stamps:
+        """Per row the first row of its UTC day."""
+        days = self.timestamps // DAY_NS
+        return np.searchsorted(days, days)
 
     def window(self, start: int, stop: int) -> Window:
         return Window(self, start, min(stop, len(self)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.core import LONGEST, SHORTEST, CoreState
+from components.core import AFTER_TRIGGER, LONGEST, SHORTEST, CoreState
 from components.model.events import Event, EventType
 from components.model.market import Market
 from components.model.orders import Verb
@@ -69,12 +69,12 @@ def test_a_window_ends_at_the_first_row_that_needs_an_action() -> None:
 
 
 def test_windows_grow_while_it_is_quiet_and_start_short_after_a_trigger() -> None:
-    stage = basis(400)
+    stage = basis(1200)
     ends = [0]
-    while ends[-1] < 400:
-        ends.append(stage.core.run_row(ends[-1], until=400))
-    assert ends == [0, 1, 257, 400]  # SHORTEST is cut by the entry
-    assert SHORTEST * 4 == 256 < LONGEST
+    while ends[-1] < 1200:
+        ends.append(stage.core.run_row(ends[-1], until=1200))
+    assert ends == [0, 1, 1 + AFTER_TRIGGER, 1200]  # SHORTEST is cut by the entry
+    assert SHORTEST < AFTER_TRIGGER < LONGEST
     stage = basis(20)
     assert stage.core.run_row(0, until=20, rows=1) == 1
     assert stage.core.run_row(1, until=20, rows=7) == 8

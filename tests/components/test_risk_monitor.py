@@ -47,8 +47,8 @@ def exposure_of(
     ratio = None if margin is None else np.array(margin)
     accounts = {"binance": Account(np.ones(len(equity)), None if ratio is None else np.ones(len(equity)), ratio)}
     return Exposure(
-        window=book.window, book=book, equity=np.array(equity), accounts=accounts, net_coin=net, gross_coin=gross,
-        collateral_eth=None, debt_eth=None, ltv=None, doubt_low=low, doubt_high=high,
+        window=book.window, book=book, worth={}, equity=np.array(equity), accounts=accounts, net_coin=net,
+        gross_coin=gross, collateral_eth=None, debt_eth=None, ltv=None, doubt_low=low, doubt_high=high,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from components.maths.columns import on_rows
 from components.maths.perps import funding_usdt
 from components.model.events import EventType
 from components.model.keys import PositionKey, base_token, perp
@@ -33,15 +34,14 @@ class SimPayments:
             amounts = None
             if funding is not None:
                 flows.append(funding)
-                amounts = np.zeros(len(window))
-                np.add.at(amounts, funding.row, funding.amount)
+                amounts = on_rows(funding.row, funding.amount, len(window))
             interest = exchange.funded_interest(window, held.get(key, 0.0), amounts)
             if interest is not None:
                 flows.append(_interest(exchange.name, window, interest))
                 amounts = interest if amounts is None else amounts + interest
             if amounts is not None:
                 amounts[0] += held.get(key, 0.0)
-                columns[key] = np.cumsum(amounts)
+                columns[key] = np.add.accumulate(amounts)
         return flows, columns
 
     def _funding(self, venue: str, window: Window, held: Mapping[PositionKey, float]) -> CashFlows | None:
@@ -50,8 +50,7 @@ class SimPayments:
         series = window.market.funding.get(f"{venue}.funding.{coin}")
         if size == 0.0 or series is None:
             return None
-        first = int(np.searchsorted(series.row, window.start, side="left"))
-        last = int(np.searchsorted(series.row, window.stop, side="left"))
+        first, last = series.row.searchsorted((window.start, window.stop)).tolist()
         if first == last:
             return None
         return CashFlows(
@@ -84,8 +83,8 @@ def by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
     """Cash flows of the first `rows` rows per key and row: what falls on one row is added up first, as in the book."""
     out: dict[PositionKey, Column] = {}
     for flow in cash:
-        count = int(np.searchsorted(flow.row, rows, side="left"))
-        np.add.at(out.setdefault(flow.key, np.zeros(rows)), flow.row[:count], flow.amount[:count])
+        column, known = on_rows(flow.row, flow.amount, rows), out.get(flow.key)
+        out[flow.key] = column if known is None else known + column
     return out
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from components.maths.columns import (
     accumulate,
     add_part,
     add_to_part,
+    ends,
     head,
     is_zero,
+    on_rows,
     running,
     with_added,
     with_value,
@@ -67,3 +70,19 @@ def test_sums_along_time_do_not_depend_on_where_they_are_cut(values: list[float]
 def test_a_number_moves_no_sum() -> None:
     assert running(1.5, 0.0) == 1.5
     assert accumulate(1.5, 0.0, 2).tolist() == [1.5, 1.5]
+
+
+@given(arrays(np.int64, st.integers(0, 12), elements=st.integers(0, 9)), st.integers(1, 10))
+def test_what_falls_on_one_row_is_added_up_in_the_order_given(rows_of: np.ndarray, rows: int) -> None:
+    row = np.sort(rows_of)
+    amount = np.linspace(0.1, 7.3, len(row)) ** 3
+    wanted = [0.0] * 10
+    for where, each in zip(row.tolist(), amount.tolist(), strict=True):
+        wanted[where] += each
+    assert on_rows(row, amount, rows).tolist() == wanted[:rows]
+
+
+def test_totals_of_many_columns_are_those_of_each_alone() -> None:
+    columns = [np.sin(np.arange(50) + k) * 10.0**k for k in range(5)]
+    carried = [0.1 * k for k in range(5)]
+    assert ends(carried, columns, 50) == [running(c, column) for c, column in zip(carried, columns, strict=True)]
