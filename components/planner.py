@@ -34,7 +34,6 @@ class Planner:
             target=self._strategy.target(max(investable, 0.0), now.view()),
             step=step,
             reserve=max(equity, 0.0) * self._mode.reserve_ratio,
-            careful=action is not Action.ENTRY_FULL,
         )
 
     def hold(self, now: Situation, step: int) -> Plan:
@@ -78,7 +77,7 @@ class Planner:
             reserve=now.reserve() * share,
             pay_out=owed,
             from_reserve=fast,
-            careful=fast,
+            careful=share > 0.0,
         )
 
     def reduce(self, acting: Sequence[Crossing], now: Situation, step: int, owed: float) -> Plan:

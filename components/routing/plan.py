@@ -23,6 +23,7 @@ from components.strategies.strategy import Target
 GAS_KEY = base_token(GAS, "ETH")
 GAS_SERIES = "ethereum.gas_price.gwei"
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
+PART_OF_A_PAYMENT = 0.01
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,15 @@ class Stage:
         self.waiting = False  # a leg was left out because the outcome of an order on it is not known
         self.paid = 0.0
         self.skipped: list[str] = []
-        self._minimum = now.mode.minimum_trade_usdt if plan.careful and now.mode.costs == "default" else 1e-6
+        self._minimum = self._smallest_worth_it()
+
+    def _smallest_worth_it(self) -> float:
+        """USDT that a correction must exceed; a payment is owed, so a small one is put together from smaller parts."""
+        if not self._plan.careful or self._mode.costs != "default":
+            return 1e-6
+        if self._plan.pay_out <= 0.0:
+            return self._mode.minimum_trade_usdt
+        return min(self._mode.minimum_trade_usdt, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one())
 
     def _is_pairs(self) -> bool:
         """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""

@@ -33,7 +33,7 @@ def a_pair_worth_100_000() -> Situation:
 def test_everything_but_the_reserve_and_what_is_owed_is_put_to_work(now: Situation) -> None:
     whole = PLANNER.full(Action.ENTRY_FULL, "enter", now, 1, 0.0)
     owing = PLANNER.full(Action.ENTRY_PARTIAL, "deposit", now, 1, 19_000.0)
-    assert (whole.scope, whole.careful, owing.careful) == (FULL, False, True)
+    assert (whole.scope, whole.careful, owing.careful) == (FULL, True, True)
     assert whole.reserve == pytest.approx(5_000.0)
     assert whole.target.of(BTC) == pytest.approx(95_000.0 / 100_000.0)  # half for coins, half for margin
     assert owing.target.of(BTC) == pytest.approx(76_000.0 / 100_000.0)

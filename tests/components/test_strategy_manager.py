@@ -257,7 +257,7 @@ def plan_of(*args: Any, **more: Any) -> Plan:
 def test_an_entry_puts_all_but_the_reserve_to_work() -> None:
     run = run_with("btc_basis", hedge_allocation=ONE, reserve_ratio=0.1)
     found = plan_of(run, {"okx:BaseToken:USDT": 100_000.0}, Trigger(0, "entry", "first row"))
-    assert (found.action, found.scope, found.careful, found.reserve) == (Action.ENTRY_FULL, FULL, False, 10_000.0)
+    assert (found.action, found.scope, found.careful, found.reserve) == (Action.ENTRY_FULL, FULL, True, 10_000.0)
     assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.9)  # half of 90,000 in spot
 
 
@@ -287,7 +287,7 @@ def test_a_larger_withdrawal_unwinds_every_leg_by_its_share() -> None:
     held = {**PAIR, "reserve:BaseToken:USDT": 5_000.0}
     manager = manager_of(BASIS)
     found = plan_of(BASIS, held, Trigger(0, "withdrawal", "out"), manager=manager, withdrawals=21_000.0)
-    assert (found.reason, found.from_reserve, found.careful) == ("slow withdrawal", False, False)
+    assert (found.reason, found.from_reserve, found.careful) == ("slow withdrawal", False, True)
     assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.8)
     assert found.target.of(key("okx:Perp:BTCUSDT")) == pytest.approx(-0.8)
     assert found.reserve == pytest.approx(4_000.0)

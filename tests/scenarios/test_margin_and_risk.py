@@ -102,7 +102,7 @@ def test_two_venues_in_danger_on_one_row_are_both_reduced() -> None:
 
 
 def test_a_warning_keeps_to_the_minimum_trade_size() -> None:
-    played = play("btc_basis", jumps(1.6, "bybit"), "minimum_trade_usdt=5000000")
+    played = play("btc_basis", jumps(1.6, "bybit"), "minimum_trade_usdt=130000")
 
     assert played.rows_told(EventType.RISK_LEVEL) == [21]
     assert played.trades_at(21) == []
@@ -110,7 +110,7 @@ def test_a_warning_keeps_to_the_minimum_trade_size() -> None:
 
 
 def test_a_critical_level_does_not() -> None:
-    played = play("btc_basis", jumps(1.8, "bybit"), "minimum_trade_usdt=5000000")
+    played = play("btc_basis", jumps(1.8, "bybit"), "minimum_trade_usdt=130000")
 
     (level,) = played.told(EventType.RISK_LEVEL)
     assert (level.status, level.venue) == ("critical", "bybit")
@@ -127,7 +127,7 @@ def test_a_level_is_told_when_it_rises_and_again_only_after_it_has_recovered() -
         column[20:40] *= 1.6
         column[60:80] *= 1.6
 
-    played = play("btc_basis", drawn, "minimum_trade_usdt=5000000")
+    played = play("btc_basis", drawn, "minimum_trade_usdt=130000")
 
     assert played.rows_told(EventType.RISK_LEVEL) == [20, 60]
 
