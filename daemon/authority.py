@@ -50,7 +50,7 @@ class Authority:
     """Remembers since when each contract has failed."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._since: dict[str, int] = {}
         self._last: dict[str, float] = {}
         self.contracts: tuple[Contract, ...] = ()
@@ -73,7 +73,7 @@ class Authority:
 
     def _market(self, row: MarketRow, now: Circumstances) -> Iterator[Contract]:
         age = (now.market_now - row.timestamp) / 1e9
-        limit = self._limits.max_data_age_s
+        limit = self.limits.max_data_age_s
         yield _contract("market.age", age <= limit, "all", f"the last market row is {age:.0f} s old, limit {limit:g} s")
         bad = [name for name, value in row.values.items() if not isfinite(value) or not self._plausible(name, value)]
         self._last = {name: value for name, value in row.values.items() if isfinite(value)}
@@ -89,10 +89,10 @@ class Authority:
         for view in views:
             name = view.client.name
             silent = None if view.answered is None else now.process_now - view.answered
-            heard = silent is not None and silent <= self._limits.silent_venue_s
+            heard = silent is not None and silent <= self.limits.silent_venue_s
             yield _contract(
                 f"venue.{name}.answers",
-                heard and view.failures < self._limits.failures_in_a_row,
+                heard and view.failures < self.limits.failures_in_a_row,
                 "risk",
                 f"{name} does not answer: {view.error or 'not asked yet'}",
             )
@@ -115,20 +115,20 @@ class Authority:
         if free is not None:
             yield _contract(
                 "host.disk",
-                free >= self._limits.min_free_bytes,
+                free >= self.limits.min_free_bytes,
                 "risk",
                 f"only {free / 1e6:.0f} MB left for the journal",
             )
         if offset is not None:
             yield _contract(
                 "host.clock",
-                abs(offset) <= self._limits.clock_offset_ms,
+                abs(offset) <= self.limits.clock_offset_ms,
                 "all",
-                f"the clock is {offset:.0f} ms off, limit {self._limits.clock_offset_ms:g} ms",
+                f"the clock is {offset:.0f} ms off, limit {self.limits.clock_offset_ms:g} ms",
             )
         yield _contract(
             "book.adjustments",
-            now.adjusted_share <= self._limits.max_adjustment_per_day,
+            now.adjusted_share <= self.limits.max_adjustment_per_day,
             "risk",
             f"adjustments of today are {now.adjusted_share:.3%} of equity",
         )

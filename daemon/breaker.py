@@ -32,7 +32,7 @@ class Breaker:
     """`limits` None: it never opens."""
 
     def __init__(self, limits: BreakerLimits | None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._failed: dict[VenueName, int] = {}
         self._last_failure: dict[VenueName, tuple[float, str]] = {}
         self._left: deque[int] = deque()
@@ -49,7 +49,7 @@ class Breaker:
 
     def contracts(self, at: float, market_now: int) -> Iterator[Contract]:
         """How it stands; a contract that does not hold keeps what adds risk from leaving."""
-        limits = self._limits
+        limits = self.limits
         if limits is None:
             return
         for venue, failed in sorted(self._failed.items()):

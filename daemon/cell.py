@@ -79,6 +79,7 @@ class Cell:
         by_venue: dict[VenueName, VenueClient] = {v: client for client in self.clients for v in client.venues}
         by_venue |= {client.name: client for client in self.clients}
         self.breaker = Breaker(around.breaker)
+        self._interval_ns = interval_ns(run)  # of the ticks up to the next row
         self.dispatch = Dispatch(
             strategy,
             by_venue,
@@ -117,7 +118,7 @@ class Cell:
         self.restarts = 0
         self.last_step_s = 0.0
         self.last_row: MarketRow | None = None
-        self._last_tick = recovered.last_tick
+        self._last_at = recovered.previous.timestamp if recovered.previous is not None else None
         self.latest: list[MarketRow] = []
         self._core_scope = trio.CancelScope()
         self.stopping = False
@@ -173,7 +174,7 @@ class Cell:
         self.become(CellState.LATCHED if latch is not None else CellState.RUNNING, latch.reason if latch else "")
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.observer.watch, self.around.poll_interval_s)
+            nursery.start_soon(self.observer.watch, lambda: self.around.poll_interval_s)
             while not self.stopping:
                 if self.gate.closed:
                     await self.closing.run()
@@ -223,13 +224,13 @@ class Cell:
                 self.mailbox.done()
 
     async def _take(self, row: MarketRow) -> None:
-        last = self._last_tick
-        if last is not None and row.tick <= last:
+        last = self._last_at
+        if last is not None and row.timestamp <= last:
             self.skipped += 1
-            log.warning("tick.repeated", strategy=self.strategy, tick=row.tick, last=last)
+            log.warning("tick.repeated", strategy=self.strategy, at=row.timestamp, last=last)
             return
-        self.missed += 0 if last is None else row.tick - last - 1
-        self.last_row, self._last_tick = row, row.tick
+        self.missed += 0 if last is None else missed_between(last, row.timestamp, self._interval_ns)
+        self.last_row, self._last_at = row, row.timestamp
         self.latest = [row]
         self.ticks += 1
         self._progress()
@@ -260,6 +261,7 @@ class Cell:
             )
             self.core = self.actor.core = make_core(self.run_slice, self._ports, self.strategy, self.epoch)
             self.core.restore(state)
+        self._interval_ns = interval_ns(self.run_slice)
 
     def _judge_state(self, outcome: StepOutcome) -> None:
         if self.core.manager.halted:
@@ -298,6 +300,13 @@ class Cell:
     def reconfigure(self, run: RunSlice, changes: Mapping[str, tuple[str, str]]) -> None:
         """A new configuration, taken before the next step: the same state in a core with the new limits."""
         self._next_run = (run, changes)
+
+    def surround(self, around: Surroundings) -> None:
+        """New limits, deadlines and intervals of the daemon, in force for whatever begins from now on."""
+        self.around = around
+        self.dispatch.patience = around.patience
+        self.authority.limits = around.limits
+        self.breaker.limits = around.breaker
 
     async def settle(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""
@@ -398,3 +407,14 @@ class Cell:
             self.state, self.reason = state, reason
             log.info("cell.state", strategy=self.strategy, state=state.value, reason=reason)
             self.publish()
+
+
+def interval_ns(run: RunSlice) -> int:
+    """Time between two ticks of a strategy, nanoseconds."""
+    return round(run.mode.time_throttle_interval * 1e9)
+
+
+def missed_between(last: int, now: int, interval: int) -> int:
+    """Ticks that fell between two rows and were not handled. They are counted by time, so that a changed interval
+    leaves no gap and no tick counts twice."""
+    return max((now - last) // interval - 1, 0)

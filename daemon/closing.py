@@ -17,6 +17,7 @@ from daemon.replica import CellState
 
 if TYPE_CHECKING:
     from daemon.cell import Cell
+    from daemon.surroundings import Surroundings
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
@@ -27,8 +28,12 @@ class Closing:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._around = cell.around
         self.program: Emergency | None = None
+
+    @property
+    def _around(self) -> Surroundings:
+        """As a reload has left them."""
+        return self._cell.around
 
     async def run(self) -> None:
         """Closes as often as a latch asks for it anew, until the cell is stopped."""

@@ -87,7 +87,7 @@ class Daemon:
         self._journals: dict[str, JournalLog] = {}
         self._audit = self._open("daemon", self._state / "journal" / "daemon", world.at)
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
-        self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload)
+        self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
         commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]
         self._queries = Queries(parts.disk, self._state)
         self._reader = trio.CapacityLimiter(1)
@@ -198,10 +198,9 @@ class Daemon:
     # Parts
 
     async def _make_cell(self, entry: StrategyEntry) -> Cell:
-        config, place = self.supervisor.config, self.world.places[entry.id]
+        config, place = self.supervisor.config, self.world.place(entry.id)
         entry = next(each for each in config.strategies if each.id == entry.id)
         journal, recovered = await self._asking(partial(self._recovered, entry, self.clock.now()))
-        limits = config.limits
         cell = Cell(
             entry.id,
             entry.account,
@@ -211,34 +210,47 @@ class Daemon:
             place.control,
             journal,
             recovered,
-            Surroundings(
-                clock=self.clock,
-                patience=patience_of(limits),
-                limits=Limits(
-                    clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day
-                ),
-                latches=self.latches,
-                telemetry=self.metrics,
-                publish=self._publish,
-                shout=lambda text: print(text, file=sys.stderr),
-                free_bytes=self._free_bytes,
-                clock_offset_ms=self._parts.clock_offset_ms,
-                breaker=BreakerLimits(
-                    failures_in_a_row=limits.order_failures, orders_per_minute=limits.orders_per_minute
-                )
-                if config.guard.circuit_breaker_enabled
-                else None,
-                max_trade_usdt=config.guard.max_trade_size_usd,
-                read_only=config.guard.read_only,
-                poll_steps=self._parts.poll_steps,
-                poll_interval_s=limits.poll_interval_s,
-                step_budget_s=limits.step_budget_s,
-                baton=self._parts.baton,
-                provenance=self._parts.provenance,
-            ),
+            self._surroundings(config),
         )
         cell.paused = self.supervisor.paused.get(entry.id, "")
         return cell
+
+    def _surroundings(self, config: DaemonSlice) -> Surroundings:
+        """What every cell is given under a configuration."""
+        limits, guard = config.limits, config.guard
+        breaker = BreakerLimits(failures_in_a_row=limits.order_failures, orders_per_minute=limits.orders_per_minute)
+        return Surroundings(
+            clock=self.clock,
+            patience=patience_of(limits),
+            limits=Limits(clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day),
+            latches=self.latches,
+            telemetry=self.metrics,
+            publish=self._publish,
+            shout=lambda text: print(text, file=sys.stderr),
+            free_bytes=self._free_bytes,
+            clock_offset_ms=self._parts.clock_offset_ms,
+            breaker=breaker if guard.circuit_breaker_enabled else None,
+            max_trade_usdt=guard.max_trade_size_usd,
+            read_only=guard.read_only,
+            poll_steps=self._parts.poll_steps,
+            poll_interval_s=limits.poll_interval_s,
+            step_budget_s=limits.step_budget_s,
+            baton=self._parts.baton,
+            provenance=self._parts.provenance,
+        )
+
+    def _take_configuration(self, config: DaemonSlice) -> None:
+        """A configuration that is written down already comes into force; modes do so before the next step of each."""
+        self.config = config
+        self.health.step_budget_s = config.limits.step_budget_s
+        self._parts.set_log_level(config.log.level)
+        self.metrics.config(config.config_hash, config.environment, config.execution_mode)
+        around = self._surroundings(config)
+        for entry in config.strategies:
+            self.world.rerun(entry)
+            if entry.id in self.supervisor.cells:
+                self.supervisor.cells[entry.id].surround(around)
+        self._parts.keep_config(config)
 
     def _recovered(self, entry: StrategyEntry, at: int) -> tuple[JournalLog, Recovered]:
         """A strategy's journal, opened or opened again, and what it says; reads all of it."""
@@ -287,7 +299,7 @@ class Daemon:
 
     async def _drive(self, scope: trio.CancelScope) -> None:
         with scope:
-            await self.world.drive(self.supervisor.cells, step_budget_s=self.config.limits.step_budget_s)
+            await self.world.drive(self.supervisor.cells, step_budget_s=lambda: self.config.limits.step_budget_s)
 
     # Signals
 

@@ -1,7 +1,8 @@
 """What SIGHUP may change: the difference of two valid configurations, and whether all of it may happen while running.
 
-Reloadable are limits, thresholds, intervals and the log. Everything else makes a strategy another strategy, or needs
-what is opened at start; then nothing at all is taken over.
+Reloadable are limits, thresholds, intervals and the log level: what is in force from the next step on. Everything else
+makes a strategy another strategy, needs what is opened at start, or does nothing in a daemon (`max_age_steps`,
+`target_apy`); then nothing at all is taken over.
 """
 
 from __future__ import annotations
@@ -21,17 +22,15 @@ THRESHOLDS = (
     "dust_threshold",
     "minimum_trade_usdt",
     "gas_debt_limit",
-    "max_age_steps",
     "divergence_alarm.*",
     "break_even_days",
     "time_throttle_interval",
     "on_stop",
-    "target_apy",
     "risk.*",
 )
 RELOADABLE = (
     "limits.*",
-    "log.*",
+    "log.level",
     "strategies.*.restart.*",
     "strategies.*.on_failure",
     "strategies.*.venues.*.max_trade_usdt",

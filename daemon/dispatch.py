@@ -107,7 +107,7 @@ class Dispatch:
         self._log = log
         self._gate = gate
         self._clock = clock
-        self._patience = patience
+        self.patience = patience
         self._telemetry = telemetry
         self.in_flight: dict[str, Order] = {}
 
@@ -131,7 +131,7 @@ class Dispatch:
         comes back as a rejected trade."""
         client = self._clients[order.venue]
         try:
-            with trio.fail_after(self._patience.order_grace_s):
+            with trio.fail_after(self.patience.order_grace_s):
                 report = await client.query(order.id)
                 if report.status is ReportStatus.OPEN:
                     report = await client.cancel(order.id)
@@ -161,13 +161,13 @@ class Dispatch:
         """Sends one leg until it is done, in doubt, or out of time; a journal that fails does not stop the others."""
         for order in leg.orders:
             self.in_flight[order.id] = order
-        deadline = trio.current_time() + self._patience.legs_s
-        pause = self._patience.first_retry_s
+        deadline = trio.current_time() + self.patience.legs_s
+        pause = self.patience.first_retry_s
         while True:
             answers, wait = await self._attempt(leg)
             if wait is None or trio.current_time() + max(wait, pause) >= deadline or self._gate.closed:
                 break
-            if any(self._moved_bps(order) > self._patience.legs_cost_bps for order in leg.orders):
+            if any(self._moved_bps(order) > self.patience.legs_cost_bps for order in leg.orders):
                 break
             self._telemetry.order_retry(answers[0].reason.partition(":")[0])
             await trio.sleep(max(wait, pause))
@@ -197,7 +197,7 @@ class Dispatch:
         began = trio.current_time()
         reason = ""
         try:
-            with trio.fail_after(self._patience.order_grace_s):
+            with trio.fail_after(self.patience.order_grace_s):
                 answers = await client.submit(leg)
             self._telemetry.order_ack(client.name, trio.current_time() - began)
             if any(trade.status is TradeStatus.UNKNOWN for trade in answers):
@@ -210,20 +210,20 @@ class Dispatch:
         except OutcomeUnknown as error:
             reason = error.message
         except trio.TooSlowError:
-            reason = f"no answer within {self._patience.order_grace_s:g} s"
+            reason = f"no answer within {self.patience.order_grace_s:g} s"
         return await self._find_out(leg, reason), None
 
     async def _find_out(self, leg: OrderGroup, reason: str) -> Sequence[Trade]:
         """Asks after every order of a leg until it is settled or the budget is used up."""
         ended = trio.current_time()
-        pause = self._patience.first_retry_s
+        pause = self.patience.first_retry_s
         found: dict[str, Trade] = {}
-        with trio.move_on_after(self._patience.unknown_budget_s):
+        with trio.move_on_after(self.patience.unknown_budget_s):
             while len(found) < len(leg.orders):
                 for order in leg.orders:
                     if order.id not in found:
                         trade = await self.ask(order)
-                        fresh = trio.current_time() - ended < self._patience.absent_after_s
+                        fresh = trio.current_time() - ended < self.patience.absent_after_s
                         if trade is not None and not (trade.transient and fresh):
                             found[order.id] = trade
                 if len(found) < len(leg.orders):

@@ -93,7 +93,7 @@ class Health:
     ) -> None:
         self._now = now
         self._speed = speed
-        self._step_budget_s = step_budget_s
+        self.step_budget_s = step_budget_s
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._lag_limit_s = lag_limit_s
         self._rescue_s = rescue_s
@@ -209,7 +209,7 @@ class Health:
             self._now(),
             running_since=self._running_since.get(strategy, 0.0),
             speed=self._speed,
-            step_budget_s=self._step_budget_s,
+            step_budget_s=self.step_budget_s,
             heartbeat_timeout_s=self._heartbeat_timeout_s,
         )
 

@@ -90,8 +90,10 @@ class Observer:
             for view in self.views.values():
                 nursery.start_soon(self._poll, view, positions)
 
-    async def watch(self, every_s: float) -> None:
-        """Pollers, one per venue, for as long as they are let: between rows, and when none come, somebody looks."""
+    async def watch(self, every_s: Callable[[], float]) -> None:
+        """Pollers, one per venue, for as long as they are let: between rows, and when none come, somebody looks.
+
+        `every_s` is asked before each look, in seconds of process time."""
         async with trio.open_nursery() as nursery:
             for view in self.views.values():
                 nursery.start_soon(self._keep_polling, view, every_s)
@@ -200,9 +202,9 @@ class Observer:
         """All positions as last reported."""
         return {key: amount for view in self.views.values() for key, amount in view.positions.items()}
 
-    async def _keep_polling(self, view: View, every_s: float) -> None:
+    async def _keep_polling(self, view: View, every_s: Callable[[], float]) -> None:
         while True:
-            await trio.sleep(every_s)
+            await trio.sleep(every_s())
             await self._poll(view, True)
 
     async def _poll(self, view: View, positions: bool) -> None:

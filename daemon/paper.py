@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
+import structlog
 import trio
 
+from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.market import Column, Market
 from components.model.requirements import DAY_NS, Grid, requirements
@@ -27,6 +29,7 @@ from daemon.ticks import EmbeddedMarket, MarketRow
 from venues.interfaces import VenueClient
 from venues.sim.market import generate
 
+log = structlog.get_logger()
 FIRST_DAYS = 28
 
 
@@ -67,6 +70,8 @@ class PaperWorld:
         self.clock = MarketClock(self._start + first_row * self._step, speed=speed)
         self.clock.raise_ceiling(self._start + first_row * self._step)
         self.places: dict[str, Place] = {}
+        self.failed: dict[str, Stop] = {}  # strategies whose account cannot be opened, and why
+        self._silent: set[str] = set()  # accounts that live on without being written down
         self._feeds: dict[str, EmbeddedMarket] = {}
         self.lagged_ns = 0
         self.muted: set[str] = set()
@@ -77,23 +82,38 @@ class PaperWorld:
         for entry in self._entries:
             market = self._market(entry)
             self._feeds[entry.id] = self._embedded(entry, market)
-            self.places[entry.id] = open_place(entry, market, initial_balances(entry.run, entry.capital))
+            try:
+                self.places[entry.id] = open_place(entry, market, initial_balances(entry.run, entry.capital))
+            except Stop as error:  # one account that is damaged takes no other down
+                self.failed[entry.id] = error
+                log.critical("account.not_opened", strategy=entry.id, error=str(error))
 
-    async def drive(self, cells: Mapping[str, Cell], *, step_budget_s: float) -> None:
+    def place(self, strategy: str) -> Place:
+        """Where a strategy trades; the Stop that kept its account from being opened."""
+        if strategy in self.failed:
+            raise self.failed[strategy]
+        return self.places[strategy]
+
+    def rerun(self, entry: StrategyEntry) -> None:
+        """A mode that was changed while it runs: its rows come with the derived columns that it asks for now."""
+        self._entries = tuple(entry if each.id == entry.id else each for each in self._entries)
+        self._feeds[entry.id] = self._embedded(entry, self._feeds[entry.id].market)
+
+    async def drive(self, cells: Mapping[str, Cell], *, step_budget_s: Callable[[], float]) -> None:
         """Row after row, for ever."""
         while True:
             at = self.at
             self.lagged_ns += self.clock.raise_ceiling(at)
             await trio.lowlevel.checkpoint()  # a clock that is always late never sleeps
             await self.clock.sleep_until(at)
-            for place in self.places.values():
-                await place.control.advance_to(self.row)
+            for strategy, place in self.places.items():
+                await self._live(strategy, place)
             waiting = []
             for strategy, cell in list(cells.items()):
-                interval = int(cell.run_slice.mode.time_throttle_interval * SECOND_NS)
+                interval = round(cell.run_slice.mode.time_throttle_interval * SECOND_NS)
                 if at % interval == 0 and strategy not in self.muted:
                     waiting.append(cell.tell(self._feeds[strategy].row(self.row, at // interval)))
-            with trio.move_on_after(step_budget_s):
+            with trio.move_on_after(step_budget_s()):
                 for handled in waiting:
                     await handled.wait()
             self.handled(self.row)
@@ -101,10 +121,31 @@ class PaperWorld:
             if self.row + self._rows_for(1) > self._rows:
                 self._continue()
 
+    async def _live(self, strategy: str, place: Place) -> None:
+        """Takes one account through the row. One that cannot be written down lives on in memory: its requests are
+        refused until it is written again, which is tried on each row."""
+        try:
+            await place.control.advance_to(self.row)
+        except Stop as error:
+            if strategy not in self._silent:
+                log.critical("account.not_written", strategy=strategy, error=str(error))
+            self._silent.add(strategy)
+        else:
+            if strategy in self._silent:
+                log.warning("account.written_again", strategy=strategy)
+            self._silent.discard(strategy)
+
+    def trouble(self) -> str:
+        """Whose accounts are not written down now; empty when all are."""
+        return ", ".join(sorted(self._silent))
+
     def close(self) -> None:
         """Keeps the accounts as they are, quiet rows included."""
-        for place in self.places.values():
-            place.close()
+        for strategy, place in self.places.items():
+            try:
+                place.close()
+            except (Stop, OSError) as error:
+                log.critical("account.not_written", strategy=strategy, error=str(error))
 
     def last_row(self, strategy: str) -> MarketRow:
         """The last row that the accounts have lived through."""
@@ -117,7 +158,8 @@ class PaperWorld:
         for entry in self._entries:
             market = self._market(entry)
             self._feeds[entry.id] = self._embedded(entry, market)
-            self.places[entry.id].extend(market)
+            if entry.id in self.places:
+                self.places[entry.id].extend(market)
 
     @property
     def at(self) -> int:

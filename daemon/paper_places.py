@@ -13,7 +13,7 @@ from daemon.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
 from venues.paper.passage import Profile
-from venues.paper.store import PaperStore, open_account
+from venues.paper.store import LedgerBroken, PaperStore, open_account
 from venues.paper.venue import PaperVenue
 
 QUICK = Profile(latency_s=0.004, spread=0.3, requests_per_minute=1_000_000)  # paper pays no rate limits
@@ -45,7 +45,10 @@ def open_world(config: DaemonSlice) -> PaperWorld:
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
         return open_account(folder(entry), entry.run, market, balances)
 
-    lived = [last_row(folder(entry)) for entry in config.strategies]
+    lived = []
+    for entry in config.strategies:
+        with suppress(LedgerBroken):  # opening it says so, for that strategy alone
+            lived.append(last_row(folder(entry)))
     told = RowFile(config.state_dir / "market.row")
     world = PaperWorld(config.strategies, config.market, config.speed, max([told.read(), *lived]) + 1)
     world.handled = told.write

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from daemon.bridge import NO_BATON, Baton
+from daemon.daemon_config import DaemonSlice
 from daemon.disk import Disk
 
 LAG_EVERY_S = 0.25
@@ -26,3 +27,5 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     lag_every_s: float = LAG_EVERY_S
     provenance: Mapping[str, str] = {}
     clock_offset_ms: Callable[[], float | None] = lambda: None
+    set_log_level: Callable[[str], None] = lambda level: None
+    keep_config: Callable[[DaemonSlice], None] = lambda config: None  # for `basis safety`, which reads what runs now

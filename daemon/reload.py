@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import structlog
 
 from components.model.errors import CFG_INVALID, InvalidInput
@@ -27,11 +26,13 @@ class Reloader:
         audit: OrderLog,
         market_now: Callable[[], int],
         read: Callable[[], DaemonSlice] | None,
+        take: Callable[[DaemonSlice], None],
     ) -> None:
         self._supervisor = supervisor
         self._audit = audit
         self._now = market_now
         self._read = read
+        self._take = take
 
     async def reload(self) -> str:
         """What was changed, in words; InvalidInput leaves everything as it was."""
@@ -58,6 +59,7 @@ class Reloader:
             known = before.get(entry.id)
             if cell is not None and known is not None and known.run != entry.run:
                 cell.reconfigure(entry.run, difference.of(entry.id))
-        self._supervisor.config = msgspec.structs.replace(new)
+        self._supervisor.config = new
+        self._take(new)
         log.info("config.changed", changes=dict(difference.changes))
         return f"configuration reloaded: {', '.join(difference.changes)}"

@@ -18,7 +18,7 @@ from components.model.errors import Stop
 from components.model.orders import Order
 from daemon.cell import Cell
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.journal.errors import JournalBroken
+from daemon.journal.errors import EX_BROKEN
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
 
@@ -38,7 +38,7 @@ class Ended(msgspec.Struct, frozen=True):
     """How a stop went: orders that stay open, by strategy."""
 
     uncertain: Mapping[str, tuple[str, ...]]
-    broken: tuple[str, ...] = ()  # strategies whose journal is damaged
+    broken: tuple[str, ...] = ()  # strategies whose files are damaged
 
 
 async def beside(
@@ -83,7 +83,7 @@ class Supervisor:
         self._stopping = False
         self._uncertain: dict[str, tuple[str, ...]] = {}
         self._nursery: trio.Nursery | None = None
-        self.broken: dict[str, JournalBroken] = {}
+        self.broken: dict[str, Stop] = {}  # whose files are damaged
 
     def publish(self, replica: Replica) -> None:
         """Cells put their pictures here; readers take them from here."""
@@ -140,6 +140,7 @@ class Supervisor:
         while not self._stopping:
             self._restart_now[entry.id] = trio.Event()
             error = await self._live(entry)
+            entry = self._now(entry)
             if self._stopping:
                 return
             if error is None:
@@ -150,7 +151,7 @@ class Supervisor:
             while crashes and crashes[0] < now - entry.restart.window_s:
                 crashes.popleft()
             root = _first(error)
-            if isinstance(root, JournalBroken):
+            if isinstance(root, Stop) and getattr(root, "exit_code", None) == EX_BROKEN:
                 self.broken[entry.id] = root  # starting again reads the same file
                 await self._give_up(entry, error)
                 continue
@@ -203,6 +204,10 @@ class Supervisor:
             return
         self._tell(entry, CellState.FAILED, f"restarts used up: {_short(error)}", None)
         await self._restart_now[entry.id].wait()
+
+    def _now(self, entry: StrategyEntry) -> StrategyEntry:
+        """An entry as the last reload has left it."""
+        return next((each for each in self.config.strategies if each.id == entry.id), entry)
 
     def _started(self, strategy: str, up: bool) -> None:
         self._up.setdefault(strategy, up)

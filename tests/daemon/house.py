@@ -83,6 +83,8 @@ class House:
         self.begin = 0
         self.ended: Ended | None = None
         self.offset_ms: float | None = None
+        self.levels: list[str] = []  # of the log, as a reload has set them
+        self.kept: list[DaemonSlice] = []  # configurations that a reload has kept for the safety program
         self._persistent = persistent  # accounts are kept in the state directory, as `basis run` keeps them
         self._provenance = provenance or {}
         self._cut = False
@@ -112,6 +114,8 @@ class House:
                 lag_every_s=57.0,
                 provenance=self._provenance,
                 clock_offset_ms=lambda: self.offset_ms,
+                set_log_level=self.levels.append,
+                keep_config=self.kept.append,
             )
             narrator = Narrator(self.told.append, every_s=3600.0)
             daemon = Daemon(

@@ -341,7 +341,7 @@ def test_pollers_look_between_rows_until_they_are_cancelled() -> None:
     async def act(desk: Desk) -> None:
         desk.binance.items, desk.okx.down = [settled("r")], True
         with trio.move_on_after(35.0):
-            await desk.observer.watch(10.0)
+            await desk.observer.watch(lambda: 10.0)
         assert desk.observer.views["binance"].polls == 3
         assert desk.observer.views["okx"].failures == 3
         assert desk.book() == ["r"]

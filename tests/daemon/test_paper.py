@@ -76,7 +76,7 @@ def driven(folder: Path, seconds: float, *, takes_s: float = 0.0, speed: float =
                 cells.append(cell)
             named = dict(zip((entry.id for entry in entries), cells, strict=True))
             with trio.move_on_after(seconds):
-                await world.drive(named, step_budget_s=600.0)  # type: ignore[arg-type]
+                await world.drive(named, step_budget_s=lambda: 600.0)  # type: ignore[arg-type]
             nursery.cancel_scope.cancel()
 
     virtual(play)
@@ -114,7 +114,7 @@ def test_a_muted_strategy_is_told_nothing_and_its_venues_live_on(tmp_path: Path)
         world.muted.add(entry.id)
         cell = Told(entry.run)
         with trio.move_on_after(200.0):
-            await world.drive({entry.id: cell}, step_budget_s=1.0)  # type: ignore[dict-item]
+            await world.drive({entry.id: cell}, step_budget_s=lambda: 1.0)  # type: ignore[dict-item]
         assert cell.rows == []
         assert world.places[entry.id].control.account.row >= 2  # type: ignore[attr-defined]
 

@@ -98,7 +98,7 @@ class PaperAccount:
             self.pending.deliver(self.timestamp)
             if self._filling.fill_due(self.timestamp) or happened:
                 self._remember(self.timestamp)
-        if self._marks() != self._written:
+        if self._marks() != self._written or (self.ledger is not None and self.ledger.failed):
             self._write(durable=False)  # a lost tail is lived through again, to the same bytes
         return self.row
 
@@ -247,7 +247,9 @@ class PaperAccount:
 
     def _write(self, *, durable: bool) -> None:
         """Hands to the ledger what changed since the last time."""
-        if self.ledger is not None:
+        if self.ledger is not None and self.ledger.failed:
+            self.ledger.begin(self.whole())
+        elif self.ledger is not None:
             self.ledger.append(self._change(*self._written, self.registry.changed), durable=durable)
         self.registry.changed.clear()
         self._written = self._marks()

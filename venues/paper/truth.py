@@ -30,7 +30,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """Where changes are kept. A durable one is on disk when this returns."""
 
-    failed: bool  # a write went wrong: the account takes no more requests
+    failed: bool  # a write went wrong: the account takes no request before `begin` has put it right
+
+    def begin(self, whole: Change) -> None:
+        """Puts all of it in the place of what was there."""
+        ...
 
     def append(self, change: Change, *, durable: bool) -> None: ...
 
