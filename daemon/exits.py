@@ -41,7 +41,10 @@ TABLE: Mapping[Exit, tuple[str, str]] = {
     Exit.NOT_FOUND: ("what was named is not there: strategy, run, mode, order, venue, journal, copy", "–"),
     Exit.REFUSED: ("refused now; nothing was done", "–"),
     Exit.CLOSING: ("closing, and not flat yet: what is awaited is named (`safety`)", "resumes it until flat"),
-    Exit.DAMAGED: ("a journal is damaged or newer than this version, files untouched", f"{_NEVER}acts on the rest"),
+    Exit.DAMAGED: (
+        "a journal or ledger is damaged, or newer than this; files untouched",
+        f"{_NEVER}acts on the rest",
+    ),
     Exit.UNAVAILABLE: ("the daemon is not running", "–"),
     Exit.TEMPFAIL: ("cannot now: no answer, another process holds the lock, the disk takes nothing", _AGAIN),
     Exit.NOPERM: ("not allowed", "–"),
@@ -65,6 +68,7 @@ OF_CODE: Mapping[str, Exit] = {
     "OPS-008": Exit.REFUSED,
     "OPS-010": Exit.FAILED,
     "OPS-011": Exit.TEMPFAIL,
+    "SIM-002": Exit.DAMAGED,
 }
 
 

@@ -18,7 +18,7 @@ from components.model.errors import Stop
 from components.model.orders import Order
 from daemon.cell import Cell
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.journal.errors import EX_BROKEN
+from daemon.exits import Exit, exit_of
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
 
@@ -151,7 +151,7 @@ class Supervisor:
             while crashes and crashes[0] < now - entry.restart.window_s:
                 crashes.popleft()
             root = _first(error)
-            if isinstance(root, Stop) and getattr(root, "exit_code", None) == EX_BROKEN:
+            if isinstance(root, Stop) and exit_of(root) is Exit.DAMAGED:
                 self.broken[entry.id] = root  # starting again reads the same file
                 await self._give_up(entry, error)
                 continue

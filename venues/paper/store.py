@@ -56,8 +56,6 @@ NAME = "paper.ledger"
 class LedgerBroken(Stop):
     """Opening stopped; the file is untouched."""
 
-    exit_code = 65
-
 
 class LedgerFailed(Stop):
     """A write failed; this account takes no request before it could be written whole."""
