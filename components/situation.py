@@ -5,6 +5,8 @@ Read-only and cheap: it asks the position monitor afresh each time, so it is tru
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from components.maths.costs import impact_fraction
 from components.model.keys import (
     GAS,
@@ -20,8 +22,8 @@ from components.model.keys import (
     token_of,
 )
 from components.model.market import Row
-from components.model.orders import ETH_TOKENS, coins_moved, leg_of
-from components.model.requirements import LST_PROTOCOL, reference_price
+from components.model.orders import ETH_TOKENS, InFlight, Order, coins_moved, leg_of
+from components.model.requirements import LST_PROTOCOL, reference_price, reward_tokens
 from components.model.slices import RunSlice
 from components.position_monitor import PositionMonitor
 from components.strategies.strategy import View
@@ -112,6 +114,37 @@ class Situation:
     def on_its_way(self, target: PositionKey) -> float:
         """What arrives at `target` later."""
         return sum(flight.amount for flight in self._positions.in_flight.values() if flight.target == target)
+
+    def book(self) -> Iterable[tuple[PositionKey, float]]:
+        """Balances in key order, native units."""
+        return self._positions.expected.items()
+
+    def flights(self) -> tuple[InFlight, ...]:
+        """What is on its way."""
+        return tuple(self._positions.in_flight.values())
+
+    def doubts(self) -> tuple[Order, ...]:
+        """Orders whose outcome is not known."""
+        return tuple(self._positions.doubts.values())
+
+    def worth(self, key: PositionKey) -> float:
+        """Share-class value of a balance; a debt is negative."""
+        return self.held(key) * self._prices.value_at(self.row, key)
+
+    def dust(self) -> float:
+        """What is worth no more than this is not a position, share-class currency."""
+        return self.mode.dust_threshold
+
+    def series_of(self, key: PositionKey) -> tuple[str, ...]:
+        """The series whose age decides whether a position can be sold."""
+        token, free = token_of(key), self.mode.costs == "none"
+        if key.position_type is PositionType.PERP:
+            return (f"{key.venue}.perp.{token}",)
+        if token in LST_PROTOCOL:
+            return (f"{LST_PROTOCOL[token]}.ratio.{token}" if free else f"dex.ratio.{token}",)
+        if key.venue in self.run.exchanges:
+            return (f"{key.venue}.spot.{token}",)
+        return (f"uniswap.eth_price.{token}",) if token in reward_tokens(self.mode) else ()
 
     def travelling(self) -> bool:
         return bool(self._positions.in_flight)

@@ -1,8 +1,9 @@
 """Exchange stages: pairs of spot and perp on one exchange, or shorts that hedge what is long on chain."""
 
-from collections.abc import Iterator
-from math import inf
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
+from components.hedge_room import easy, held, least_ratio, margin_usdt, utmost
 from components.model.keys import (
     base_token,
     perp,
@@ -10,8 +11,9 @@ from components.model.keys import (
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import FULL, HEDGE, REDUCE, Stage
 
-HALF = 0.5  # of its target: what the margin ratio of a venue may be when shorts are opened there
 NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
+
+Width: TypeAlias = Callable[[str, float], float]  # coins that may be short at a venue after some of its USDT is spent
 
 
 class ExchangeStage(Stage):
@@ -43,20 +45,26 @@ class ExchangeStage(Stage):
 
     def _pair(self, venue: str) -> list[Order]:
         now, coin = self._now, self._now.coin
-        held, size = now.coins(venue), now.size(venue)
+        coins, size = now.coins(venue), now.size(venue)
         wanted = self._target.of(base_token(venue, coin))
         price, mark = now.spot_price(venue), now.mark(venue)
         everything = wanted == 0.0
         if self._plan.scope == HEDGE:
-            wanted, everything = held, False
-        elif self._plan.scope == REDUCE:
-            wanted = min(wanted, held)
-        elif wanted > held:
-            wanted = max(held, min(wanted, self._affordable(venue, price)))
-        change = -size if everything else self._round(venue, -wanted - size)
+            wanted, everything = coins, False
+        elif self._plan.scope == REDUCE or self._refusals.short_rests(venue, now):
+            wanted = min(wanted, coins)
+        elif wanted > coins:
+            wanted = max(coins, min(wanted, self._affordable(venue, price)))
+        hedged = wanted
+        if wanted <= coins and (room := self._pair_room(venue)) < wanted:
+            # Its short is not to be had yet: coins are sold first, for the margin of what stays.
+            wanted = min(wanted, self._hedged_by_sale(venue, price, mark))
+            hedged = min(wanted, room)
+        change = -size if everything else self._round(venue, -hedged - size)
         if abs(change) * mark <= (NOTHING if everything else self._smallest(venue, "perp", size * change < 0.0)):
             change = 0.0
-        spot_change = -held if everything else -(size + change) - held
+        after = -(size + change) if hedged == wanted else -self._round(venue, -wanted)
+        spot_change = -coins if everything else after - coins
         small = NOTHING if everything else self._smallest(venue, "spot", False)
         if self._plan.scope == HEDGE or abs(spot_change) * price <= small:
             spot_change = 0.0
@@ -76,13 +84,32 @@ class ExchangeStage(Stage):
             )
         return orders
 
+    def _pair_room(self, venue: str) -> float:
+        """Coins that may be short at a venue with the margin that is there now."""
+        now = self._now
+        return held(now, venue) if self._refusals.short_rests(venue, now) else utmost(now, venue)
+
+    def _hedged_by_sale(self, venue: str, price: float, mark: float) -> float:
+        """Coins that can be hedged when the others are sold for margin."""
+        now = self._now
+        if self._refusals.short_rests(venue, now):
+            return held(now, venue)
+        ratio = least_ratio(now, venue)
+        worth = margin_usdt(now, venue)
+        if self._mode.collateral == "usdt":
+            worth += now.coins(venue) * price
+        return max(worth, 0.0) / (ratio * mark + (price if self._mode.collateral == "usdt" else 0.0))
+
     def _affordable(self, venue: str, price: float) -> float:
         """Coins the account carries, spot and margin together; in a unified account its cash buys spot."""
         now = self._now
+        cash = max(now.cash(venue), 0.0)
+        costs = self._buying_costs(venue, cash)
         if self._mode.collateral == "unified":
-            return now.coins(venue) + max(now.cash(venue), 0.0) / price
+            return now.coins(venue) + cash / price
         worth = now.account(venue) + now.coins(venue) * price
-        return worth / (price * (1.0 + self._mode.margin_ratio_target))
+        carried = worth / (price * (1.0 + self._mode.margin_ratio_target))
+        return min(carried, now.coins(venue) + cash / (price * (1.0 + costs)))
 
     def _hedge_orders(self) -> list[Order]:
         """Coins at the spot venue and shorts everywhere, so that the shorts equal what is long afterwards."""
@@ -104,7 +131,8 @@ class ExchangeStage(Stage):
         small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
         if abs(change) * price <= (NOTHING if everything else small):
             change = 0.0
-        perps = self._shorts(long + change, wanted, everything)
+        spent = {spot_venue: change * price} if change > 0.0 and not dex else {}
+        perps = self._shorts(long + change, wanted, everything, spent)
         if not perps and change == 0.0:
             return []
         names = [f"{order.venue}.perp.{coin}" for order in perps]
@@ -117,7 +145,7 @@ class ExchangeStage(Stage):
             return perps
         if dex:
             token, into = ("ETH", "USDT") if change < 0.0 else ("USDT", "ETH")
-            amount = -change if change < 0.0 else change * price
+            amount = -change if change < 0.0 else self._swap_needs(change * price)
             return [self._order(Verb.SWAP, "uniswap", token, amount, "uniswap_spot", into=into), *perps]
         return [self._order(Verb.SPOT, spot_venue, coin, change, f"{spot_venue}_spot", everything=everything), *perps]
 
@@ -126,65 +154,77 @@ class ExchangeStage(Stage):
     ) -> float:
         """Coins to buy now: no more than the venues whose margin is there can hedge, and the cash can pay."""
         now = self._now
-        capacity = sum(min(amount, self._carries(venue)) for venue, amount in wanted.items())
+        calm = self._widths(long)[0]
+        capacity = sum(min(amount, calm(venue, 0.0)) for venue, amount in wanted.items())
         margin = self._target.of(base_token(spot_venue, "USDT"))
         if dex:
-            cash = now.wallet("USDT")
+            payable = now.wallet("USDT") * self._swap_keeps(now.wallet("USDT"))
         else:
             unrealised = now.account(spot_venue) - now.cash(spot_venue)
             cash = now.cash(spot_venue) - max(margin - unrealised, 0.0)
-        return max(0.0, min(min(total, capacity) - long, cash / price))
+            payable = cash / (1.0 + self._buying_costs(spot_venue, cash))
+        return max(0.0, min(min(total, capacity) - long, payable / price))
 
-    def _carries(self, venue: str) -> float:
-        """Coins that may be short at a venue: those that are, or as many as the margin that has arrived there carries
-        at half the target ratio."""
-        now = self._now
-        price = HALF * self._mode.margin_ratio_target * now.mark(venue)
-        return max(abs(now.size(venue)), max(now.account(venue), 0.0) / price)
-
-    def _shares(self, long: float, wanted: dict[str, float], everything: bool) -> dict[str, float]:
-        """Coins to be short at each venue, in the proportions wanted as far as each carries its part; what nobody
-        carries is hedged all the same."""
+    def _shares(self, long: float, wanted: dict[str, float], spent: dict[str, float]) -> dict[str, float]:
+        """Coins to be short at each venue, in the proportions wanted as far as each carries its part. What nobody
+        carries is hedged nowhere: it is said, and the long leg must shrink."""
         weights = wanted if sum(wanted.values()) > 0.0 else dict(self._mode.hedge_allocation)
-        room = {venue: inf if everything else self._carries(venue) for venue in weights}
         shares, left = dict.fromkeys(weights, 0.0), max(long, 0.0)
-        while left > 0.0 and (
-            open_to := {v: weight for v, weight in weights.items() if weight > 0.0 and room[v] > 0.0}
-        ):
-            whole, given = sum(open_to.values()), 0.0
-            for venue, weight in open_to.items():
-                part = min(left * weight / whole, room[venue])
-                shares[venue] += part
-                room[venue] -= part
-                given += part
-            if given >= left * (1.0 - 1e-12):
+        for width in self._widths(long):
+            room = {venue: max(width(venue, spent.get(venue, 0.0)) - shares[venue], 0.0) for venue in weights}
+            left = _filled(shares, weights, room, left)
+            if left <= 1e-12 * long:
                 return shares
-            left -= given
-        whole = sum(weights.values())
-        return {venue: share + left * weights[venue] / whole for venue, share in shares.items()}
+        if left > self._mode.max_delta_drift * long:
+            self._skip(f"no venue has margin for the hedge of {left / long:.1%} of what is long")
+        return shares
 
-    def _shorts(self, long: float, wanted: dict[str, float], everything: bool) -> list[Order]:
+    def _widths(self, long: float) -> list[Width]:
+        """How far shorts may go, narrow first. On the way out they stay what they are as long as that hedges what is
+        left, and grow only where it is easy."""
+        now = self._now
+
+        def kept(venue: str, spent: float) -> float:
+            return held(now, venue)
+
+        def in_calm(venue: str, spent: float) -> float:
+            return held(now, venue) if self._refusals.short_rests(venue, now) else easy(now, venue, spent)
+
+        def in_need(venue: str, spent: float) -> float:
+            return held(now, venue) if self._refusals.short_rests(venue, now) else utmost(now, venue, spent)
+
+        if self._plan.scope != REDUCE:
+            return [in_calm, in_need]
+        short = sum(held(now, venue) for venue in self._mode.hedge_allocation)
+        return [kept, in_calm] if long - short > self._mode.max_delta_drift * max(long, short) else [kept]
+
+    def _shorts(self, long: float, wanted: dict[str, float], everything: bool, spent: dict[str, float]) -> list[Order]:
         now, coin = self._now, self._now.coin
         orders = []
-        for venue, share in self._shares(long, wanted, everything).items():
+        for venue, share in self._shares(long, wanted, spent).items():
             size = now.size(venue)
             close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
             change = -size if close else self._round(venue, -share - size)
-            small = NOTHING if close else self._smallest(venue, "perp", size * change < 0.0)
+            grows = abs(size + change) > abs(size)
+            small = NOTHING if close else self._smallest(venue, "perp", not grows)
             if abs(change) * now.mark(venue) <= small:
                 continue
-            if self._plan.scope == REDUCE and size * change > 0.0:
-                continue
-            if change:
-                orders.append(
-                    self._order(
-                        Verb.PERP,
-                        venue,
-                        coin,
-                        change,
-                        f"{venue}_perp",
-                        reduce_only=size * change < 0.0,
-                        everything=close,
-                    )
-                )
+            orders.append(
+                self._order(Verb.PERP, venue, coin, change, f"{venue}_perp", reduce_only=not grows, everything=close)
+            )
         return orders
+
+
+def _filled(shares: dict[str, float], weights: dict[str, float], room: dict[str, float], left: float) -> float:
+    """Adds to `shares` by weight as far as there is room; what is left over."""
+    while left > 0.0 and (open_to := {v: weight for v, weight in weights.items() if weight > 0.0 and room[v] > 0.0}):
+        whole, given = sum(open_to.values()), 0.0
+        for venue, weight in open_to.items():
+            part = min(left * weight / whole, room[venue])
+            shares[venue] += part
+            room[venue] -= part
+            given += part
+        if given >= left * (1.0 - 1e-12):
+            return 0.0
+        left -= given
+    return left

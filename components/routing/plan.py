@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from components.maths.costs import gas_eth, round_to_lot
+from components.maths.costs import gas_eth, impact_fraction, round_to_lot
 from components.model.keys import (
     GAS,
     WALLET,
@@ -17,6 +17,7 @@ from components.model.keys import (
     perp,
 )
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
+from components.refusals import Refusals
 from components.situation import Situation
 from components.strategies.strategy import Target
 
@@ -50,13 +51,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Stage:
     """What every stage of a route shares: the plan, the situation, and making orders."""
 
-    def __init__(self, plan: Plan, now: Situation, run_id: str, owed: float) -> None:
+    def __init__(self, plan: Plan, now: Situation, run_id: str, owed: float, refusals: Refusals | None = None) -> None:
         self._plan = plan
         self._now = now
         self._target = plan.target
         self._mode = now.mode
         self._run_id = run_id
         self._owed = owed
+        self._refusals = refusals or Refusals()
         self._groups = 0
         self._gas_bought = False
         self.blocked = False  # a leg was left out because its price is stale
@@ -139,6 +141,29 @@ class Stage:
             return self._minimum
         instrument = self._now.run.exchanges[venue].instruments[f"{product}.{self._now.coin}"]
         return max(self._minimum, instrument.minimum_notional_usdt)
+
+    def _buying_costs(self, venue: str, notional_usdt: float) -> float:
+        """Fee and impact of buying spot, fraction of the known price: what a purchase must leave room for."""
+        if self._mode.costs == "none":
+            return 0.0
+        exchange = self._now.run.exchanges[venue]
+        impact = impact_fraction(notional_usdt, exchange.spot_impact)
+        return (1.0 + impact) * (1.0 + exchange.spot_fees.taker) - 1.0
+
+    def _swap_keeps(self, usdt: float) -> float:
+        """What is left of one unit that is swapped between USDT and ETH on the DEX, after pool fee and impact."""
+        if self._mode.costs == "none":
+            return 1.0
+        chain = self._now.run.chain
+        return (1.0 - chain.swap_fee["USDT/ETH"]) * (1.0 - impact_fraction(usdt, chain.swap_impact["USDT/ETH"]))
+
+    def _swap_needs(self, usdt: float) -> float:
+        """USDT to swap so that ETH worth `usdt` at the known price arrives; the cost grows with the size, so it is
+        found by steps."""
+        needs = usdt
+        for _ in range(8):
+            needs = usdt / self._swap_keeps(needs)
+        return needs
 
     def _flash_premium(self) -> float:
         chain = self._now.run.chain

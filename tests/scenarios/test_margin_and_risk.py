@@ -68,7 +68,7 @@ def test_cash_moves_from_the_venues_that_have_it_to_the_one_that_lacks_it() -> N
 
 
 def test_the_margin_of_a_market_neutral_run_is_restored_from_the_chain() -> None:
-    played = play("usdt_market_neutral", sketch.staked(48, {0: 3_000.0, 20: 3_000.0, 21: 4_000.0}))
+    played = play("usdt_market_neutral", sketch.staked(48, {0: 3_000.0, 20: 3_000.0, 21: 4_050.0}))
 
     assert played.decisions()[2] == (21, "entry_partial", "deviation: margin_ratio:binance")
     assert [played[f"margin_ratio.{venue}"][25] for venue in VENUES] == pytest.approx([1.0] * 3, abs=0.03)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from components.model.orders import Action, GroupKind, Order
+from components.model.orders import Action, GroupKind, Order, Verb
 from components.model.slices import RunSlice
+from components.refusals import Refusals
 from components.routing.exchanges import ExchangeStage
 from components.routing.plan import HEDGE, REDUCE
-from tests.builders import Line, market, plan, run_with, situation
+from tests.builders import Line, market, order, plan, rejected, run_with, situation
 
 BTC: dict[str, Line] = {
     "binance.spot.BTC": 50_000.0, "binance.perp.BTC": 50_000.0, "okx.spot.BTC": 50_000.0, "okx.perp.BTC": 50_000.0,
@@ -157,8 +158,23 @@ STAKED = {"wallet:BaseToken:wstETH": 8.0, "binance:Perp:ETHUSDT": -5.0, "okx:Per
 
 
 def test_coins_are_bought_together_with_the_shorts_that_hedge_them() -> None:
-    orders = traded(NEUTRAL, CASH, hedge_target(10.0))
+    orders = traded(NEUTRAL, {**CASH, "binance:BaseToken:USDT": 31_000.0}, hedge_target(10.0))
     assert amounts(orders) == {"binance_spot": 10.0, "binance_perp": -5.0, "okx_perp": -5.0}
+
+
+@pytest.mark.parametrize("run", [NEUTRAL, DEX])
+def test_a_purchase_leaves_room_for_its_fee_and_impact(run: RunSlice) -> None:
+    """20,000 USDT for coins and 20,000 of margin: a purchase of 10 whole coins would cost more than there is."""
+    place = "wallet" if run is DEX else "binance"
+    held = {"binance:BaseToken:USDT": 10_000.0, "okx:BaseToken:USDT": 10_000.0}
+    held[f"{place}:BaseToken:USDT"] = held.get(f"{place}:BaseToken:USDT", 0.0) + 20_000.0
+    orders = amounts(traded(run, held, hedge_target(10.0)))
+    assert 0 > orders["binance_perp"].expected > -5.0
+    if run is DEX:
+        assert orders["uniswap_spot"].expected == pytest.approx(20_000.0)
+    else:
+        cost = orders["binance_spot"].expected * 2_000.0 * (1 + 0.0001 + 0.00025 * 0.02**0.5) * 1.001
+        assert 19_990.0 < cost <= 20_000.0 * (1 + 1e-9)
 
 
 def test_no_more_coins_are_bought_than_venues_with_margin_can_hedge() -> None:
@@ -168,7 +184,7 @@ def test_no_more_coins_are_bought_than_venues_with_margin_can_hedge() -> None:
 
 def test_the_margin_of_the_spot_venue_is_not_spent_on_coins() -> None:
     orders = traded(NEUTRAL, {"binance:BaseToken:USDT": 16_000.0, "okx:BaseToken:USDT": 10_000.0}, hedge_target(10.0))
-    assert amounts(orders) == {"binance_spot": 3.0, "binance_perp": -1.5, "okx_perp": -1.5}
+    assert amounts(orders) == {"binance_spot": pytest.approx(3.0, rel=2e-3), "binance_perp": -1.498, "okx_perp": -1.498}
 
 
 def test_shorts_follow_what_is_long_although_nothing_is_bought() -> None:
@@ -189,8 +205,32 @@ def test_no_more_coins_are_sold_than_are_there() -> None:
     assert amounts(orders) == {"binance_spot": -1.0, "binance_perp": 0.5, "okx_perp": 0.5}
 
 
-def test_a_reduction_adds_no_short() -> None:
-    assert traded(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -4.0}, hedge_target(10.0), scope=REDUCE) == []
+def test_a_reduction_adds_no_short_while_what_is_left_is_hedged() -> None:
+    assert traded(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -4.9}, hedge_target(10.0), scope=REDUCE) == []
+    moved = {**STAKED, "okx:Perp:ETHUSDT": -2.0, "binance:Perp:ETHUSDT": -8.0}
+    assert traded(NEUTRAL, moved, hedge_target(10.0), scope=REDUCE) == []
+
+
+def test_on_the_way_out_shorts_leave_in_their_own_proportions() -> None:
+    """Closing by the weights of the mode would close eight tenths at one venue and open nothing at the other."""
+    held = {**STAKED, "okx:Perp:ETHUSDT": -1.0, "binance:Perp:ETHUSDT": -9.0, "wallet:BaseToken:wstETH": 4.0,
+            "binance:BaseToken:ETH": 5.0}  # fmt: skip
+    orders = traded(NEUTRAL, held, {}, scope=REDUCE, action=Action.EXIT_FULL, careful=False)
+    left = 10.0 - sum(order.amount for order in orders if order.verb is Verb.PERP)
+    assert amounts(orders)["binance_spot"].expected == -5.0
+    assert left == pytest.approx(5.0, abs=0.002)
+
+
+def test_a_short_that_was_lost_on_the_way_out_is_replaced_where_that_is_easy() -> None:
+    lost = {"wallet:BaseToken:ETH": 10.0, "binance:BaseToken:USDT": 40_000.0}
+    orders = traded(NEUTRAL, lost, {}, scope=REDUCE, action=Action.EXIT_FULL, careful=False)
+    assert amounts(orders) == {"binance_perp": -10.0}
+
+
+def test_a_short_that_cannot_be_had_is_not_ordered_and_coins_are_sold_all_the_same() -> None:
+    lost = {"wallet:BaseToken:ETH": 5.0, "binance:BaseToken:ETH": 5.0, "binance:BaseToken:USDT": 1.0}
+    orders = traded(NEUTRAL, lost, {}, scope=REDUCE, action=Action.EXIT_FULL, careful=False)
+    assert amounts(orders) == {"binance_spot": -5.0}
 
 
 def test_at_the_end_the_last_shorts_are_closed_whole() -> None:
@@ -218,7 +258,7 @@ def test_nothing_to_do_is_no_group() -> None:
 def test_a_dex_buys_with_cash_and_sells_coins() -> None:
     margins = {"binance:BaseToken:USDT": 10_000.0, "okx:BaseToken:USDT": 10_000.0, "wallet:BaseToken:USDT": 12_000.0}
     bought = traded(DEX, margins, hedge_target(10.0))
-    assert amounts(bought) == {"uniswap_spot": 12_000.0, "binance_perp": -3.0, "okx_perp": -3.0}
+    assert amounts(bought) == {"uniswap_spot": 12_000.0, "binance_perp": -2.997, "okx_perp": -2.997}
     assert (bought[0].token, bought[0].into_token) == ("USDT", "ETH")
     sold = traded(
         DEX, {**STAKED, "wallet:BaseToken:wstETH": 4.8, "wallet:BaseToken:ETH": 4.0}, hedge_target(6.0), scope=REDUCE
@@ -227,9 +267,11 @@ def test_a_dex_buys_with_cash_and_sells_coins() -> None:
     assert (sold[0].token, sold[0].into_token) == ("ETH", "USDT")
 
 
-def test_without_margin_anywhere_shorts_follow_the_weights_of_the_mode() -> None:
-    held = {"wallet:BaseToken:wstETH": 8.0}
-    assert amounts(traded(NEUTRAL, held, hedge_target(10.0))) == {"binance_perp": -5.0, "okx_perp": -5.0}
+def test_without_margin_anywhere_no_short_is_ordered_and_it_is_said() -> None:
+    made = market(ETH, rows=1)
+    here = stage(NEUTRAL, made, {"wallet:BaseToken:wstETH": 8.0}, hedge_target(10.0))
+    assert list(here._trade()) == []
+    assert here.skipped == ["no venue has margin for the hedge of 100.0% of what is long"]
 
 
 def test_a_small_short_is_no_licence_for_a_large_one_before_its_margin_has_arrived() -> None:
@@ -250,7 +292,22 @@ def test_what_one_venue_does_not_carry_another_does() -> None:
     assert orders == {"binance_perp": -9.0, "okx_perp": -1.0}
 
 
-def test_what_nobody_carries_is_hedged_all_the_same() -> None:
+def test_what_nobody_carries_in_calm_is_hedged_as_far_as_it_can_be() -> None:
+    """In calm 3 and 1 coins; in need until a margin ratio of 0.1875 is left, the fees of getting there paid."""
     held = {"wallet:BaseToken:wstETH": 8.0, "okx:BaseToken:USDT": 1_000.0, "binance:BaseToken:USDT": 3_000.0}
     orders = amounts(traded(NEUTRAL, held, hedge_target(10.0), scope=HEDGE))
-    assert orders == {"binance_perp": -6.0, "okx_perp": -4.0}
+    assert orders == {"binance_perp": -7.341, "okx_perp": -2.658}
+    held["binance:BaseToken:USDT"] = 2_000.0
+    orders = amounts(traded(NEUTRAL, held, hedge_target(10.0), scope=HEDGE))
+    assert orders == {"binance_perp": -5.317, "okx_perp": -2.658}
+
+
+def test_a_venue_that_refused_takes_no_more_and_another_does() -> None:
+    held = {"wallet:BaseToken:wstETH": 8.0, "okx:BaseToken:USDT": 10_000.0, "binance:BaseToken:USDT": 10_000.0}
+    made = market(ETH, rows=1)
+    now = situation(NEUTRAL, made, held)
+    refusals = Refusals()
+    no = order(Verb.PERP, "binance", "ETH", -5.0)
+    refusals.note([no], [rejected(no)], now)
+    found = ExchangeStage(plan(hedge_target(10.0), scope=HEDGE), now, "run", 0.0, refusals)._trade()
+    assert [(one.leg, one.amount) for group in found for one in group.orders] == [("okx_perp", -10.0)]

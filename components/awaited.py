@@ -1,0 +1,89 @@
+"""What a strategy that closes still waits for; nothing awaited means flat.
+
+Flat = nothing above dust but share-class currency, reserve and gas, and nothing on its way or in doubt.
+It is said of positions, never of plans: a plan that is finished with something left has the rest awaited here by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from components.model.keys import GAS, TRANSIT, PositionKey, PositionType, token_of
+from components.model.orders import leg_of
+from components.model.requirements import LST_PROTOCOL
+from components.situation import Situation
+
+LEAST_COINS = 1e-9  # of a perp: less is none
+SHARE_CLASS_TOKENS = {"USDT": frozenset({"USDT"}), "ETH": frozenset({"ETH", "WETH"})}
+
+
+class AwaitedKind(StrEnum):
+    """Why something is still there."""
+
+    QUEUE = "queue"  # an unstaking claim
+    TRANSFER = "transfer"  # tokens on their way
+    ORDER = "order"  # the outcome of an order is not known
+    PRICE = "price"  # its price is too old to trade on
+    REFUSED = "refused"  # its venue refused to take it
+    POSITION = "position"  # it has not been closed yet
+    SILENT = "silent"  # a venue does not say what it holds
+
+
+class Awaited(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing: `what` is a position key or an order id, `amount` native units of it (0 when unknown), `until` when it
+    is due, UTC ns (None when nobody knows), `overdue` that it should have come before now."""
+
+    kind: AwaitedKind
+    what: str
+    amount: float
+    until: int | None = None
+    overdue: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.what} {self.amount:g}"
+
+
+def awaited(now: Situation, refused: Callable[[PositionKey], bool] = lambda key: False) -> tuple[Awaited, ...]:
+    """Everything between `now` and flat. `refused` tells of a position whether its venue refused to close it."""
+    return (*_travelling(now), *_in_doubt(now), *_open(now, refused))
+
+
+def _travelling(now: Situation) -> Iterator[Awaited]:
+    for flight in now.flights():
+        kind = AwaitedKind.QUEUE if flight.source.symbol in LST_PROTOCOL else AwaitedKind.TRANSFER
+        yield Awaited(
+            kind=kind,
+            what=flight.target,
+            amount=flight.amount,
+            until=flight.arrives_at,
+            overdue=flight.arrives_at < now.row.timestamp,
+        )
+
+
+def _in_doubt(now: Situation) -> Iterator[Awaited]:
+    for order in now.doubts():
+        what = f"{order.id} ({leg_of(order, now.run.exchanges)})"
+        yield Awaited(kind=AwaitedKind.ORDER, what=what, amount=order.amount)
+
+
+def _open(now: Situation, refused: Callable[[PositionKey], bool]) -> Iterator[Awaited]:
+    """Positions above dust that are not share-class currency; perps of any size."""
+    cash = SHARE_CLASS_TOKENS[now.mode.share_class]
+    for key, native in now.book():
+        kind = key.position_type
+        if kind is PositionType.PERP_QUOTE or key.venue in (GAS, TRANSIT) or native == 0.0:
+            continue
+        if kind is PositionType.PERP:
+            if abs(native) <= LEAST_COINS:
+                continue
+        elif (kind is PositionType.BASE_TOKEN and token_of(key) in cash) or abs(now.worth(key)) <= now.dust():
+            continue
+        why = AwaitedKind.POSITION
+        if now.stale(*now.series_of(key)):
+            why = AwaitedKind.PRICE
+        elif refused(key):
+            why = AwaitedKind.REFUSED
+        yield Awaited(kind=why, what=key, amount=native)

@@ -1,0 +1,105 @@
+"""What venues refused: the same order is not sent again and again in the same circumstances.
+
+After the first refusal a leg rests for an hour, and what it was for is done another way. After the second in a row it
+rests until the circumstances have changed: another amount or other means by a tenth; what only makes a position smaller
+may also be tried once a day, because getting out must never be given up. A fill on the leg wipes its slate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from components.model.keys import VenueName
+from components.model.orders import Order, Trade, TradeStatus, Verb
+from components.model.requirements import DAY_NS, HOUR_NS
+from components.situation import Situation
+
+CHANGED = 0.1  # of an amount or of the means: as much as makes it another order
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The last of `count` refusals in a row: why, when (UTC ns), for how much (native units), at what means (USDT)."""
+
+    count: int
+    reason: str
+    at: int
+    amount: float
+    means: float
+
+
+class Refusals:
+    def __init__(self) -> None:
+        self._by_leg: dict[str, Refusal] = {}
+
+    def state(self) -> dict[str, Refusal]:
+        return dict(self._by_leg)
+
+    def restore(self, state: Mapping[str, Refusal]) -> None:
+        self._by_leg = dict(state)
+
+    def forget(self) -> None:
+        """An operator wants everything tried anew."""
+        self._by_leg.clear()
+
+    def note(self, orders: Iterable[Order], trades: Iterable[Trade], now: Situation) -> bool:
+        """What became of orders; whether any of them was refused for what it asks."""
+        refused = False
+        for order, trade in zip(orders, trades, strict=True):
+            leg = leg_and_way(order)
+            if trade.status is TradeStatus.REJECTED and not trade.transient:
+                before = self._by_leg.get(leg)
+                self._by_leg[leg] = Refusal(
+                    count=1 if before is None else before.count + 1,
+                    reason=trade.reason,
+                    at=now.row.timestamp,
+                    amount=abs(order.amount),
+                    means=_means(order, now),
+                )
+                refused = True
+            elif trade.status in (TradeStatus.FILLED, TradeStatus.PARTIAL):
+                self._by_leg.pop(leg, None)
+        return refused
+
+    def forbids(self, order: Order, now: Situation) -> bool:
+        """Whether it would be the same order in the same circumstances."""
+        last = self._by_leg.get(leg_and_way(order))
+        if last is None:
+            return False
+        passed = now.row.timestamp - last.at
+        if last.count == 1:
+            return passed < HOUR_NS
+        if abs(abs(order.amount) - last.amount) > CHANGED * last.amount and passed >= HOUR_NS:
+            return False
+        if abs(_means(order, now) - last.means) > CHANGED * abs(last.means) and passed >= HOUR_NS:
+            return False
+        return not (_is_less(order) and passed >= DAY_NS)
+
+    def short_rests(self, venue: VenueName, now: Situation) -> bool:
+        """Whether a venue would not take a larger short now."""
+        last = self._by_leg.get(f"{venue} {Verb.PERP.value} {now.coin} more")
+        if last is None:
+            return False
+        passed = now.row.timestamp - last.at
+        moved = abs(now.account(venue) - last.means) > CHANGED * abs(last.means)
+        return passed < HOUR_NS or (last.count > 1 and not moved)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_leg)
+
+
+def leg_and_way(order: Order) -> str:
+    """One product at a venue and the direction, or one operation on chain: what a refusal speaks of."""
+    return f"{order.venue} {order.verb.value} {order.token} {'less' if _is_less(order) else 'more'}"
+
+
+def _is_less(order: Order) -> bool:
+    if order.verb is Verb.PERP:
+        return order.reduce_only or order.everything
+    return order.amount < 0.0 or order.verb not in (Verb.SPOT, Verb.STAKE, Verb.SUPPLY, Verb.BORROW)
+
+
+def _means(order: Order, now: Situation) -> float:
+    """What an order could draw on, USDT; 0 on chain, where amounts say it all."""
+    return now.account(order.venue) if order.venue in now.mode.hedge_allocation else 0.0
