@@ -16,15 +16,17 @@ run: $(READY)
 backtest: $(READY)
 	@$(BIN)/basis backtest run btc_basis --start 2024-01-01 --end 2025-12-31 --capital 100000 --market embedded --seed 7
 
+# Files are shared out to JOBS processes; tests of one file stay in one process and in order.
+JOBS ?= 2
 test: $(READY) tools
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 # What some tests run beside the daemon; without it they skip and say why.
 tools:
 	@sh ops/install-prometheus.sh || true
 
 test-slow: $(READY) tools
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "slow or not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -33,7 +35,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python -m daemon.docs_reference --check
 	$(BIN)/python -m ops.grafana.generate --check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 format: $(READY)
 	$(BIN)/ruff format .
