@@ -9,9 +9,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 .PHONY: run backtest test test-slow check format bench docs tools clean
 
 # Four strategies on the embedded market with play money; SPEED market seconds pass in a second. Ctrl-C stops.
+# The daemon says how to go on when it ends; make has nothing to add.
 SPEED ?= 600
 run: $(READY)
-	@$(BIN)/basis run --config configs/paper.yaml --speed $(SPEED)
+	@exec $(BIN)/basis run --config configs/paper.yaml --speed $(SPEED)
 
 backtest: $(READY)
 	@$(BIN)/basis backtest run btc_basis --start 2024-01-01 --end 2025-12-31 --capital 100000 --market embedded --seed 7

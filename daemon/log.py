@@ -11,9 +11,10 @@ secrets last, exception texts included. A log that cannot be written is counted,
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, TextIO, TypeAlias
@@ -37,18 +38,30 @@ log_context = structlog.contextvars.bound_contextvars
 class Logs:
     """Where log lines go and from which level on. `install` makes it the log of the whole process.
 
-    `now` returns UTC nanoseconds. `style` auto = text when the stream is a terminal, JSON otherwise.
+    `now` returns UTC nanoseconds. `style` auto = text when the stream is a terminal, JSON otherwise; colours only on a
+    terminal, and never with NO_COLOR. Events in `told` that are no warnings are left out: the reader hears of them
+    another way.
     """
 
     def __init__(
-        self, stream: TextIO, secrets: Secrets, *, now: Callable[[], int], level: str = "info", style: Style = "auto"
+        self,
+        stream: TextIO,
+        secrets: Secrets,
+        *,
+        now: Callable[[], int],
+        level: str = "info",
+        style: Style = "auto",
+        told: Collection[str] = (),
     ) -> None:
         self._lines = _Lines(stream)
         self._secrets = secrets
         self._now = now
         self._threshold = LEVELS[level]
+        self._told = told
         text = stream.isatty() if style == "auto" else style == "console"
-        self._render: Callable[[Line], str] = _Console(stream.isatty()) if text else _in_json
+        self._render: Callable[[Line], str] = (
+            _Console(stream.isatty() and not os.environ.get("NO_COLOR")) if text else _in_json
+        )
 
     def statistics(self) -> Mapping[str, int]:
         return {"lost": self._lines.lost, "threshold": self._threshold}
@@ -82,7 +95,8 @@ class Logs:
         )
 
     def _drop_below_threshold(self, _: Any, method: str, line: Line) -> Line:
-        if LEVELS.get(method, LEVELS["error"]) < self._threshold:
+        level = LEVELS.get(method, LEVELS["error"])
+        if level < self._threshold or (line.get("event") in self._told and level < LEVELS["warning"]):
             raise structlog.DropEvent
         return line
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from components.model.keys import PositionKey
 from components.model.market import Market
 from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.greeting import built
 from daemon.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
@@ -36,14 +37,16 @@ class LocalControl:
         self.account.withdrawal(id, amount, at)
 
 
-def open_world(config: DaemonSlice) -> PaperWorld:
-    """The paper world of a state directory, at the row after the last one lived through."""
+def open_world(config: DaemonSlice, say: Callable[[str], None] = lambda line: None) -> PaperWorld:
+    """The paper world of a state directory, at the row after the last one lived through; `say` hears how far it is."""
 
     def folder(entry: StrategyEntry) -> Path:
         return config.state_dir / "strategies" / entry.id / "venues"
 
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
-        return open_account(folder(entry), entry.run, market, balances)
+        opened = open_account(folder(entry), entry.run, market, balances)
+        say(built(entry.id, len(market), world.row))
+        return opened
 
     lived = []
     for entry in config.strategies:

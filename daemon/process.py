@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput, Severity, Stop, catalogued
-from daemon import signals
+from daemon import greeting, signals
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
@@ -42,7 +42,8 @@ from daemon.supervisor import Ended
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
-SUMMARY_EVERY_S = 6 * 3600.0
+SUMMARY_EVERY_REAL_S = 60.0  # how long a terminal is left without figures; in market time:
+SUMMARY_LEAST_S, SUMMARY_MOST_S = 900.0, 6 * 3600.0
 RUNNING_CONFIG = "config.msgpack"
 OPS_STATE_DIR = catalogued(
     "OPS-011",
@@ -50,6 +51,11 @@ OPS_STATE_DIR = catalogued(
     "The state directory cannot be used",
     "Make it writable for the user that runs basisd, free space on its disk, or name another with --state",
 )
+
+
+def say(line: str) -> None:
+    """One line to whoever watches."""
+    print(line, flush=True)
 
 
 class CrashReports:
@@ -68,11 +74,15 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     path = config_path or PACKAGED / "paper.yaml"
     environ = _environ(state)
     config = configured(config_path, state=state, speed=speed)
+    is_watched = "NOTIFY_SOCKET" not in environ  # by a person; systemd needs no hints
+    for line in greeting.configured(config):
+        say(line)
     with _usable(config.state_dir):
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
-    Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style).install()
+    told = greeting.SAID_IN_WORDS if style == "console" else frozenset()
+    Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style, told=told).install()
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -81,11 +91,15 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
         with _usable(config.state_dir):
             owned.enter_context(held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"))
             replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
-            world = open_world(config)
+            world = open_world(config, say)
         reports = _reports(config, environ, secrets)
-        ended = trio.run(_main, config, world, reports, path, environ, speed)
+        ended = trio.run(_main, config, world, reports, path, environ, speed, is_watched)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
+    if is_watched:
+        program = greeting.program_of(sys.argv)
+        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, open_orders):
+            say(line)
     return Exit.DAMAGED if config.strategies and len(ended.broken) == len(config.strategies) else 0
 
 
@@ -140,8 +154,10 @@ async def _main(
     path: Path,
     environ: Mapping[str, str],
     speed: float | None,
+    is_watched: bool,
 ) -> Ended:
-    narrator = Narrator(lambda line: print(line, flush=True), every_s=SUMMARY_EVERY_S)
+    every_s = min(max(SUMMARY_EVERY_REAL_S * config.speed, SUMMARY_LEAST_S), SUMMARY_MOST_S)
+    narrator = Narrator(say, every_s=every_s)
     daemon = Daemon(
         config,
         world,
@@ -162,8 +178,10 @@ async def _main(
         up = await nursery.start(serve)
         if len(daemon.supervisor.broken) == len(up):
             daemon.stop()  # nothing can run; systemd must not try again before somebody has looked
-        failed = [name for name, ok in up.items() if not ok]
-        print(f"ready {' '.join(up)}" + (f" (not up: {', '.join(failed)})" if failed else ""), flush=True)
+        say(greeting.ready(up))
+        if is_watched:
+            for line in greeting.up_lines(config, daemon.metrics_address, greeting.program_of(sys.argv), every_s):
+                say(line)
     await reports.close()
     return result[0]
 

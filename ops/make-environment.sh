@@ -10,6 +10,13 @@ venv=$2
     exit 1
 }
 
+# Says that it lives: an installation can take a minute, and nobody should wonder.
+echo "makes the environment in $venv, once (needs the package index)" >&2
+seconds=0
+(while sleep 5; do seconds=$((seconds + 5)); echo "  installing, $seconds s" >&2; done) &
+ticker=$!
+trap 'kill "$ticker" 2>/dev/null' EXIT INT TERM
+
 bare_environment() {
     "$python" -m venv "$venv" 2>/dev/null && [ -x "$venv/bin/pip" ] && return 0
     rm -rf "$venv"
@@ -21,7 +28,8 @@ bare_environment() {
 }
 
 if command -v uv >/dev/null 2>&1; then
-    exec uv sync --quiet --frozen --python "$python"
+    uv sync --quiet --frozen --python "$python"
+    exit 0
 fi
 
 [ -x "$venv/bin/pip" ] || bare_environment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -24,6 +25,10 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     Prints `ready` and the ids of the strategies when all are up. SIGTERM or Ctrl-C stops in order, a second one at
     once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
     """
+    from daemon.greeting import opening
+
+    with suppress(OSError):
+        click.echo(opening(config_path or Path("configs/paper.yaml"), state))  # the rest takes seconds to load
     with refusals():
         from daemon.process import run_daemon  # numpy, pydantic and all
 

@@ -187,3 +187,30 @@ def test_context_follows_into_a_thread_only_where_it_was_set(
         pass
     structlog.get_logger().info("outside")
     assert "strategy" not in lines(stream)[0]
+
+
+def test_no_colour_is_written_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def written(value: str) -> str:
+        monkeypatch.setenv("NO_COLOR", value)
+        stream = Terminal()
+        Logs(stream, Secrets(), now=lambda: 1).install()
+        structlog.get_logger().info("order.sent")
+        return stream.getvalue()
+
+    assert "\x1b" not in written("1")
+    assert "\x1b" in written("")
+
+
+def test_what_the_reader_hears_otherwise_is_left_out_unless_it_warns() -> None:
+    stream = io.StringIO()
+    Logs(stream, Secrets(), now=lambda: 1, told={"cell.state"}).install()
+    log = structlog.get_logger()
+    log.info("cell.state")
+    log.warning("cell.state")
+    log.info("order.sent")
+    assert stream.getvalue().count("cell.state") == 1
+    assert "order.sent" in stream.getvalue()
