@@ -19,17 +19,21 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import BasisError
+from components.model.errors import BasisError, InvalidInput
 from daemon.authority import Limits
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
+from daemon.daemon_restart import CFG_STATE, misfit
 from daemon.dispatch import Patience
+from daemon.epochs import NOTE as EPOCH_NOTE
+from daemon.epochs import Epochs, check_daemon_journal
 from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
+from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Events, Note, Outcome
 from daemon.journal_log import JournalLog
@@ -37,10 +41,11 @@ from daemon.latch import Latches
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
+from daemon.offline import Seen
 from daemon.operator import Operator, accepted, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.parts import Parts
-from daemon.queries import Queries
+from daemon.queries import INDEX_FILE, Queries
 from daemon.readings import count_costs, unhedged_usd
 from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
@@ -85,10 +90,13 @@ class Daemon:
         self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}
+        check_daemon_journal(parts.disk, self._state)
         self._audit = self._open("daemon", self._state / "journal" / "daemon", world.at)
         self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
-        commands = [record for _, record in self._audit.journal.records() if isinstance(record, Command)]
+        audited = [record for _, record in self._audit.journal.records() if isinstance(record, (Command, Note))]
+        commands = [record for record in audited if isinstance(record, Command)]
+        self._epochs = Epochs(parts.disk, self._state, self._state / INDEX_FILE, audited)
         self._queries = Queries(parts.disk, self._state)
         self._reader = trio.CapacityLimiter(1)
         self._stop_asked = trio.Event()
@@ -200,7 +208,13 @@ class Daemon:
     async def _make_cell(self, entry: StrategyEntry) -> Cell:
         config, place = self.supervisor.config, self.world.place(entry.id)
         entry = next(each for each in config.strategies if each.id == entry.id)
+        known = self._journals.get(entry.id)
+        if known is not None and known.journal.poisoned:
+            await self.committer.close(known.journal)  # it is opened anew, and its files are let go
         journal, recovered = await self._asking(partial(self._recovered, entry, self.clock.now()))
+        with suppress(BasisError):  # the file of the strategy says it as well
+            self._audit.append(Note(at=self.clock.now(), kind=EPOCH_NOTE, detail=f"{entry.id} {recovered.epoch + 1}"))
+            await self._audit.commit()
         cell = Cell(
             entry.id,
             entry.account,
@@ -239,7 +253,7 @@ class Daemon:
             provenance=self._parts.provenance,
         )
 
-    def _take_configuration(self, config: DaemonSlice) -> None:
+    async def _take_configuration(self, config: DaemonSlice) -> None:
         """A configuration that is written down already comes into force; modes do so before the next step of each."""
         self.config = config
         self.health.step_budget_s = config.limits.step_budget_s
@@ -250,14 +264,30 @@ class Daemon:
             self.world.rerun(entry)
             if entry.id in self.supervisor.cells:
                 self.supervisor.cells[entry.id].surround(around)
-        self._parts.keep_config(config)
+        try:
+            await self._asking(partial(self._parts.keep_config, config))
+        except OSError as error:
+            log.error("config.not_kept", error=str(error))  # the next start reads the file itself
 
     def _recovered(self, entry: StrategyEntry, at: int) -> tuple[JournalLog, Recovered]:
         """A strategy's journal, opened or opened again, and what it says; reads all of it."""
         journal = self._journals.get(entry.id)
+        before = 0
         if journal is None or journal.journal.poisoned:
+            before = self._epochs.before(entry.id)
             journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal", at)
-        return journal, recover_journal(journal.journal, entry.run, entry.id)
+        recovered = recover_journal(journal.journal, entry.run, entry.id)
+        if recovered.run is not None:
+            known = Seen(strategy=entry.id, run=recovered.run, recovered=recovered)
+            faults = tuple(misfit(entry, known))
+            if faults:
+                raise InvalidInput(CFG_STATE, faults)
+        recovered.epoch = max(recovered.epoch, before)
+        try:
+            self._epochs.begin(entry.id, recovered.epoch + 1)
+        except OSError as error:
+            raise unavailable(entry.id, error) from error
+        return journal, recovered
 
     def _open(self, name: str, folder: Path, at: int) -> JournalLog:
         journal = Journal.open(folder, self._parts.disk, name=name, now=lambda: at)

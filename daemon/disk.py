@@ -37,6 +37,7 @@ POINTS: Mapping[str, Kind] = MappingProxyType(
         "journal.write": Kind.WRITE,
         "journal.sync": Kind.SYNC,
         "anchor.replace": Kind.REPLACE,
+        "epoch.replace": Kind.REPLACE,
         "reserve.make": Kind.REPLACE,
         "reserve.open": Kind.OPEN,
         "reserve.write": Kind.WRITE,

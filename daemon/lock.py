@@ -2,6 +2,7 @@
 
 The kernel releases the lock when its holder dies, however it dies, so a lock is never stale; what is written in the
 file only means something while the lock is held. Locked are the state directory, and each account that is traded live.
+Of a state directory the folder itself is locked first: who removes the lock file takes nothing from its holder.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -43,33 +44,38 @@ UNKNOWN = Holder(pid=0, started="unknown")
 def held(path: Path, holder: Holder, what: str) -> Iterator[None]:
     """Holds the lock inside the block; Stop OPS-007 names the other holder. `what` says in words what is locked."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with ExitStack() as opened:
+        if path.name == STATE_LOCK:
+            folder = _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY, opened)
+            if not _locked(folder):
+                raise _owned(what, holder_of(path) or UNKNOWN, path)
+        lock = _opened(path, os.O_RDWR | os.O_CREAT, opened)
         if not _locked(lock):
-            other = _read(lock)
-            pid = other.pid or "unknown"
-            raise Stop(OPS_LOCKED, f"{what} is owned by process {pid}, started {other.started}", lock=str(path))
+            raise _owned(what, _read(lock), path)
         os.ftruncate(lock, 0)
         os.pwrite(lock, msgspec.json.encode(holder), 0)
         yield
-    finally:
-        os.close(lock)
 
 
 def holder_of(path: Path) -> Holder | None:
     """Who holds the lock now; None when nobody does. A holder that has not yet written its name is `UNKNOWN`."""
-    try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(lock)
-    else:
-        return None
-    finally:
-        os.close(lock)
+    with ExitStack() as opened:
+        try:
+            lock = _opened(path, os.O_RDONLY, opened)
+        except FileNotFoundError:
+            pass
+        else:
+            if _is_held(lock):
+                return _read(lock)
+        if path.name != STATE_LOCK:
+            return None
+        try:
+            folder = _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY, opened)
+        except FileNotFoundError:
+            return None
+        if not _is_held(folder):
+            return None
+        return Holder(pid=_pid_by_kernel(folder), started=UNKNOWN.started)  # its lock file is gone, or is another
 
 
 def state_lock(state: Path) -> Path:
@@ -86,6 +92,41 @@ def account_lock(environ: Mapping[str, str], environment: str, account: str) -> 
     if not runtime and environ.get("XDG_RUNTIME_DIR"):
         runtime = f"{environ['XDG_RUNTIME_DIR']}/basisd"
     return Path(runtime or f"/tmp/basisd-{os.getuid()}") / "accounts" / f"{environment}.{account}.lock"
+
+
+def _opened(path: Path, flags: int, until: ExitStack) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    until.callback(os.close, descriptor)
+    return descriptor
+
+
+def _owned(what: str, other: Holder, path: Path) -> Stop:
+    pid = other.pid or "unknown"
+    return Stop(OPS_LOCKED, f"{what} is owned by process {pid}, started {other.started}", lock=str(path))
+
+
+def _is_held(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
+
+
+def _pid_by_kernel(lock: int) -> int:
+    """Who holds a flock, as the kernel lists it; 0 when it does not say (it is in another pid namespace)."""
+    found = os.fstat(lock)
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        _, kind, _, access, pid, where, *_ = line.replace("-> ", "").split()
+        if (kind, access, where) == ("FLOCK", "WRITE", place):
+            return max(int(pid), 0)
+    return 0
 
 
 def _locked(lock: int) -> bool:

@@ -24,6 +24,7 @@ from daemon import greeting, signals
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
+from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
 from daemon.exits import Exit
 from daemon.journal.codec import decode, encode
@@ -82,7 +83,8 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
     told = greeting.SAID_IN_WORDS if style == "console" else frozenset()
-    Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style, told=told).install()
+    logs = Logs(sys.stderr, secrets, now=time.time_ns, level=config.log.level, style=style, told=told)
+    logs.install()
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -90,17 +92,20 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     with ExitStack() as owned:
         with _usable(config.state_dir):
             owned.enter_context(held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"))
-            replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
+            check_restart(last_configuration(config.state_dir), config, RealDisk())
+            keep_configuration(config)
             world = open_world(config, say)
         reports = _reports(config, environ, secrets)
-        ended = trio.run(_main, config, world, reports, path, environ, speed, is_watched)
+        ended = trio.run(_main, config, world, reports, path, environ, speed, is_watched, logs)
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
     if is_watched:
         program = greeting.program_of(sys.argv)
         for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, open_orders):
             say(line)
-    return Exit.DAMAGED if config.strategies and len(ended.broken) == len(config.strategies) else 0
+    if config.strategies and len(ended.broken) == len(config.strategies):
+        return min(ended.broken.values())  # damage is worse than a configuration that does not fit
+    return Exit.DONE
 
 
 def configured(config_path: Path | None, *, state: Path | None, speed: float | None) -> DaemonSlice:
@@ -122,6 +127,11 @@ def last_configuration(state: Path) -> DaemonSlice | None:
         return decode((state / RUNNING_CONFIG).read_bytes(), DaemonSlice)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def keep_configuration(config: DaemonSlice) -> None:
+    """What runs now, for the safety program and the next start."""
+    replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
 
 
 def socket_path(config: DaemonSlice, environ: Mapping[str, str]) -> Path:
@@ -155,13 +165,21 @@ async def _main(
     environ: Mapping[str, str],
     speed: float | None,
     is_watched: bool,
+    logs: Logs,
 ) -> Ended:
     every_s = min(max(SUMMARY_EVERY_REAL_S * config.speed, SUMMARY_LEAST_S), SUMMARY_MOST_S)
     narrator = Narrator(say, every_s=every_s)
     daemon = Daemon(
         config,
         world,
-        Parts(disk=RealDisk(), provenance=provenance(), wall_s=time.time, socket=socket_path(config, environ)),
+        Parts(
+            disk=RealDisk(),
+            provenance=provenance(),
+            wall_s=time.time,
+            socket=socket_path(config, environ),
+            set_log_level=logs.set_level,
+            keep_config=keep_configuration,
+        ),
         notifier=Notifier(environ),
         reports=CrashReports(reports),
         reload=lambda: _with_speed(load_daemon(path, environ=environ), speed),

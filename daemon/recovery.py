@@ -60,6 +60,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
+    run: RunSlice | None = None  # the configuration of its last records; None for a journal that never began
 
 
 def recover(records: Iterable[Record], run: RunSlice, strategy: str) -> Recovered:
@@ -101,7 +102,7 @@ class _Reading:
         match record:
             case Manifest():
                 out.epoch = record.epoch
-                self._run = decode(record.config, RunSlice)
+                self._run = out.run = decode(record.config, RunSlice)
                 self._cut()
             case StepBegin():
                 self._cut()
@@ -125,7 +126,7 @@ class _Reading:
                 if record.answer == "accepted":
                     self._commands[record.id] = record
             case ConfigChanged():
-                self._run = decode(record.config, RunSlice)
+                self._run = out.run = decode(record.config, RunSlice)
             case Snapshot():
                 self._begin_at(record)
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -26,7 +26,7 @@ class Reloader:
         audit: OrderLog,
         market_now: Callable[[], int],
         read: Callable[[], DaemonSlice] | None,
-        take: Callable[[DaemonSlice], None],
+        take: Callable[[DaemonSlice], Awaitable[None]],
     ) -> None:
         self._supervisor = supervisor
         self._audit = audit
@@ -60,6 +60,6 @@ class Reloader:
             if cell is not None and known is not None and known.run != entry.run:
                 cell.reconfigure(entry.run, difference.of(entry.id))
         self._supervisor.config = new
-        self._take(new)
+        await self._take(new)
         log.info("config.changed", changes=dict(difference.changes))
         return f"configuration reloaded: {', '.join(difference.changes)}"

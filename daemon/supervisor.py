@@ -14,10 +14,11 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import Stop
+from components.model.errors import BasisError, InvalidInput, Stop
 from components.model.orders import Order
 from daemon.cell import Cell
 from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.daemon_restart import CFG_STATE
 from daemon.exits import Exit, exit_of
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
@@ -38,7 +39,7 @@ class Ended(msgspec.Struct, frozen=True):
     """How a stop went: orders that stay open, by strategy."""
 
     uncertain: Mapping[str, tuple[str, ...]]
-    broken: tuple[str, ...] = ()  # strategies whose files are damaged
+    broken: Mapping[str, Exit] = {}  # strategies that cannot start, and what that means for the whole
 
 
 async def beside(
@@ -83,7 +84,7 @@ class Supervisor:
         self._stopping = False
         self._uncertain: dict[str, tuple[str, ...]] = {}
         self._nursery: trio.Nursery | None = None
-        self.broken: dict[str, Stop] = {}  # whose files are damaged
+        self.broken: dict[str, BasisError] = {}  # whose files are damaged, or do not fit the configuration
 
     def publish(self, replica: Replica) -> None:
         """Cells put their pictures here; readers take them from here."""
@@ -99,7 +100,7 @@ class Supervisor:
                 nursery.start_soon(self._keep, entry)
             await self._first_try.wait()
             task_status.started(dict(self._up))
-        return Ended(dict(self._uncertain), tuple(self.broken))
+        return Ended(dict(self._uncertain), {name: exit_of(error) for name, error in self.broken.items()})
 
     def stop(self) -> None:
         """A clean end of every cell after the step under way."""
@@ -151,7 +152,7 @@ class Supervisor:
             while crashes and crashes[0] < now - entry.restart.window_s:
                 crashes.popleft()
             root = _first(error)
-            if isinstance(root, Stop) and exit_of(root) is Exit.DAMAGED:
+            if isinstance(root, BasisError) and (exit_of(root) is Exit.DAMAGED or root.code == CFG_STATE):
                 self.broken[entry.id] = root  # starting again reads the same file
                 await self._give_up(entry, error)
                 continue
@@ -235,7 +236,9 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _short(error: BaseException) -> str:
-    """The first line of the first real error in a group."""
+    """The first line of the first real error in a group, and what it lists."""
     error = _first(error)
     text = str(error).partition("\n")[0]
+    if isinstance(error, InvalidInput):
+        text += f" {'; '.join(map(str, error.faults))}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -280,6 +281,17 @@ class Index:
             f"SELECT body FROM {table} WHERE {where} ORDER BY {order} LIMIT ?",
             [*(value for _, values in wanted for value in values), limit],
         ).fetchall()
+
+
+def applied_sequences(path: Path) -> dict[str, int]:
+    """How far the index in that file is, by journal; nothing when there is none that can be read. It is not changed."""
+    if not path.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            return dict(connection.execute("SELECT journal, sequence FROM applied"))
+    except sqlite3.DatabaseError:
+        return {}
 
 
 def _connected(path: Path) -> sqlite3.Connection:

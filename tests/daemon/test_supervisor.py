@@ -10,6 +10,7 @@ from msgspec import structs
 
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
+from daemon.exits import Exit
 from daemon.journal.reader import journal_folder
 from daemon.latch import Phase
 from daemon.replica import CellState
@@ -151,7 +152,7 @@ def test_a_damaged_journal_keeps_its_strategy_down_and_no_other(tmp_path: Path) 
 
     house.live(again)
     assert house.ended is not None
-    assert house.ended.broken == (LENDING,)
+    assert house.ended.broken == {LENDING: Exit.DAMAGED}
     assert bytes(node.seen) == damaged, "the file is untouched"
 
 
