@@ -7,7 +7,7 @@ held. Nothing here knows whether the ports behind it are simulated or real.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,7 +41,7 @@ from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import AT_END, ManagerState, StrategyManager, Trigger
+from components.strategy_manager import ASKED_FOR, AT_END, ManagerState, StrategyManager, Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
@@ -49,6 +49,9 @@ from components.venue_manager import Doubt, VenueManager
 SHORTEST, LONGEST = 64, 8192
 AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
 CLOSE = "close"
+# Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
+# while nothing can, and told when the first of its orders leaves.
+TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
     "break_even": EventType.BREAK_EVEN_ALARM,
@@ -206,21 +209,17 @@ class Core:
         if plan is None:
             return
         route = Route(plan, now, self._run_id, self.manager.owed)
-        told = trigger.kind not in (
-            "entry",
-            "blocked",
-            "retry",
-        )  # these are asked on every row: told when something is done
+        told = trigger.kind in TOLD_AT_ONCE or trigger.reason == ASKED_FOR
         if told:
             self._announce_decision(plan, trigger, row)
-        groups = route.groups() if told else self._told(route.groups(), plan, trigger, row)
         result = self.handler.run(
-            groups,
+            route.groups(),
             row.timestamp,
             lambda group: self._order_prices(group, now),
             standing,
             lambda: self._doubt(now),
             lambda group, trades: repair_group(group, trades, now),
+            leaving=None if told else lambda: self._announce_decision(plan, trigger, row),
         )
         self.trades += len(result.trades)
         if result.trades:
@@ -302,13 +301,6 @@ class Core:
             status="settled",
             detail=happening.detail,
         )
-
-    def _told(self, groups: Iterator[OrderGroup], plan: Plan, trigger: Trigger, row: Row) -> Iterator[OrderGroup]:
-        """The groups, the decision announced before the first of them."""
-        for i, group in enumerate(groups):
-            if i == 0:
-                self._announce_decision(plan, trigger, row)
-            yield group
 
     def _announce_decision(self, plan: Plan, trigger: Trigger, row: Row) -> None:
         self.events.record(

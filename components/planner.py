@@ -15,7 +15,7 @@ from components.model.orders import Action
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
 from components.risk_monitor import CRITICAL, Crossing
-from components.routing.plan import HEDGE, REDUCE, Plan
+from components.routing.plan import HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target
 
@@ -74,6 +74,7 @@ class Planner:
             target=self._held(now).scaled(share),
             step=step,
             scope=REDUCE,
+            urgency=Urgency.ASKED,
             reserve=now.reserve() * share,
             pay_out=owed,
             from_reserve=fast,
@@ -86,16 +87,18 @@ class Planner:
         worst = max(acting, key=lambda crossing: crossing.level)
         group = worst.name.split(":")[0]
         careful = worst.level < CRITICAL
+        urgency = Urgency.WARNING if careful else Urgency.CRITICAL
         reason = f"{worst.name} {'critical' if worst.level == CRITICAL else 'warning'}"
         if group == "delta":
-            return msgspec.structs.replace(self.rebalance("delta", now, step, owed), reason=reason, careful=careful)
+            plan = self.rebalance("delta", now, step, owed)
+            return msgspec.structs.replace(plan, reason=reason, careful=careful, urgency=urgency)
         plan = self.full(Action.EXIT_PARTIAL, reason, now, step, owed)
         venues = None
         if group == "cex_margin" and self._mode.lst_type is None:
             venues = tuple(c.name.split(":")[1] for c in acting if c.name.startswith("cex_margin:"))
-        return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful)
+        return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful, urgency=urgency)
 
-    def exit(self, reason: str, now: Situation, step: int) -> Plan:
+    def exit(self, reason: str, now: Situation, step: int, urgency: Urgency = Urgency.CRITICAL) -> Plan:
         """Everything sold, minimum sizes ignored."""
         return Plan(
             action=Action.EXIT_FULL,
@@ -104,6 +107,7 @@ class Planner:
             step=step,
             scope=REDUCE,
             careful=False,
+            urgency=urgency,
             reserve=now.reserve(),
             sell_dust=bool(reward_tokens(self._mode)),
         )

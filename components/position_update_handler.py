@@ -77,9 +77,11 @@ class PositionUpdateHandler:
         standing: Standing = GRANTED,
         doubt: Callable[[], Doubt] = _no_doubt,
         repair: Callable[[OrderGroup, tuple[Trade, ...]], OrderGroup | None] = _no_repair,
+        leaving: Callable[[], None] | None = None,
     ) -> TightLoopResult:
         """Works through `groups`; a later group may be made from what the earlier ones did. `repair` says how to take
-        back what filled when the legs of a group parted; that is done before the list stops."""
+        back what filled when the legs of a group parted; that is done before the list stops. `leaving` is called once,
+        before the first group that may leave does."""
         done: list[Trade] = []
         for group in self._pieces(groups, prices, standing, doubt):
             verdict = self._venues.approve(group, prices(group), standing, doubt())
@@ -87,6 +89,8 @@ class PositionUpdateHandler:
                 self._withheld(verdict, at)
                 return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True)
             self.told = ()
+            if leaving is not None and not done:
+                leaving()
             self._events.intend(group, at)
             trades = self._venues.execute(verdict)
             self._record(group, trades, at)

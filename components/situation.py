@@ -65,6 +65,15 @@ class Situation:
         """USDT per coin of the asset; 1 where the asset is USDT."""
         return 1.0 if self.coin == "USDT" else self.row.value(reference_price(self.coin))
 
+    def eth_usdt(self) -> float:
+        """USDT per ETH; 1 where a mode needs no such price, and then amounts in USDT are amounts in ETH."""
+        name = reference_price("ETH")
+        return self.row.value(name) if name in self.row.market.columns else 1.0
+
+    def value_usdt(self, key: PositionKey) -> float:
+        """USDT per native unit of a key."""
+        return self._prices.value_at(self.row, key) * (self.eth_usdt() if self.mode.share_class == "ETH" else 1.0)
+
     def coins(self, venue: str) -> float:
         """Spot coins on an exchange."""
         return self.held(base_token(venue, self.coin))

@@ -29,7 +29,7 @@ from components.model.slices import ModeSlice
 from components.planner import Planner
 from components.ports import Settlements
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
-from components.routing.plan import FULL, Plan
+from components.routing.plan import FULL, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import Strategy
 from components.utility_manager import UtilityManager
@@ -40,6 +40,7 @@ FLOWS = {
     EventType.WITHDRAWAL_REQUESTED: "withdrawal",
 }
 AT_END = "close at end"
+ASKED_FOR = "asked for"
 REDUCIBLE = ("cex_margin", "ltv", "liquidation", "delta")  # the other measures are told, nothing can be reduced
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
 LEAST_COINS = 1e-9  # less of a leg than this is none
@@ -197,7 +198,8 @@ class StrategyManager:
                     self.planner.hold(now, step), action=Action.SELL_DUST, reason=trigger.reason, sell_dust=True
                 )
             case "close":
-                plan = self.planner.exit(AT_END if trigger.reason == AT_END else "closed by the operator", now, step)
+                reason = AT_END if trigger.reason == AT_END else "closed by the operator"
+                plan = self.planner.exit(reason, now, step, Urgency.ASKED)
             case _:
                 plan = self.planner.rebalance(trigger.reason, now, step, self.owed)
         return plan
@@ -246,7 +248,7 @@ class StrategyManager:
 
     def _asked(self, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
         wanted = "rebalance" in commands and self.entered and not self.halted
-        return (Trigger(0, "deviation", "asked for"),) if wanted else ()
+        return (Trigger(0, "deviation", ASKED_FOR),) if wanted else ()
 
     def _debt(self, exposure: Exposure) -> Trigger | None:
         """What unwinding cost is still owed after a slow withdrawal: paid from the reserve as soon as that is enough,

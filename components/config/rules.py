@@ -91,6 +91,16 @@ def _margin_warning_below_target(mode: ModeFile) -> Iterator[Problem]:
         )
 
 
+def _cost_bounds_in_order(mode: ModeFile) -> Iterator[Problem]:
+    bounds = mode.cost_bounds
+    if not bounds.routine <= bounds.warning:
+        yield Problem(
+            "cost_bounds.warning",
+            f"{bounds.warning:g}",
+            f"at least routine ({bounds.routine:g}): a warning may cost more",
+        )
+
+
 def _funding_gap_grammar(mode: ModeFile) -> Iterator[Problem]:
     if mode.funding_gap not in ("refuse", "skip") and not re.fullmatch(r"venue:[a-z0-9_]+", mode.funding_gap):
         yield Problem("funding_gap", shown(mode.funding_gap), "refuse, skip or venue:<name>")
@@ -251,6 +261,7 @@ BUSINESS_RULES: tuple[Rule[ModeFile], ...] = (
     *(((path,), _limits_in_order(path, rising=False)) for path in FALLING_LIMITS),
     (("margin_ratio_band", "margin_ratio_target"), _target_inside_band),
     (("risk.margin", "margin_ratio_target", "hedge_allocation"), _margin_warning_below_target),
+    (("cost_bounds",), _cost_bounds_in_order),
     (("funding_gap",), _funding_gap_grammar),
     (("price_fallback",), _price_fallback_grammar),
     *(

@@ -62,6 +62,13 @@ class BandKeys(Section):
     high: float = Field(gt=0, description="above: margin is taken away and put to work")
 
 
+class CostBoundKeys(Section):
+    routine: Positive = Field(description="entries, deposits and what brings back to target; more: it waits")
+    warning: Positive = Field(description="what a warning asks for; critical has no bound, nor what a person asks for")
+    transfer: Positive = Field(description="a transfer, its fee and gas against what is sent")
+    dust: Positive = Field(description="small change: reward tokens that are sold, a gas debt that is repaid")
+
+
 class ModeFile(Section):
     """`configs/modes/<mode>.yaml`: one strategy."""
 
@@ -101,6 +108,9 @@ class ModeFile(Section):
     max_delta_drift: Positive = Field(description="|net coin| ÷ gross hedged coin that rebalances")
     dust_threshold: NotNegative = Field(description="value of reward tokens that is sold, share-class currency")
     minimum_trade_usdt: NotNegative = Field(description="smaller corrections are left alone, USDT")
+    cost_bounds: CostBoundKeys = Field(
+        description="most that a step may cost (fee, impact, discount, gas), basis points of what it moves"
+    )
     gas_debt_limit: Positive = Field(description="USDT class: a larger gas debt is repaid, ETH")
     gas_reserve: NotNegative = Field(description="ETH class: kept in the wallet for gas, ETH")
     rebalance: Literal["auto", "never"] = Field(description="never: enter on the first row, then hold")

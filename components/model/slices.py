@@ -43,6 +43,16 @@ class PnlSlice(msgspec.Struct, frozen=True, kw_only=True):
     reporting_currency: Literal["USDT", "ETH"]
 
 
+class CostBounds(msgspec.Struct, frozen=True):
+    """The most that a group of orders may cost, basis points of what it moves: of a plan of routine, of a warning, of a
+    transfer, of small change (reward tokens sold, a gas debt repaid)."""
+
+    routine: float = 50.0
+    warning: float = 150.0
+    transfer: float = 100.0
+    dust: float = 500.0
+
+
 class Band(msgspec.Struct, frozen=True):
     low: float
     high: float
@@ -93,6 +103,7 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     data_requirements: tuple[str, ...]
     position_subscriptions: tuple[str, ...]
     target_apy: float
+    cost_bounds: CostBounds = CostBounds()  # the default is for journals from before the key
 
     @property
     def target_ltv(self) -> float:

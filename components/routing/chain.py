@@ -9,7 +9,9 @@ from components.model.keys import (
     debt_token,
 )
 from components.model.orders import GroupKind, OrderGroup, Verb
-from components.routing.plan import Stage
+from components.routing.plan import Stage, Urgency
+
+BELOW_THE_LIMIT = 1.0 - 1e-9  # of what is lent: a loan at the limit itself is refused for a last digit
 
 
 class ChainStage(Stage):
@@ -35,7 +37,7 @@ class ChainStage(Stage):
         if over * now.ratio * self._eth_usdt() <= self._minimum:
             return
         everything = wanted == 0.0
-        if self._mode.exit_path == "queue":
+        if self._mode.exit_path == "queue" and self._plan.urgency is not Urgency.CRITICAL:
             protocol = "etherfi" if lst == "weETH" else "lido"
             yield self._one(Verb.REQUEST_UNSTAKE, protocol, lst, over, "unstake", into="ETH", everything=everything)
         elif not self._stale_exit():
@@ -100,7 +102,8 @@ class ChainStage(Stage):
         own = min(max(need, 0.0), max(now.wallet("ETH"), 0.0))
         if need > small and own <= small:
             return
-        premium, ltv = self._flash_premium(), self._mode.target_ltv
+        premium = self._flash_premium()
+        ltv = min(self._mode.target_ltv, now.run.chain.e_mode.ltv * BELOW_THE_LIMIT)
         carried = (ltv * (now.collateral() * now.ratio + own) - now.debt()) / (1.0 - ltv * (1.0 - premium))
         flash = max(min(more_debt, carried), 0.0)  # never above the target LTV, whatever has arrived by now
         if own <= small and flash <= max(self._mode.position_deviation_threshold * now.debt(), small):

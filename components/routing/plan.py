@@ -2,11 +2,12 @@
 
 The base of the stages: it makes orders and groups with ids from their content, and knows the small amounts."""
 
+from enum import StrEnum
 from hashlib import sha256
 
 import msgspec
 
-from components.maths.costs import gas_eth, impact_fraction, round_to_lot
+from components.maths.costs import impact_fraction, round_to_lot
 from components.model.keys import (
     GAS,
     WALLET,
@@ -18,20 +19,30 @@ from components.model.keys import (
 )
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from components.refusals import Refusals
+from components.routing.worth import gas_of
 from components.situation import Situation
 from components.strategies.strategy import Target
 
 GAS_KEY = base_token(GAS, "ETH")
-GAS_SERIES = "ethereum.gas_price.gwei"
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
 PART_OF_A_PAYMENT = 0.01
+
+
+class Urgency(StrEnum):
+    """How much a plan may cost: routine and warnings within their bounds (`cost_bounds`), what is critical and what a
+    person asked for whatever it takes. What is critical sells on the market, never through a queue."""
+
+    ROUTINE = "routine"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    ASKED = "asked"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Where to and how far: `scope` full, reduce (nothing grows) or hedge (perps only); `venues` None = all.
 
     `careful` keeps minimum trade sizes; a critical reduction and a full exit ignore them. `pay_out` is owed to the
-    owner, share-class currency. `sell_dust` sells reward tokens on the way.
+    owner, share-class currency. `sell_dust` sells reward tokens on the way. `cause` is the measure that asked for it.
     """
 
     action: Action
@@ -46,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     from_reserve: bool = False
     sell_dust: bool = False
     repay_gas: bool = False
+    urgency: Urgency = Urgency.ROUTINE
+    cause: str = ""
 
 
 class Stage:
@@ -60,8 +73,10 @@ class Stage:
         self._owed = owed
         self._refusals = refusals or Refusals()
         self._groups = 0
+        self._done = 0
         self._gas_bought = False
         self.blocked = False  # a leg was left out because its price is stale
+        self.too_dear = False  # a group was left out because it costs too much for what it moves
         self.waiting = False  # a leg was left out because the outcome of an order on it is not known
         self.paid = 0.0
         self.skipped: list[str] = []
@@ -96,13 +111,10 @@ class Stage:
 
     def _swap_gas(self) -> float:
         """ETH that one swap costs at the gas price of the row."""
-        if self._mode.costs == "none":
-            return 0.0
-        chain = self._now.run.chain
-        return gas_eth(chain.gas_units["swap"], self._now.row.value(GAS_SERIES) * chain.gas_price_buffer)
+        return 0.0 if self._mode.costs == "none" else gas_of("swap", self._now)
 
     def _eth_usdt(self) -> float:
-        return self._now.row.value("binance.spot.ETH") if "binance.spot.ETH" in self._now.row.market.columns else 1.0
+        return self._now.eth_usdt()
 
     def _eth_or_one(self) -> float:
         return self._eth_usdt() if self._mode.share_class == "ETH" else 1.0

@@ -4,17 +4,18 @@ Theory of operation. A route is a generator. It yields a group; the tight loop e
 book afresh and goes on. One pass goes: pay withdrawals → free capital on chain → trade on exchanges together → put
 capital to work on chain → move cash and coins. Passes repeat until nothing is left to do now; what is still on its way
 is picked up when it arrives. The route trades no stale leg and never leaves the two sides of a hedge apart: coins are
-bought only against margin that is there, and sold together with the shorts that hedge them.
-"
+bought only against margin that is there, and sold together with the shorts that hedge them. Nothing leaves that costs
+more than its bound for what it moves.
 """
 
 from collections.abc import Iterator
 
-from components.model.orders import OrderGroup, leg_of
+from components.model.orders import OrderGroup, Verb, leg_of
 from components.routing.cash import CashStage
 from components.routing.chain import ChainStage
 from components.routing.exchanges import ExchangeStage
-from components.routing.plan import FULL, HEDGE
+from components.routing.plan import FULL, HEDGE, Urgency
+from components.routing.worth import worth_of
 
 PASSES = 6
 
@@ -29,12 +30,31 @@ class Route(CashStage, ChainStage, ExchangeStage):
             legs = [leg for order in group.orders if (leg := leg_of(order, self._now.run.exchanges)) in waiting]
             if legs:
                 self._wait(legs[0])
+            elif not self._is_worth_it(group):
+                self.too_dear = True
             else:
+                self._done += 1
                 yield group
+
+    def _is_worth_it(self, group: OrderGroup) -> bool:
+        """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or was asked
+        for has none."""
+        bounds, urgency = self._mode.cost_bounds, self._plan.urgency
+        if urgency in (Urgency.CRITICAL, Urgency.ASKED):
+            return True
+        bound = bounds.warning if urgency is Urgency.WARNING else bounds.routine
+        if all(order.verb is Verb.TRANSFER for order in group.orders):
+            bound = max(bound, bounds.transfer)
+        elif self._plan.sell_dust or self._plan.repay_gas:
+            bound = max(bound, bounds.dust)
+        if worth_of(group, self._now).within(bound):
+            return True
+        self._skip(f"{group.orders[-1].leg}: would cost more than {bound:g} bp of what it moves")
+        return False
 
     def _passes(self) -> Iterator[OrderGroup]:
         for _ in range(PASSES):
-            before = self._groups
+            before = self._done
             if self._plan.sell_dust:
                 yield from self._dust()
             if self._plan.repay_gas:
@@ -47,5 +67,5 @@ class Route(CashStage, ChainStage, ExchangeStage):
                 yield from self._work_on_chain()
             if self._plan.scope != HEDGE:
                 yield from self._move()
-            if self._groups == before:
+            if self._done == before:
                 return
