@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import trio
 
+from daemon.awake import lost_s
+
 SECOND_NS = 1_000_000_000
 
 
@@ -41,5 +43,6 @@ class MarketClock:
 
     def _free(self) -> int:
         if self._began is None:
-            self._began = trio.current_time()
-        return self._start + int((trio.current_time() - self._began) * self.speed * SECOND_NS)
+            self._began = trio.current_time() + lost_s()
+        passed = trio.current_time() + lost_s() - self._began  # the market goes on while this process is suspended
+        return self._start + int(passed * self.speed * SECOND_NS)

@@ -6,8 +6,7 @@ sockets. Nothing below this file knows which it is.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +34,7 @@ from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
 from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
-from daemon.journal.records import Command, Events, Note, Outcome
+from daemon.journal.records import Command, Note, Record
 from daemon.journal_log import JournalLog
 from daemon.latch import Latches
 from daemon.metrics import Metrics
@@ -46,7 +45,8 @@ from daemon.operator import Operator, accepted, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.parts import Parts
 from daemon.queries import INDEX_FILE, Queries
-from daemon.readings import count_costs, unhedged_usd
+from daemon.readers import Reader
+from daemon.readings import ToldMetrics, ToldReports, count, show
 from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
@@ -57,6 +57,7 @@ from daemon.watch import Watch
 
 log = structlog.get_logger()
 T = TypeVar("T")
+AUDIT = "daemon"
 INDEX_EVERY_S = 2.0
 START_GRACE_S = 30.0  # asked for again and again while journals are read
 
@@ -81,18 +82,28 @@ class Daemon:
         self._state = config.state_dir
         self.clock = world.clock
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
+        self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self._readers = (
+            Reader("metrics"),
+            Reader("health"),
+            Reader("narrator"),
+            Reader("reports"),
+        )
         self.health = Health(
             trio.current_time,
             speed=config.speed,
             step_budget_s=config.limits.step_budget_s,
             heartbeat_timeout_s=config.guard.heartbeat_timeout_seconds or inf,
         )
-        self.committer = Committer(threads=parts.threads, observe=lambda _, seconds, __: self.metrics.commit(seconds))
+        self.committer = Committer(
+            threads=parts.threads, observe=lambda _, seconds, __: self._to_metrics.tell(self.metrics.commit, seconds)
+        )
         self.latches = Latches(self._state)
         self._journals: dict[str, JournalLog] = {}
         check_daemon_journal(parts.disk, self._state)
-        self._audit = self._open("daemon", self._state / "journal" / "daemon", world.at)
-        self.supervisor = Supervisor(config, self._make_cell, self.latches, reports, self.clock.now)
+        self._audit = self._open(AUDIT, self._state / "journal" / "daemon", world.at)
+        self.supervisor = Supervisor(
+            config, self._make_cell, self.latches, ToldReports(reports, self._to_reports), self.clock.now
+        )
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
         audited = [record for _, record in self._audit.journal.records() if isinstance(record, (Command, Note))]
         commands = [record for record in audited if isinstance(record, Command)]
@@ -124,6 +135,8 @@ class Daemon:
             notifier,
             free_bytes=self._free_bytes,
             status=self._status,
+            readers=self._readers,
+            streams=parts.streams,
         )
         self.metrics_address: tuple[str, int] | None = None
         self.metrics.build(parts.provenance.get("version", ""), parts.provenance.get("code_hash", "")[:12])
@@ -140,8 +153,10 @@ class Daemon:
             await outer.start(self.committer.run)
             async with trio.open_nursery() as around:
                 await self._start_servers(around)
-                around.start_soon(self._watch.lag, self._parts.lag_every_s)
-                around.start_soon(self._watch.guard, self.config.guard)
+                for reader in self._readers:
+                    around.start_soon(reader.run)
+                self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
+                self._keep(around, "guard", partial(self._watch.guard, self.config.guard))
                 async with trio.open_nursery() as cells:
                     up: Mapping[str, bool] = {}
                     finished: list[Ended] = []
@@ -166,6 +181,8 @@ class Daemon:
                 ended = finished[0]
                 self.world.close()
                 around.cancel_scope.cancel()
+            for reader in self._readers:
+                reader.drain()
             self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
             with suppress(BasisError):
                 await self._audit.commit()
@@ -238,9 +255,9 @@ class Daemon:
             patience=patience_of(limits),
             limits=Limits(clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day),
             latches=self.latches,
-            telemetry=self.metrics,
+            telemetry=ToldMetrics(self.metrics, self._to_metrics),
             publish=self._publish,
-            shout=lambda text: print(text, file=sys.stderr),
+            shout=self._parts.shout,
             free_bytes=self._free_bytes,
             clock_offset_ms=self._parts.clock_offset_ms,
             breaker=breaker if guard.circuit_breaker_enabled else None,
@@ -294,14 +311,19 @@ class Daemon:
         opened = self._journals[name] = JournalLog(journal, self.committer, partial(self._hear, name))
         return opened
 
-    def _hear(self, strategy: str, record: Events | Outcome) -> None:
-        if isinstance(record, Outcome):
-            count_costs(self.metrics, record)
-            return
-        for event in record.events:
-            self.metrics.event(event.event_type.value)
-        if self._narrator is not None:
-            self._narrator.heard(strategy, record.events)
+    def _hear(self, strategy: str, record: Record) -> None:
+        """A record was journaled; who wants to know is told, and reads it in a task of its own."""
+        self._to_metrics.tell(count, self.metrics, record)
+        if self._narrator is not None and strategy != AUDIT:
+            self._to_narrator.tell(self._narrator.heard, strategy, record)
+
+    def _keep(self, nursery: trio.Nursery, name: str, task: Callable[[], Awaitable[object]]) -> None:
+        """A task that looks after the daemon and must not end with an error of its own."""
+
+        def failed(name: str, error: Exception) -> None:
+            self.health.report(name, Level.FAILED, f"{type(error).__name__}: {error}".partition("\n")[0])
+
+        nursery.start_soon(partial(beside, name, task, failed, pause_s=1.0))
 
     async def _start_servers(self, nursery: trio.Nursery) -> None:
         if not self._parts.sockets:
@@ -378,13 +400,10 @@ class Daemon:
     def _publish(self, replica: Replica) -> None:
         self.supervisor.publish(replica)
         replica = self.supervisor.replicas[replica.strategy]
-        self.metrics.publish(replica)
-        self.health.publish(replica)
+        self._to_metrics.tell(show, self.metrics, replica)
+        self._to_health.tell(self.health.publish, replica)
         if self._narrator is not None:
-            self._narrator.publish(replica)
-        for venue in replica.venues:
-            self.metrics.reconciliation(venue.name, "mismatch" if venue.mismatches else "agreed")
-        self.metrics.leg_imbalance(replica.strategy, unhedged_usd(replica))
+            self._to_narrator.tell(self._narrator.publish, replica)
 
     def _free_bytes(self) -> int | None:
         try:

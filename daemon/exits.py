@@ -68,6 +68,8 @@ OF_CODE: Mapping[str, Exit] = {
     "OPS-008": Exit.REFUSED,
     "OPS-010": Exit.FAILED,
     "OPS-011": Exit.TEMPFAIL,
+    "OPS-012": Exit.FAILED,
+    "OPS-013": Exit.TEMPFAIL,
     "SIM-002": Exit.DAMAGED,
 }
 

@@ -103,6 +103,7 @@ class Health:
         self._cells: dict[str, Replica | None] = {}
         self._running_since: dict[str, float] = {}
         self._hanging: dict[str, str] = {}
+        self._nobody_acted_since: Callable[[float], float] = lambda at: 0.0
 
     def statistics(self) -> Mapping[str, object]:
         return {"cells": len(self._cells), "components": len(self._components), "lag_s": self._lag_s}
@@ -140,6 +141,10 @@ class Health:
 
     def loop_lag(self, seconds: float) -> None:
         self._lag_s = seconds
+
+    def forgive(self, since: Callable[[float], float]) -> None:
+        """`since(at)` = seconds after `at` in which the process could not act: nobody is late for those."""
+        self._nobody_acted_since = since
 
     def hanging(self, strategy: str, reason: str) -> None:
         """The supervisor has gated this cell and brought it to safety, but its thread does not end."""
@@ -199,15 +204,17 @@ class Health:
         found = []
         for strategy, replica in sorted(self._cells.items()):
             if replica is not None and self._late_s(strategy, replica) > grace_s:
-                silent = now - max(replica.heartbeat, self._running_since.get(strategy, 0.0))
+                progress = max(replica.heartbeat, self._running_since.get(strategy, 0.0))
+                silent = now - progress - self._nobody_acted_since(progress)
                 found.append((strategy, f"no progress for {silent:.0f} s"))
         return found
 
     def _late_s(self, strategy: str, replica: Replica) -> float:
+        running_since = self._running_since.get(strategy, 0.0)
         return freshness(
             replica,
-            self._now(),
-            running_since=self._running_since.get(strategy, 0.0),
+            self._now() - self._nobody_acted_since(max(replica.heartbeat, running_since)),
+            running_since=running_since,
             speed=self._speed,
             step_budget_s=self.step_budget_s,
             heartbeat_timeout_s=self._heartbeat_timeout_s,

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from daemon.journal.committer import Committer
 from daemon.journal.frames import Head
 from daemon.journal.journal import Journal
-from daemon.journal.records import Events, Outcome, Record
+from daemon.journal.records import Record
 
 
 class JournalLog:
-    """One journal and the committer that makes it durable."""
+    """One journal and the committer that makes it durable. `heard` is left every record that was appended, those of
+    an emergency too; it only leaves it somewhere."""
 
-    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Events | Outcome], None]) -> None:
+    def __init__(self, journal: Journal, committer: Committer, heard: Callable[[Record], None]) -> None:
         self.journal = journal
         self._committer = committer
         self._heard = heard
@@ -24,8 +25,7 @@ class JournalLog:
 
     def append(self, record: Record) -> int:
         sequence = self.journal.append(record)
-        if isinstance(record, (Events, Outcome)):
-            self._heard(record)
+        self._heard(record)
         return sequence
 
     async def commit(self) -> None:
@@ -33,4 +33,6 @@ class JournalLog:
 
     async def record_emergency(self, *records: Record) -> None:
         """Appends and makes durable, in the reserve if the journal takes nothing else."""
+        for record in records:
+            self._heard(record)  # first: what happens to money is told even if it cannot be kept
         await self._committer.record_emergency(self.journal, *records)

@@ -34,16 +34,18 @@ class Metrics:
         self._children: dict[tuple[str, ...], object] = {}
         self._strategies = Strategies(now, speed)
         self._own: dict[str, Counter | Gauge | Histogram] = {}
+        self._totals: dict[tuple[str, ...], int] = {}
         for family in FAMILIES.values():
             if family.source is Source.STATE:
                 continue
             match family.kind:
+                # Without labels it would read 0 before anybody has said so: `_child` registers it then.
                 case Kind.COUNTER:
+                    registry = self._registry if family.labels else None
                     made: Counter | Gauge | Histogram = Counter(
-                        family.full_name, family.help, family.labels, registry=self._registry
+                        family.full_name, family.help, family.labels, registry=registry
                     )
                 case Kind.GAUGE:
-                    # Without labels it would read 0 before anybody has set it: `_child` registers it then.
                     registry = self._registry if family.labels else None
                     made = Gauge(family.full_name, family.help, family.labels, registry=registry)
                 case Kind.HISTOGRAM:
@@ -108,6 +110,19 @@ class Metrics:
     def loop_lag(self, seconds: float) -> None:
         self._histogram("event_loop_lag_seconds").observe(seconds)
 
+    def suspended(self, seconds: float) -> None:
+        """The process did not run for so long."""
+        self._counter("suspended_seconds").inc(seconds)
+
+    def reader(self, name: str, *, errors: int, dropped: int) -> None:
+        """What a reader could not read and did not take, in all so far."""
+        self._total(errors, "reader_errors", name)
+        self._total(dropped, "reader_dropped", name)
+
+    def lines(self, stream: str, *, dropped: int) -> None:
+        """Lines of a stream that were lost, in all so far."""
+        self._total(dropped, "output_lines_dropped", stream)
+
     def step(self, strategy: str, seconds: float, outcome: str) -> None:
         """One full loop; `outcome` is one of `FULL_LOOP_OUTCOMES`."""
         self._histogram("full_loop_duration_seconds", strategy).observe(seconds)
@@ -160,6 +175,12 @@ class Metrics:
         self._counter("http_requests", route, method, str(code)).inc()
         self._histogram("http_request_duration_seconds", route).observe(seconds)
 
+    def _total(self, total: int, name: str, *labels: str) -> None:
+        """A count that is kept elsewhere; it does not fall."""
+        key = (name, *labels)
+        self._counter(name, *labels).inc(max(0, total - self._totals.get(key, 0)))
+        self._totals[key] = total
+
     # Children, found once per set of labels
 
     def _counter(self, name: str, *labels: str) -> Counter:
@@ -177,7 +198,7 @@ class Metrics:
             parent = self._own[name]
             assert isinstance(parent, kind)
             child = parent.labels(*labels) if labels else parent
-            if kind is Gauge and not labels:
+            if kind is not Histogram and not labels:
                 self._registry.register(parent)
             self._children[(name, *labels)] = child
         return child

@@ -1,20 +1,36 @@
-"""Says in plain words what the daemon does, for somebody who watches it in a terminal."""
+"""Says in plain words what the daemon does, for somebody who watches it in a terminal.
+
+It reads records as they are journaled and pictures as they are published, in a task of its own (see `readers`). What a
+venue did is told from the outcome of the order and its fields; the prose of an event is shown and never taken apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from components.model.events import Event, EventType
+from components.model.orders import Action, GroupKind, OrderState, Trade, Verb
+from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
+from daemon.latch import Phase
 from daemon.replica import CellState, Replica
 
-QUIET = frozenset({EventType.FUNDING, EventType.INTEREST, EventType.ORDER_INTENT, EventType.RUN_STARTED})
+QUIET = frozenset(
+    {
+        EventType.FUNDING,
+        EventType.INTEREST,
+        EventType.ORDER_INTENT,
+        EventType.RUN_STARTED,
+        EventType.TRADE,  # these three are told as outcomes
+        EventType.ATOMIC_GROUP,
+        EventType.ATOMIC_STEP,
+    }
+)
+EMERGENCY = "emergency"  # the origin of orders that make no events: there is no core
+DONE = frozenset({OrderState.FILLED, OrderState.PARTIAL})
 WORDS: Mapping[EventType, str] = {
     EventType.CAPITAL_PLACED: "starts with {amount} {token}",
     EventType.DECISION: "decides to {done}",
-    EventType.TRADE: "{done}",
-    EventType.ATOMIC_GROUP: "in one transaction at {venue}:",
-    EventType.ATOMIC_STEP: "   {done}",
     EventType.TRANSFER_SENT: "sends {amount} {token} from {venue}",
     EventType.TRANSFER_ARRIVED: "{amount} {token} arrived at {venue}",
     EventType.DEPOSIT: "deposit of {amount} {token}",
@@ -32,42 +48,84 @@ WORDS: Mapping[EventType, str] = {
 }
 PASSING = (CellState.STARTING, CellState.RECOVERING)
 DECISIONS: Mapping[str, str] = {
-    "entry_full": "enter",
-    "entry_partial": "adjust its positions",
-    "exit_full": "sell everything",
-    "exit_partial": "reduce its positions",
-    "sell_dust": "sell its rewards",
+    Action.ENTRY_FULL: "enter",
+    Action.ENTRY_PARTIAL: "adjust its positions",
+    Action.EXIT_FULL: "sell everything",
+    Action.EXIT_PARTIAL: "reduce its positions",
+    Action.SELL_DUST: "sell its rewards",
+}
+NOT_DONE: Mapping[str, str] = {
+    OrderState.REJECTED: "was refused",
+    OrderState.NOT_SENT: "could not send its order",
+    OrderState.UNKNOWN: "does not know what became of its order",
+}
+PHASES: Mapping[str, str] = {
+    Phase.REQUESTED: "EMERGENCY STOP: {reason}",
+    Phase.CLOSING: "closes everything: {reason}",
+    Phase.FLAT: "is flat; it stays so until 'basis resume {strategy}'",
+    Phase.FAILED: "COULD NOT CLOSE EVERYTHING; it tries again",
+    "cleared": "is resumed",
 }
 VERBS: Mapping[str, str] = {
-    "spot": "{buys} {amount} {token} at {venue}{price}",
-    "perp": "{buys} {amount} {token} perp at {venue}{price}",
-    "stake": "stakes {token} at {venue} and receives {amount}{price}",
-    "request_unstake": "asks {venue} to unstake {amount} {token}",
-    "swap": "swaps {amount} {token} at {venue}{price}",
-    "supply": "supplies {amount} {token} to {venue}",
-    "withdraw": "takes {amount} {token} back from {venue}",
-    "borrow": "borrows {amount} {token} from {venue}",
-    "repay": "repays {amount} {token} to {venue}",
-    "flash_borrow": "borrows {amount} {token} from {venue} for this transaction",
-    "flash_repay": "gives {amount} {token} back to {venue}",
-    "unwrap": "unwraps {amount} {token}",
+    Verb.SPOT: "{buys} {amount} {token} at {venue}{price}",
+    Verb.PERP: "{buys} {amount} {token} perp at {venue}{price}",
+    Verb.STAKE: "stakes {token} at {venue} and receives {amount}{price}",
+    Verb.REQUEST_UNSTAKE: "asks {venue} to unstake {amount} {token}",
+    Verb.SWAP: "swaps {amount} {token} at {venue}{price}",
+    Verb.SUPPLY: "supplies {amount} {token} to {venue}",
+    Verb.WITHDRAW: "takes {amount} {token} back from {venue}",
+    Verb.BORROW: "borrows {amount} {token} from {venue}",
+    Verb.REPAY: "repays {amount} {token} to {venue}",
+    Verb.FLASH_BORROW: "borrows {amount} {token} from {venue} for this transaction",
+    Verb.FLASH_REPAY: "gives {amount} {token} back to {venue}",
+    Verb.UNWRAP: "unwraps {amount} {token}",
+    Verb.TRANSFER: "sends {amount} {token} from {venue}",
+    Verb.PAY_OUT: "paid out {amount} {token}",
 }
 
 
 class Narrator:
     """`write` takes one line; `every_s` is how much market time lies between two summaries."""
 
-    def __init__(self, write: Callable[[str], None], *, every_s: float) -> None:
+    def __init__(self, write: Callable[[str], object], *, every_s: float) -> None:
         self._write = write
         self._every_ns = int(every_s * 1e9)
         self._next: dict[str, int] = {}
         self._states: dict[str, CellState] = {}
+        self._steps: set[str] = set()  # orders whose outcome is one step of a transaction
 
-    def heard(self, strategy: str, events: Iterable[Event]) -> None:
-        """Events of one strategy, as they are journaled."""
-        for event in events:
-            if event.event_type not in QUIET:
-                self._write(f"{_time(event.timestamp)}  {strategy:<16}{_in_words(event)}")
+    def heard(self, strategy: str, record: Record) -> None:
+        """A record of one strategy, as it was journaled."""
+        match record:
+            case Events():
+                for event in record.events:
+                    if event.event_type not in QUIET:
+                        self._say(event.timestamp, strategy, _in_words(event))
+            case Intent() if record.group.kind is GroupKind.ATOMIC:
+                self._steps |= {order.id for order in record.group.orders}
+                self._say(record.at, strategy, f"in one transaction at {record.group.orders[0].venue}:")
+            case Outcome():
+                self._outcome(strategy, record)
+            case LatchChanged():
+                words = PHASES.get(record.phase, record.phase)
+                self._say(record.at, strategy, words.format(reason=record.reason, strategy=strategy))
+
+    def _outcome(self, strategy: str, outcome: Outcome) -> None:
+        """What was done; what was not is told by the event that it makes, or here where there are none."""
+        is_step = outcome.order_id in self._steps
+        self._steps.discard(outcome.order_id)
+        trade = outcome.trade
+        if trade is not None and outcome.state in DONE:
+            told_as_event = trade.in_flight is not None or trade.verb is Verb.PAY_OUT
+            if outcome.origin == EMERGENCY or is_step or not told_as_event:
+                self._say(outcome.at, strategy, ("   " if is_step else "") + _done(trade))
+        elif outcome.origin == EMERGENCY:
+            where = f" at {trade.venue}" if trade is not None else ""
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            self._say(outcome.at, strategy, f"{NOT_DONE.get(outcome.state, outcome.state)}{where}{reason}")
+
+    def _say(self, at: int | None, strategy: str, text: str) -> None:
+        self._write(f"{_time(at)}  {strategy:<16}{text}")
 
     def publish(self, replica: Replica) -> None:
         """How a strategy stands now: its state when that changes, its figures now and then."""
@@ -75,11 +133,11 @@ class Narrator:
         if self._states.get(replica.strategy) is not replica.state and replica.state not in PASSING:
             self._states[replica.strategy] = replica.state
             reason = f": {replica.reason}" if replica.reason else ""
-            self._write(f"{_time(at)}  {replica.strategy:<16}is {replica.state.value}{reason}")
+            self._say(at, replica.strategy, f"is {replica.state.value}{reason}")
         if at is None or replica.equity is None or at < self._next.get(replica.strategy, 0):
             return
         self._next[replica.strategy] = at - at % self._every_ns + self._every_ns
-        self._write(f"{_time(at)}  {replica.strategy:<16}{_figures(replica)}")
+        self._say(at, replica.strategy, _figures(replica))
 
 
 def _figures(replica: Replica) -> str:
@@ -94,8 +152,8 @@ def _figures(replica: Replica) -> str:
 def _in_words(event: Event) -> str:
     words = WORDS.get(event.event_type, "{name}: {detail}")
     return words.format(
-        done=_decision(event) if event.event_type is EventType.DECISION else _done(event),
-        amount=_amount(event),
+        done=_decision(event),
+        amount=_amount(event.amount),
         token=event.token,
         venue=event.venue,
         status=event.status.replace("_", " "),
@@ -105,30 +163,26 @@ def _in_words(event: Event) -> str:
 
 
 def _decision(event: Event) -> str:
-    """The action, and why where the why says more; the detail is `trigger: reason`."""
+    """The action, and why where the why says more."""
     word = DECISIONS.get(event.status, event.status.replace("_", " "))
-    trigger, _, reason = event.detail.partition(": ")
-    return word if trigger == "entry" else f"{word} ({trigger}: {reason})"
+    return word if event.status == Action.ENTRY_FULL else f"{word} ({event.detail})"
 
 
-def _done(event: Event) -> str:
-    """What a venue did; the detail is `verb leg at price (reason)`."""
-    verb, _, rest = event.detail.partition(" ")
-    _, _, price = rest.partition(" at ")
-    price, _, reason = price.partition(" (") if price else ("", "", rest.partition(" (")[2])
-    text = VERBS.get(verb, "{venue}: {verb} {amount} {token}").format(
-        verb=verb.replace("_", " "),
-        buys="buys" if (event.amount or 0.0) > 0.0 else "sells",
-        amount=_amount(event),
-        token=event.token,
-        venue=event.venue,
-        price=f" at {_price(float(price))}" if price else "",
+def _done(trade: Trade) -> str:
+    """What a venue did."""
+    text = VERBS.get(trade.verb, "{venue}: {verb} {amount} {token}").format(
+        verb=trade.verb.value.replace("_", " "),
+        buys="buys" if trade.quantity > 0.0 else "sells",
+        amount=_amount(trade.quantity),
+        token=trade.token,
+        venue=trade.venue,
+        price="" if trade.price is None else f" at {_price(trade.price)}",
     )
-    return text + (f" ({reason}" if reason else "")
+    return text + (f" ({trade.reason})" if trade.reason else "")
 
 
-def _amount(event: Event) -> str:
-    return "" if event.amount is None else f"{abs(event.amount):,.6g}"
+def _amount(amount: float | None) -> str:
+    return "" if amount is None else f"{abs(amount):,.6g}"
 
 
 def _price(price: float) -> str:

@@ -35,6 +35,8 @@ REMEMBERED = 4096  # ids of booked items that a venue may repeat
 class VenueTelemetry(Protocol):
     def venue_request(self, venue: str, endpoint: str, outcome: str, seconds: float) -> None: ...
 
+    def reconciliation(self, venue: str, outcome: str) -> None: ...
+
 
 class View(msgspec.Struct):
     """One venue as last seen. Times: market ns, but `answered` process seconds."""
@@ -156,14 +158,16 @@ class Observer:
         """Holds the last positions against what is expected of them; a venue that did not answer is left out, and what
         travels too: it has left one venue and not reached the other, and only they can tell."""
         book = Book(expected)
-        for view in self.views.values():
+        for name, view in self.views.items():
             if view.positions_at is None or view.failures:
+                self._telemetry.reconciliation(name, "unanswered")
                 continue
             found = book.differences(
                 view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues - {TRANSIT}
             )
             view.mismatches = tuple(f"{d.key} expected {d.expected!r} observed {d.observed!r}" for d in found)
             view.mismatched = view.mismatched + 1 if found else 0
+            self._telemetry.reconciliation(name, "mismatch" if found else "agreed")
 
     def differences(self, venue: VenueName, expected: Mapping[PositionKey, float]) -> dict[PositionKey, float]:
         """Observed less expected at one venue, where they will differ once the next step has booked what is known.

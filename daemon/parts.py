@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from daemon.bridge import NO_BATON, Baton
 from daemon.daemon_config import DaemonSlice
 from daemon.disk import Disk
+from daemon.output import Stream, shout
 
 LAG_EVERY_S = 0.25
 
@@ -26,6 +27,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     poll_steps: int = 1
     lag_every_s: float = LAG_EVERY_S
     provenance: Mapping[str, str] = {}
+    shout: Callable[[str], None] = shout
+    streams: Callable[[], Iterable[Stream]] = tuple  # how stdout and stderr stand
     clock_offset_ms: Callable[[], float | None] = lambda: None
     set_log_level: Callable[[str], None] = lambda level: None
     keep_config: Callable[[DaemonSlice], None] = lambda config: None  # for `basis safety`, which reads what runs now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,20 +20,23 @@ import numpy as np
 import structlog
 import trio
 
-from components.model.errors import CFG_INVALID, Fault, InvalidInput, Severity, Stop, catalogued
+from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon import greeting, signals
+from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
+from daemon.early import EARLY
 from daemon.exits import Exit
 from daemon.journal.codec import decode, encode
-from daemon.latch import replace_durably
+from daemon.latch import ALL, Latches, replace_durably, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
+from daemon.output import Outputs, outputs, say
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.parts import Parts
@@ -54,11 +58,6 @@ OPS_STATE_DIR = catalogued(
 )
 
 
-def say(line: str) -> None:
-    """One line to whoever watches."""
-    print(line, flush=True)
-
-
 class CrashReports:
     """The supervisor's view of the reports."""
 
@@ -72,14 +71,25 @@ class CrashReports:
 
 def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | None) -> int:
     """Runs until stopped; 0 after a clean stop. InvalidInput (exit 78) lists every fault before anything starts."""
-    path = config_path or PACKAGED / "paper.yaml"
-    environ = _environ(state)
     config = configured(config_path, state=state, speed=speed)
+    with outputs() as streams:
+        try:
+            return _run(config, config_path or PACKAGED / "paper.yaml", _environ(state), speed, streams)
+        except BasisError:
+            raise
+        except Exception as error:
+            log.critical("daemon.crashed", exc_info=error)  # here, where somebody still writes lines
+            raise
+
+
+def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: float | None, streams: Outputs) -> int:
     is_watched = "NOTIFY_SOCKET" not in environ  # by a person; systemd needs no hints
     for line in greeting.configured(config):
         say(line)
     with _usable(config.state_dir):
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if EARLY.has_stop():
+        return 0
     secrets = Secrets()
     style: Style = "json" if config.log.format == "json" else "console"
     told = greeting.SAID_IN_WORDS if style == "console" else frozenset()
@@ -92,11 +102,19 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     with ExitStack() as owned:
         with _usable(config.state_dir):
             owned.enter_context(held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"))
+            if EARLY.has_emergency():
+                _latch_all(config)
             check_restart(last_configuration(config.state_dir), config, RealDisk())
             keep_configuration(config)
             world = open_world(config, say)
+        if EARLY.has_stop():
+            world.close()
+            log.info("daemon.stopped", reason="stopped before it began", uncertain={})
+            return 0
         reports = _reports(config, environ, secrets)
-        ended = trio.run(_main, config, world, reports, path, environ, speed, is_watched, logs)
+        ended = trio.run(
+            _main, config, world, reports, path, environ, speed, is_watched, logs, streams, clock=AwakeClock()
+        )
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
     if is_watched:
@@ -106,6 +124,14 @@ def run_daemon(config_path: Path | None, *, state: Path | None, speed: float | N
     if config.strategies and len(ended.broken) == len(config.strategies):
         return min(ended.broken.values())  # damage is worse than a configuration that does not fit
     return Exit.DONE
+
+
+def _latch_all(config: DaemonSlice) -> None:
+    """A SIGUSR1 that came before there was a daemon: it closes when it starts, and when it is killed before that,
+    the next one does."""
+    latches = Latches(config.state_dir)
+    if latches.of_all() is None:
+        latches.set(requested(ALL, signal.SIGUSR1.name, at=time.time_ns(), uid=-1))
 
 
 def configured(config_path: Path | None, *, state: Path | None, speed: float | None) -> DaemonSlice:
@@ -166,6 +192,7 @@ async def _main(
     speed: float | None,
     is_watched: bool,
     logs: Logs,
+    streams: Outputs,
 ) -> Ended:
     every_s = min(max(SUMMARY_EVERY_REAL_S * config.speed, SUMMARY_LEAST_S), SUMMARY_MOST_S)
     narrator = Narrator(say, every_s=every_s)
@@ -179,6 +206,7 @@ async def _main(
             socket=socket_path(config, environ),
             set_log_level=logs.set_level,
             keep_config=keep_configuration,
+            streams=lambda: streams.standing().values(),
         ),
         notifier=Notifier(environ),
         reports=CrashReports(reports),
@@ -187,7 +215,7 @@ async def _main(
     )
     result: list[Ended] = []
     async with trio.open_nursery() as nursery:
-        await nursery.start(signals.listen, daemon)
+        await nursery.start(signals.listen, daemon, EARLY.take)
 
         async def serve(task_status: trio.TaskStatus[Mapping[str, bool]]) -> None:
             result.append(await daemon.run(task_status=task_status))

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 MakeCell = Callable[[StrategyEntry], Awaitable[Cell]]
 LONGEST_BACKOFF_S = 60.0
+DOUBLINGS = 30  # of a pause; more would only overflow
 
 
 class Reports(Protocol):
@@ -49,14 +50,28 @@ async def beside(
     *,
     pause_s: float = 5.0,
 ) -> None:
-    """Keeps a service running that trading does not depend on: when it fails, it is reported and started again."""
+    """Keeps a service running that trading does not depend on: when it fails, it is reported and started again.
+
+    The same failure again is told in one line and less and less often; so is the next try.
+    """
+    last, again = "", 0
     while True:
+        began = trio.current_time()
         try:
             await serve()
         except Exception as error:  # the same edge as around a cell
-            log.error("service.crashed", service=name, error=_short(error), exc_info=error)
+            text = _short(error)
+            again = again + 1 if text == last and trio.current_time() - began < LONGEST_BACKOFF_S else 0
+            last = text
+            pause = min(pause_s * 2.0 ** min(again, DOUBLINGS), max(LONGEST_BACKOFF_S, pause_s))
+            if again == 0:
+                log.error("service.crashed", service=name, error=text, exc_info=error)
+            elif again & (again - 1) == 0:
+                log.warning("service.still_crashes", service=name, error=text, times=again + 1, again_in_s=pause)
             crashed(name, error)
-        await trio.sleep(pause_s)
+            await trio.sleep(pause)
+        else:
+            await trio.sleep(pause_s)
 
 
 class Supervisor:
@@ -146,7 +161,7 @@ class Supervisor:
                 return
             if error is None:
                 continue  # asked to start anew
-            self._reports.crashed(entry.id, error)
+            self._report(entry.id, error)
             now = trio.current_time()
             crashes.append(now)
             while crashes and crashes[0] < now - entry.restart.window_s:
@@ -161,10 +176,17 @@ class Supervisor:
                 await self._give_up(entry, error)
                 continue
             self.restarts[entry.id] += 1
-            pause = min(entry.restart.backoff_s * 2.0 ** (len(crashes) - 1), LONGEST_BACKOFF_S)
+            pause = min(entry.restart.backoff_s * 2.0 ** min(len(crashes) - 1, DOUBLINGS), LONGEST_BACKOFF_S)
             self._tell(entry, CellState.BACKING_OFF, f"{_short(error)}; starts again in {pause:.0f} s", now + pause)
             with trio.move_on_after(pause):
                 await self._restart_now[entry.id].wait()
+
+    def _report(self, strategy: str, error: Exception) -> None:
+        """Tells people far away; that this fails is no reason for anything."""
+        try:
+            self._reports.crashed(strategy, error)
+        except Exception as failure:  # the edge around a report
+            log.error("report.failed", strategy=strategy, error=_short(failure), exc_info=failure)
 
     async def _live(self, entry: StrategyEntry) -> Exception | None:
         """One life of a cell; what ended it, None for a clean end."""

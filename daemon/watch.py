@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 import trio
 
-from daemon.health import Health
+from daemon.awake import STALL_S, Lateness
+from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.latch import Latches
 from daemon.live_guard import LiveGuard
@@ -15,10 +16,14 @@ from daemon.loss_guard import loss_fraction
 from daemon.metrics import Metrics
 from daemon.notify import Notifier
 from daemon.operator import Operator
+from daemon.output import Stream
+from daemon.readers import Reader
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
 GUARD_EVERY_S = 5.0
+SHOWN_FOR_S = 60.0  # how long health tells of a suspend that is over
+SUSPENDED = "process"  # the component that health shows it as
 
 
 class Watch:
@@ -34,6 +39,8 @@ class Watch:
         *,
         free_bytes: Callable[[], int | None],
         status: Callable[[], str],
+        readers: Iterable[Reader] = (),
+        streams: Callable[[], Iterable[Stream]] = tuple,
     ) -> None:
         self._health = health
         self._metrics = metrics
@@ -44,17 +51,22 @@ class Watch:
         self._notifier = notifier
         self._free_bytes = free_bytes
         self._status = status
+        self._readers = tuple(readers)
+        self._streams = streams
+        self._lateness: Lateness | None = None
+        self._suspended_at: float | None = None
 
     async def lag(self, every_s: float) -> None:
         """Measures how late the loop is, and tells metrics how everything stands."""
+        self._measure(every_s)
         while True:
-            began = trio.current_time()
             await trio.sleep(every_s)
-            late = max(0.0, trio.current_time() - began - every_s)
+            late = self._look(every_s)
             self._metrics.loop_lag(late)
             self._health.loop_lag(late)
             if not self._committer.statistics().waiting:  # nobody has been waiting since the last look: it works
                 self._health.beat("committer", within_s=max(30.0, 3.0 * every_s))
+            self._tell_of_readers()
             self._metrics.components(self._health.components())
             self._metrics.ready(bool(self._health.readiness()))
             free = self._free_bytes()
@@ -62,9 +74,16 @@ class Watch:
                 self._metrics.disk_free(free)
 
     async def guard(self, limits: LiveGuard) -> None:
-        """Feeds the watchdog while the loop is alive and every cell makes progress; a stuck cell is made safe first."""
+        """Feeds the watchdog while the loop is alive and every cell makes progress; a stuck cell is made safe first.
+
+        Its own lateness comes first: for as long as nothing could run nobody was stuck.
+        """
+        every_s = self._notifier.feed_every_s or GUARD_EVERY_S
+        if self._lateness is None:
+            self._measure(every_s)
         while True:
-            await trio.sleep(self._notifier.feed_every_s or GUARD_EVERY_S)
+            await trio.sleep(every_s)
+            self._look(every_s)
             loss, limit = loss_fraction(self._supervisor.replicas.values()), limits.stop_loss_fraction
             if loss is not None and limit is not None and loss >= limit and self._latches.of_all() is None:
                 await self._operator.emergency(None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1)
@@ -77,3 +96,31 @@ class Watch:
             else:
                 log.critical("watchdog.not_fed", reasons=starving.reasons)
             self._notifier.status(self._status())
+
+    def _measure(self, every_s: float) -> None:
+        self._lateness = Lateness(every_s)
+        self._health.forgive(self._lateness.since)
+
+    def _look(self, every_s: float) -> float:
+        assert self._lateness is not None
+        late = self._lateness.look()
+        now = trio.current_time()
+        if late > max(STALL_S, every_s):
+            self._suspended_at = now
+            log.warning("process.suspended", seconds=round(late, 2))
+            self._health.report(SUSPENDED, Level.DEGRADED, f"did not run for {late:.0f} s; nobody is late for those")
+            self._metrics.suspended(late)
+        elif self._suspended_at is not None and now - self._suspended_at > SHOWN_FOR_S:
+            self._suspended_at = None
+            self._health.report(SUSPENDED, Level.OK)
+        return late
+
+    def _tell_of_readers(self) -> None:
+        for reader in self._readers:
+            words = reader.error + (f" ({reader.errors} in all)" if reader.error else "")
+            self._health.report(f"reader:{reader.name}", Level.DEGRADED if reader.error else Level.OK, words)
+            self._metrics.reader(reader.name, errors=reader.errors, dropped=reader.dropped)
+        for stream in self._streams():
+            words = f"{stream.trouble}; {stream.dropped} lines lost" if stream.trouble else ""
+            self._health.report(stream.name, Level.DEGRADED if stream.trouble else Level.OK, words)
+            self._metrics.lines(stream.name, dropped=stream.dropped)

@@ -12,6 +12,7 @@ from importlib import import_module
 
 import click
 
+from daemon.early import EARLY, fill_standard_streams
 from daemon.exits import Exit
 
 COMMANDS = {
@@ -66,6 +67,9 @@ def basis() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: ends the process with the exit code of the command."""
+    if list(sys.argv[1:] if arguments is None else arguments)[:1] == ["run"]:
+        fill_standard_streams()
+        EARLY.hear()  # what comes while everything is imported and read is carried out once there is a daemon
     try:
         code = basis.main(args=arguments, prog_name="basis", standalone_mode=False)
         sys.stdout.flush()

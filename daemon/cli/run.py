@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -26,10 +25,10 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
     """
     from daemon.greeting import opening
+    from daemon.output import outputs, say
 
-    with suppress(OSError):
-        click.echo(opening(config_path or Path("configs/paper.yaml"), state))  # the rest takes seconds to load
-    with refusals():
+    with outputs(), refusals():
+        say(opening(config_path or Path("configs/paper.yaml"), state))  # the rest takes seconds to load
         from daemon.process import run_daemon  # numpy, pydantic and all
 
         code = run_daemon(config_path, state=state, speed=speed)

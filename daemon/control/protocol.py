@@ -31,6 +31,18 @@ OPS_NOT_FOUND = catalogued(
 OPS_REFUSED = catalogued(
     "OPS-005", Severity.WARNING, "The daemon refuses this now", "See 'basis status --why' for what stands in the way"
 )
+OPS_FAILED = catalogued(
+    "OPS-012",
+    Severity.ERROR,
+    "The daemon could not do it",
+    "Whether part of it was done is not known: see the log of the daemon, which goes on, and report the traceback",
+)
+OPS_BUSY = catalogued(
+    "OPS-013",
+    Severity.WARNING,
+    "The daemon serves as many clients as it can",
+    "Try again; an emergency stop is heard all the same",
+)
 SOCKET = "control.sock"
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -67,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "adopt": Kind(strategy=ONE, required=("venue",), keyed=True),
     "resolve": Kind(strategy=EITHER, required=("order", "as"), optional=("price", "quantity", "fee"), keyed=True),
 }
+URGENT = frozenset({"emergency_stop"})  # heard even where there is no place for another client
 AMOUNTS = ("amount", "price", "quantity", "fee")
 WORDS: Mapping[str, tuple[str, ...]] = {"as": ("filled", "not_sent"), "positions": ("hold", "close")}
 
@@ -112,7 +125,7 @@ def parse_request(line: bytes) -> Request:
     """The request in a line; InvalidInput OPS-003 with all its faults."""
     try:
         plain = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidInput(OPS_MALFORMED, [Fault(where="request", found=str(exc), expected="one JSON object")]) from exc
     if not isinstance(plain, dict):
         raise InvalidInput(

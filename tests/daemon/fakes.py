@@ -78,6 +78,8 @@ class Quiet:
 
     def step(self, strategy: str, seconds: float, outcome: str) -> None: ...
 
+    def reconciliation(self, venue: str, outcome: str) -> None: ...
+
     def venue_request(self, venue: str, endpoint: str, outcome: str, seconds: float) -> None:
         self.asked.append((venue, endpoint, outcome))
 

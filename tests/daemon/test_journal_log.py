@@ -34,12 +34,12 @@ class Desk:
             nursery.cancel_scope.cancel()
 
 
-def test_events_and_outcomes_are_heard_as_they_are_appended_and_nothing_else_is() -> None:
+def test_every_record_is_heard_as_it_is_appended() -> None:
     desk = Desk()
 
     async def play(log: JournalLog) -> None:
         assert [log.append(record) for record in (NOTE, Events(events=(event(1),)), filled("x"))] == [1, 2, 3]
-        assert [type(record) for record in desk.heard] == [Events, Outcome]
+        assert [type(record) for record in desk.heard] == [Note, Events, Outcome]
         assert log.head.sequence == 3
         assert desk.journal.durable.sequence == 0
         await log.commit()

@@ -37,6 +37,9 @@ def feed_everything(metrics: Metrics) -> None:
     metrics.ready(True)
     metrics.components([Component(name="index", level=Level.DEGRADED, reason="behind", since=0.0)])
     metrics.loop_lag(0.002)
+    metrics.suspended(160.0)
+    metrics.reader("narrator", errors=1, dropped=2)
+    metrics.lines("stdout", dropped=3)
     metrics.step("btc", 0.2, "decided")
     metrics.venue_request("okx", "submit", "ok", 0.05)
     metrics.order("okx", "btc", "sell", "filled")
@@ -98,6 +101,15 @@ def test_a_new_strategy_starts_its_counters_at_zero(metrics: Metrics) -> None:
     assert values["basis_full_loops_total", "btc", "aborted"] == 0.0
     assert values["basis_reconciliations_total", "okx", "mismatch"] == 0.0
     assert values["basis_ticks_missed_total", "btc"] == 0.0
+
+
+def test_counts_that_are_kept_elsewhere_are_taken_over_and_do_not_fall(metrics: Metrics) -> None:
+    for dropped in (3, 3, 5):
+        metrics.lines("stdout", dropped=dropped)
+    metrics.reader("narrator", errors=1, dropped=0)
+    values = scraped(metrics)
+    assert values["basis_output_lines_dropped_total", "stdout"] == 5
+    assert values["basis_reader_errors_total", "narrator"] == 1
 
 
 def test_two_objects_share_nothing(metrics: Metrics, clock: HandClock) -> None:

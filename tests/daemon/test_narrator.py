@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from components.model.events import Event, EventType
+from components.model.keys import base_token
+from components.model.orders import Action, GroupKind, InFlight, Order, OrderGroup, OrderState, Trade, TradeStatus, Verb
+from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
 from daemon.narrator import Narrator
 from daemon.replica import CellState, Replica
 from tests.builders import START
@@ -24,49 +27,86 @@ def event(kind: EventType, **more: Any) -> Event:
     return Event(**known)
 
 
+def outcome(verb: Verb, quantity: float, *, origin: str = "core", state: str = "filled", **more: Any) -> Outcome:
+    known: dict[str, Any] = {"venue": "okx", "token": "BTC", "changes": {}, "at": START, "order_id": "o"} | more
+    status = TradeStatus(state) if state != OrderState.NOT_SENT else TradeStatus.REJECTED
+    trade = Trade(verb=verb, status=status, quantity=quantity, **known)
+    return Outcome(at=START, order_id="o", state=state, trade=trade, origin=origin, reason=trade.reason)
+
+
 @pytest.fixture
-def said() -> Callable[[Event], str]:
-    def say(told: Event) -> str:
+def said() -> Callable[[Event | Record], str]:
+    def say(told: Event | Record) -> str:
         lines: list[str] = []
-        Narrator(lines.append, every_s=3600.0).heard("basis", [told])
+        record = Events(events=(told,)) if isinstance(told, Event) else told
+        Narrator(lines.append, every_s=3600.0).heard("basis", record)
         return "".join(lines).partition("basis")[2].strip()
 
     return say
 
 
+FLIGHT = InFlight(
+    id="f", token="BTC", amount=2.0, source=base_token("okx", "BTC"), target=base_token("bybit", "BTC"), arrives_at=1
+)
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (event(EventType.TRADE, amount=0.335, detail="spot okx_spot at 42500.588496725504"),
-         "buys 0.335 BTC at okx at 42,500.59"),
-        (event(EventType.TRADE, amount=-0.335, detail="perp okx_perp at 0.98712345"),
-         "sells 0.335 BTC perp at okx at 0.98712"),
-        (event(EventType.TRADE, amount=-1234.5, token="USDT", detail="perp okx_perp (min notional)"),
-         "sells 1,234.5 USDT perp at okx (min notional)"),
-        (event(EventType.ATOMIC_STEP, amount=-5.0, token="WETH", venue="morpho", detail="flash_repay flash_repay"),
-         "gives 5 WETH back to morpho"),
-        (event(EventType.TRADE, amount=2.0, detail="bridge okx_bridge"), "okx: bridge 2 BTC"),
-        (event(EventType.DECISION, status="entry_full", detail="entry: enter"), "decides to enter"),
-        (event(EventType.DECISION, status="exit_partial", detail="withdrawal: slow withdrawal"),
+        (outcome(Verb.SPOT, 0.335, price=42500.588496725504), "buys 0.335 BTC at okx at 42,500.59"),
+        (outcome(Verb.PERP, -0.335, price=0.98712345), "sells 0.335 BTC perp at okx at 0.98712"),
+        (outcome(Verb.PERP, -1234.5, token="USDT", reason="a part of it"),
+         "sells 1,234.5 USDT perp at okx (a part of it)"),
+        (outcome(Verb.FLASH_REPAY, -5.0, token="WETH", venue="morpho"), "gives 5 WETH back to morpho"),
+        (outcome(Verb.TRANSFER, -2.0, in_flight=FLIGHT), ""),  # its event tells it
+        (outcome(Verb.TRANSFER, -2.0, in_flight=FLIGHT, origin="emergency"), "sends 2 BTC from okx"),
+        (outcome(Verb.PERP, 0.0, state="rejected", reason="no margin"), ""),
+        (outcome(Verb.PERP, 0.0, state="rejected", reason="no margin", origin="emergency"),
+         "was refused at okx: no margin"),
+        (outcome(Verb.PERP, 0.0, state="not_sent", reason="read only", origin="emergency"),
+         "could not send its order at okx: read only"),
+        (Outcome(at=START, order_id="o", state="unknown", origin="emergency"),
+         "does not know what became of its order"),
+        (LatchChanged(at=START, phase="closing", scope="basis", reason="squeeze"), "closes everything: squeeze"),
+        (LatchChanged(at=START, phase="flat", scope="basis", reason=""),
+         "is flat; it stays so until 'basis resume basis'"),
+        (event(EventType.TRADE, amount=1.0, detail="spot okx_spot at nothing that is a number"), ""),
+        (event(EventType.DECISION, status=Action.ENTRY_FULL, detail="entry: enter"), "decides to enter"),
+        (event(EventType.DECISION, status=Action.EXIT_PARTIAL, detail="withdrawal: slow withdrawal"),
          "decides to reduce its positions (withdrawal: slow withdrawal)"),
         (event(EventType.WITHDRAWAL_PAID, amount=-50.0, token="USDT"), "paid out 50 USDT"),
         (event(EventType.RECONCILIATION_FAILED, detail="okx:Perp expected 1 observed 2"),
          "reconciliation failed: okx:Perp expected 1 observed 2"),
     ],
 )  # fmt: skip
-def test_an_event_is_a_sentence(said: Callable[[Event], str], told: Event, words: str) -> None:
+def test_a_record_is_a_sentence(said: Callable[[Event | Record], str], told: Event | Record, words: str) -> None:
     assert said(told) == words
 
 
+def test_the_steps_of_a_transaction_stand_under_its_name() -> None:
+    lines: list[str] = []
+    narrator = Narrator(lines.append, every_s=3600.0)
+    order = Order(id="o", verb=Verb.SUPPLY, venue="aave_v3", token="USDT", amount=5.0, leg="supply")
+    group = OrderGroup(id="g", kind=GroupKind.ATOMIC, orders=(order,), action=Action.ENTRY_FULL, reason="")
+    narrator.heard("basis", Intent(at=START, group=group))
+    narrator.heard("basis", outcome(Verb.SUPPLY, 5.0, token="USDT", venue="aave_v3"))
+    narrator.heard("basis", outcome(Verb.SUPPLY, 5.0, token="USDT", venue="aave_v3"))
+    told = [line.partition("basis")[2][11:] for line in lines]
+    assert told == ["in one transaction at aave_v3:", "   supplies 5 USDT to aave_v3", "supplies 5 USDT to aave_v3"]
+
+
 @pytest.mark.parametrize("kind", [EventType.FUNDING, EventType.INTEREST, EventType.ORDER_INTENT])
-def test_what_happens_all_the_time_is_not_told(said: Callable[[Event], str], kind: EventType) -> None:
+def test_what_happens_all_the_time_is_not_told(said: Callable[[Event | Record], str], kind: EventType) -> None:
     assert said(event(kind, amount=1.0)) == ""
 
 
-def test_every_kind_of_event_can_be_told(said: Callable[[Event], str]) -> None:
+@pytest.mark.parametrize("detail", ["something", "I look at binance first", "spot at (", "x at 1e999 at nan", " at "])
+def test_every_kind_of_event_can_be_told_whatever_its_text_says(
+    said: Callable[[Event | Record], str], detail: str
+) -> None:
     for kind in EventType:
-        said(event(kind, amount=1.0, detail="something"))
-        said(event(kind))
+        said(event(kind, amount=1.0, detail=detail))
+        said(event(kind, detail=detail))
 
 
 def replica(at: int | None = START, state: CellState = CellState.RUNNING, **more: Any) -> Replica:

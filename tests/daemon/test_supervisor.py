@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 import trio
 from msgspec import structs
 
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.exits import Exit
+from daemon.health import Level
 from daemon.journal.reader import journal_folder
 from daemon.latch import Phase
 from daemon.replica import CellState
@@ -184,8 +186,70 @@ def test_a_service_beside_trading_is_started_again_and_reported() -> None:
             await beside("metrics", serve, lambda name, error: reported.append(f"{name}: {error}"), pause_s=5.0)
 
     virtual(play)
-    assert [round(at - begun[0]) for at in begun] == [0, 5, 10]
+    assert [round(at - begun[0]) for at in begun] == [0, 5, 15]
     assert reported == ["metrics: the port is taken"] * 2
+
+
+def test_a_service_that_keeps_failing_is_told_once_in_full_and_tried_less_and_less_often() -> None:
+    begun: list[float] = []
+
+    async def serve() -> None:
+        begun.append(trio.current_time())
+        raise OSError("the port is taken")
+
+    async def play() -> None:
+        with trio.move_on_after(24 * 3600.0):
+            await beside("metrics", serve, lambda name, error: None, pause_s=5.0)
+
+    with structlog.testing.capture_logs() as lines:
+        virtual(play)
+    assert [round(at - begun[0]) for at in begun[:6]] == [0, 5, 15, 35, 75, 135]
+    assert [line["event"] for line in lines].count("service.crashed") == 1
+    assert 5 < len(lines) < 15, "a day of it"
+
+
+def test_a_service_that_fails_in_another_way_is_told_anew() -> None:
+    reasons = iter(("one", "one", "two"))
+
+    async def serve() -> None:
+        if (reason := next(reasons, None)) is None:
+            await trio.sleep_forever()
+        raise OSError(reason)
+
+    async def play() -> None:
+        with trio.move_on_after(100.0):
+            await beside("index", serve, lambda name, error: None)
+
+    with structlog.testing.capture_logs() as lines:
+        virtual(play)
+    assert [(line["event"], line["error"]) for line in lines] == [
+        ("service.crashed", "OSError: one"),
+        ("service.still_crashes", "OSError: one"),
+        ("service.crashed", "OSError: two"),
+    ]
+
+
+class Failing:
+    def crashed(self, strategy: str, error: BaseException) -> None:
+        raise ConnectionError("nobody takes reports")
+
+
+def test_a_report_that_fails_takes_no_strategy_down(tmp_path: Path) -> None:
+    """A second strategy goes on, and the one that crashed starts again."""
+    house = House(tmp_path, LENDING, BTC)
+    house.crashes = Failing()  # type: ignore[assignment]
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 1)
+        breaks(daemon)
+        await in_state(daemon, CellState.BACKING_OFF)
+        await in_state(daemon, CellState.RUNNING)
+        await ticked(daemon, BTC, 2)
+        (shown,) = [each for each in daemon.health.components() if each.name == "reader:reports"]
+        assert shown.level is Level.DEGRADED and "nobody takes reports" in shown.reason
+
+    house.live(play)
+    assert house.ended is not None and not house.ended.broken
 
 
 def test_a_pause_outlives_a_crash_until_it_is_resumed(tmp_path: Path) -> None:

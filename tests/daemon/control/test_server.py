@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import stat
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,8 @@ import trio.testing
 from components.model.errors import Refuse, Stop
 from daemon.control.protocol import (
     MAX_REQUEST_BYTES,
+    OPS_BUSY,
+    OPS_FAILED,
     OPS_MALFORMED,
     OPS_REFUSED,
     Request,
@@ -194,20 +198,113 @@ def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
     with_server(path, client, slow)
 
 
-def test_one_client_too_many_is_told_so(tmp_path: Path) -> None:
+STOP = encoded(Request(kind="emergency_stop", arguments={"latch": "l"}, key="l", id="e"))
+
+
+def test_the_client_that_is_silent_longest_makes_room_for_the_next(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
 
     async def client(server: ControlServer) -> None:
-        async with await connect(path) as first:
-            await first.send_all(PING)
-            assert (await answers(first))[0].ok
-            async with await connect(path) as second:
-                (response,) = await answers(second)
-                assert response.code == OPS_REFUSED
-            await first.send_all(PING)
-            assert (await answers(first))[0].ok
+        async with await connect(path) as first, await connect(path) as second:
+            for stream in (first, second):
+                await stream.send_all(PING)
+                assert (await answers(stream))[0].ok
+            async with await connect(path) as third:
+                await third.send_all(PING)
+                assert (await answers(third))[0].ok
+                (told,) = await answers(first)
+                assert told.code == OPS_BUSY
+            await second.send_all(PING)
+            assert (await answers(second))[0].ok
+        assert server.statistics().evicted == 1
 
-    with_server(path, client, connections=1)
+    with_server(path, client, connections=2)
+
+
+@pytest.mark.parametrize("idle", [16, 500])
+def test_idle_connections_never_keep_an_emergency_stop_out(idle: int, tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(idle):
+                await stack.enter_async_context(await connect(path))
+            stream = await stack.enter_async_context(await connect(path))
+            await stream.send_all(STOP)
+            assert (await answers(stream))[0].ok
+
+    with_server(path, client)
+
+
+def test_an_emergency_stop_is_heard_while_every_place_is_served_and_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    asked: list[str] = []
+
+    async def slow(request: Request, uid: int) -> Response:
+        asked.append(request.kind)
+        if request.kind == "ping":
+            await trio.sleep_forever()
+        return answer(request.kind)
+
+    async def client(server: ControlServer) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                busy = await stack.enter_async_context(await connect(path))
+                await busy.send_all(PING)
+            while len(asked) < 2:
+                await trio.sleep(0.001)
+            for sent, code in ((STOP, ""), (PING, OPS_BUSY), (b"rubbish\n", OPS_BUSY)):
+                stream = await stack.enter_async_context(await connect(path))
+                await stream.send_all(sent)
+                assert (await answers(stream))[0].code == code
+            silent = await stack.enter_async_context(await connect(path))
+            assert await answers(silent) == []
+
+    with_server(path, client, slow, connections=2, late_s=0.1)
+    assert asked == ["ping", "ping", "emergency_stop"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied"),
+        OSError(36, "File name too long"),
+        sqlite3.OperationalError("database is locked"),
+        RecursionError("maximum recursion depth exceeded"),
+        ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
+    ],
+)
+def test_whatever_a_request_raises_ends_with_that_request(error: Exception, tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def fails(request: Request, uid: int) -> Response:
+        if request.kind == "dump":
+            raise error
+        return answer(request.kind)
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(encoded(Request(kind="dump", id="d")) + PING)
+            first, second = await answers(stream, 2)
+            assert (first.ok, first.code, first.id) == (False, OPS_FAILED, "d")
+            assert type(error).__name__ in first.message and "goes on" in first.message
+            assert second.ok
+        assert server.statistics().failed == 1
+
+    with_server(path, client, fails)
+
+
+def test_two_thousand_brackets_are_one_malformed_request(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+
+    async def client(server: ControlServer) -> None:
+        async with await connect(path) as stream:
+            await stream.send_all(b"[" * 2000 + b"]" * 2000 + b"\n" + PING)
+            first, second = await answers(stream, 2)
+            assert (first.ok, first.code) == (False, OPS_MALFORMED)
+            assert second.ok
+
+    with_server(path, client)
 
 
 def test_a_socket_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
