@@ -367,6 +367,10 @@ class Daemon:
         except BasisError as error:
             message = f"configuration not reloaded, the old one stays: {error.message.rstrip()}"
             log.error("config.refused", code=error.code, error=error.message.rstrip())
+        except Exception as error:  # the edge around a reload: whatever is wrong with the files ends here
+            what = f"{type(error).__name__}: {error}"
+            message = f"configuration not reloaded, the old one stays: {what}"
+            log.error("config.refused", error=what, exc_info=error)
         self._notifier.ready(message.partition("\n")[0])
         return message
 
