@@ -18,7 +18,7 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import BasisError, InvalidInput
+from components.model.errors import BasisError, InvalidInput, Stop
 from daemon.authority import Limits
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
@@ -59,6 +59,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 AUDIT = "daemon"
 INDEX_EVERY_S = 2.0
+MEND_EVERY_S = 2.0
+MEND_FREE_BYTES = 1 << 20
 START_GRACE_S = 30.0  # asked for again and again while journals are read
 
 
@@ -119,6 +121,7 @@ class Daemon:
             self.clock.now,
             events=lambda strategy, limit: self._asking(partial(self._queries.events, strategy, limit)),
             orders=lambda strategy: self._asking(partial(self._queries.orders, strategy)),
+            trouble=self._queries.trouble,
             stop=self.stop,
             dump=self.dump,
             backup=self._copy,
@@ -157,6 +160,7 @@ class Daemon:
                     around.start_soon(reader.run)
                 self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
                 self._keep(around, "guard", partial(self._watch.guard, self.config.guard))
+                self._keep(around, "journal.mend", self._mend_audit)
                 async with trio.open_nursery() as cells:
                     up: Mapping[str, bool] = {}
                     finished: list[Ended] = []
@@ -170,8 +174,9 @@ class Daemon:
                         up = await cells.start(supervise)
                         waiting.cancel_scope.cancel()
                     cells.start_soon(self._drive, driver)
-                    self._audit.append(Note(at=self.clock.now(), kind="daemon.ready", detail=", ".join(sorted(up))))
-                    await self._audit.commit()
+                    with suppress(Stop):  # it is mended beside what runs, and says so meanwhile
+                        self._audit.append(Note(at=self.clock.now(), kind="daemon.ready", detail=", ".join(sorted(up))))
+                        await self._audit.commit()
                     self._notifier.ready(self._status())
                     task_status.started(up)
                     await self._stop_asked.wait()
@@ -183,8 +188,8 @@ class Daemon:
                 around.cancel_scope.cancel()
             for reader in self._readers:
                 reader.drain()
-            self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
             with suppress(BasisError):
+                self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
                 await self._audit.commit()
             outer.cancel_scope.cancel()
         return ended
@@ -307,9 +312,12 @@ class Daemon:
         return journal, recovered
 
     def _open(self, name: str, folder: Path, at: int) -> JournalLog:
-        journal = Journal.open(folder, self._parts.disk, name=name, now=lambda: at)
+        journal = self._opened(name, folder, at)
         opened = self._journals[name] = JournalLog(journal, self.committer, partial(self._hear, name))
         return opened
+
+    def _opened(self, name: str, folder: Path, at: int) -> Journal:
+        return Journal.open(folder, self._parts.disk, name=name, now=lambda: at)
 
     def _hear(self, strategy: str, record: Record) -> None:
         """A record was journaled; who wants to know is told, and reads it in a task of its own."""
@@ -384,9 +392,46 @@ class Daemon:
 
     async def _keep_index(self) -> None:
         """The index follows the journals; it is derived, so what goes wrong with it stops nothing."""
+        said: dict[str, str] = {}
         while True:
             await trio.sleep(INDEX_EVERY_S)
             await self._asking(self._queries.catch_up)
+            if self._queries.failed == said:
+                continue
+            said = dict(self._queries.failed)
+            why = self._queries.trouble(None)
+            self.health.report("index", Level.DEGRADED if said else Level.OK, why)
+            if said:
+                log.error("index.incomplete", journals=sorted(said), reason=why)
+
+    async def _mend_audit(self) -> None:
+        """The daemon's own journal, which a failed write has closed, is opened again once the disk takes it: verified,
+        and what was not durable given up. Meanwhile commands are refused, and health says why."""
+        while True:
+            await trio.sleep(MEND_EVERY_S)
+            journal = self._audit.journal
+            if not journal.poisoned:
+                continue
+            why = (
+                f"the daemon's journal takes nothing ({journal.reason}): commands are refused, emergency stops are not"
+            )
+            self.health.report("journal", Level.FAILED, why)
+            free = self._free_bytes()
+            if free is not None and free < MEND_FREE_BYTES:
+                continue
+            try:
+                await self.committer.close(journal)
+                fresh = await self._asking(partial(self._opened, "daemon", journal.folder, self.clock.now()))
+            except Stop as error:
+                log.error("journal.not_mended", error=str(error))
+                continue
+            if fresh.poisoned:
+                fresh.shut()
+                continue
+            self._audit.journal = fresh
+            self._audit.append(Note(at=self.clock.now(), kind="journal.mended", detail=journal.reason))
+            self.health.report("journal", Level.OK)
+            log.warning("journal.mended", journal="daemon", after=journal.reason, lost=journal.statistics().lost)
 
     async def _asking(self, question: Callable[[], T]) -> T:
         """Something that reads for long, in the one thread there is for it."""

@@ -67,6 +67,7 @@ class Operator:
         *,
         events: Callable[[str | None, int], Awaitable[list[dict[str, Any]]]],
         orders: Callable[[str | None], Awaitable[list[dict[str, Any]]]],
+        trouble: Callable[[str | None], str],
         stop: Callable[[], None],
         dump: Callable[[], Mapping[str, Any]],
         backup: Callable[[Path], Mapping[str, Any]],
@@ -78,6 +79,7 @@ class Operator:
         self._now = market_now
         self._events = events
         self._orders = orders
+        self._trouble = trouble  # what is missing in those answers
         self._stop = stop
         self._dump = dump
         self._backup = backup
@@ -107,10 +109,12 @@ class Operator:
             case "positions":
                 return answer(positions_shown(self._replicas(request)), market_now=self._now())
             case "orders":
-                return answer(await self._orders(request.strategy), market_now=self._now())
+                orders = await self._orders(request.strategy)
+                return answer(orders, message=self._trouble(request.strategy), market_now=self._now())
             case "events":
                 limit = int(request.arguments.get("limit", "50"))
-                return answer(await self._events(request.strategy, limit), market_now=self._now())
+                events = await self._events(request.strategy, limit)
+                return answer(events, message=self._trouble(request.strategy), market_now=self._now())
             case "dump":
                 return answer(self._dump(), market_now=self._now())
             case "backup":

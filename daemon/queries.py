@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from components.model.errors import Stop
 from daemon.disk import Disk
 from daemon.journal.index import Index
 from daemon.journal.reader import DAEMON, journals
@@ -25,12 +26,26 @@ class Queries:
         self._disk = disk
         self._state = state
         self._index: Index | None = None
+        self.failed: dict[str, str] = {}  # journals that could not be read to their end, and why
 
     def catch_up(self) -> int:
-        """Applies what the journals have more; how many records."""
+        """Applies what the journals have more; how many records. One that is damaged keeps back no other: it is in
+        `failed`, and what it said before the damage is told."""
         if self._index is None:
             self._index = Index.open(self._state / INDEX_FILE)
-        return sum(self._index.catch_up(self._disk, journal) for journal in journals(self._disk, self._state))
+        count = 0
+        for journal in journals(self._disk, self._state):
+            try:
+                count += self._index.catch_up(self._disk, journal)
+            except (Stop, OSError) as error:
+                self.failed[journal.name] = error.message if isinstance(error, Stop) else str(error)
+            else:
+                self.failed.pop(journal.name, None)
+        return count
+
+    def trouble(self, strategy: str | None) -> str:
+        """What is missing in answers about one strategy or all, in words; empty when nothing is."""
+        return "; ".join(why for name, why in sorted(self.failed.items()) if strategy in (None, name))
 
     def events(self, strategy: str | None, limit: int) -> list[dict[str, Any]]:
         """The newest `limit` events of one strategy or of all, oldest first."""

@@ -86,6 +86,8 @@ def plain(response: Response) -> Any:
 def emit_records(response: Response, output: str, *, columns: tuple[str, ...] | None = None) -> None:
     """Prints an answer that is a list of records; a table shows times as people read them, and only `columns`."""
     records = plain(response) or []
+    if response.message:
+        click.echo(f"incomplete: {response.message}", err=True)
     if output == "json":
         click.echo(json_of(records))
     elif output == "csv":

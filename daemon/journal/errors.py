@@ -15,7 +15,7 @@ EVT_POISONED = catalogued(
     "EVT-002",
     Severity.CRITICAL,
     "A journal can no longer be written",
-    "The strategy sends nothing more. Check disk and free space, then restart: recovery finds what was durable",
+    "Check disk and free space: it is opened again by itself, with what was durable; until then nothing new leaves",
 )
 EVT_UNAVAILABLE = catalogued(
     "EVT-003",

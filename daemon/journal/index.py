@@ -1,8 +1,9 @@
-"""The index: orders, events, steps and commands of all journals in one SQLite file, for questions.
+"""The index: the newest orders and events of all journals in one SQLite file, for questions.
 
 It is derived. Each journal's applied sequence is stored in the same transaction as what was applied; behind the journal
 it catches up, ahead of it or beside it that journal is applied anew. A file that is damaged or of another layout is
-made anew. So deleting it changes no answer. One thread at a time uses an `Index`.
+made anew. It keeps as many events and finished orders of each journal as may be asked for, and every open order. So
+deleting it changes no answer, and it does not grow with the journals. One thread at a time uses an `Index`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from daemon.journal.errors import EVT_INDEX, JournalBroken
 from daemon.journal.frames import Frame, Head
 from daemon.journal.journal import record_of
 from daemon.journal.reader import Located
-from daemon.journal.records import Command, Events, Intent, Outcome, Record, StepAborted, StepEnd
+from daemon.journal.records import Events, Intent, Outcome, Record
 from daemon.journal.walk import Place, Walk
 
-LAYOUT = 1
+LAYOUT = 2
+EVENTS_KEPT = 10_000  # of each journal; nobody may ask for more
+ORDERS_KEPT = 10_000
 _BATCH = 1000
 _TABLES = """
 CREATE TABLE applied (
@@ -40,23 +43,15 @@ CREATE TABLE orders (
     journal TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (journal, id)
 ) STRICT;
-CREATE INDEX orders_state ON orders (state);
+CREATE INDEX orders_sequence ON orders (journal, sequence);
 CREATE TABLE events (
     journal TEXT NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL, type TEXT NOT NULL,
     body BLOB NOT NULL, PRIMARY KEY (journal, sequence, number)
 ) STRICT;
-CREATE INDEX events_type ON events (type);
-CREATE TABLE steps (
-    journal TEXT NOT NULL, sequence INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (journal, sequence)
-) STRICT;
-CREATE TABLE commands (
-    journal TEXT NOT NULL, sequence INTEGER NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (journal, sequence)
-) STRICT;
-CREATE INDEX commands_key ON commands (key) WHERE key <> '';
 """
-_CONTENTS = ("applied", "orders", "events", "steps", "commands")
+_CONTENTS = ("applied", "orders", "events")
 _DONE = (OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED)
+_FINAL = (*_DONE, OrderState.NOT_SENT)
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,20 +82,6 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     number: int
     event: Event
-
-
-class StepRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A step that ended, or was aborted for a reason. Its state is not kept here."""
-
-    strategy: str
-    sequence: int
-    step: StepEnd | StepAborted
-
-
-class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
-    journal: str
-    sequence: int
-    command: Command
 
 
 class Index:
@@ -142,6 +123,7 @@ class Index:
                 self._connection.execute("BEGIN IMMEDIATE")
                 for frame in chunk:
                     self._apply(journal.name, frame.sequence, record_of(journal.name, frame))
+                self._trim(journal.name)
                 last, place = chunk[-1], walk.place
                 self._insert(
                     "applied", journal.name, last.sequence, last.digest, place.segment, place.offset, place.head.digest
@@ -179,18 +161,6 @@ class Index:
         rows = self._ask("orders", ("journal = ?", strategy), order="sequence DESC, id DESC", limit=limit)
         return tuple(decode(body, OrderRow) for (body,) in reversed(tuple(rows)))
 
-    def steps(self, strategy: str | None = None, *, after: int = 0, limit: int = 1000) -> tuple[StepRow, ...]:
-        """Steps of records behind sequence `after`, oldest first, at most `limit`."""
-        rows = self._ask(
-            "steps", ("journal = ?", strategy), ("sequence > ?", after), order="journal, sequence", limit=limit
-        )
-        return tuple(decode(body, StepRow) for (body,) in rows)
-
-    def commands(self, key: str | None = None) -> tuple[CommandRow, ...]:
-        """Commands with that idempotency key, or all, in the order of their journals."""
-        rows = self._ask("commands", ("key = ?", key), order="journal, sequence")
-        return tuple(decode(body, CommandRow) for (body,) in rows)
-
     def _from_where(self, disk: Disk, journal: Located) -> tuple[Walk, Iterator[Frame]]:
         """A walk behind what is applied, or from the beginning when that is not in the journal (any more)."""
         row = self._connection.execute("SELECT * FROM applied WHERE journal = ?", (journal.name,)).fetchone()
@@ -225,16 +195,21 @@ class Index:
                 for number, event in enumerate(record.events, start=1):
                     row = EventRow(strategy=journal, sequence=sequence, number=number, event=event)
                     self._insert("events", journal, sequence, number, str(event.event_type), encode(row))
-            case StepEnd() | StepAborted():
-                step = msgspec.structs.replace(record, state=b"") if isinstance(record, StepEnd) else record
-                self._insert(
-                    "steps", journal, sequence, encode(StepRow(strategy=journal, sequence=sequence, step=step))
-                )
-            case Command():
-                body = encode(CommandRow(journal=journal, sequence=sequence, command=record))
-                self._insert("commands", journal, sequence, record.key, body)
             case _:
                 pass
+
+    def _trim(self, journal: str) -> None:
+        """What is older than the newest that are kept goes; an order that is open stays however old it is."""
+        self._connection.execute(
+            "DELETE FROM events WHERE journal = ?1 AND (sequence, number) <= (SELECT sequence, number FROM events "
+            "WHERE journal = ?1 ORDER BY sequence DESC, number DESC LIMIT 1 OFFSET ?2)",
+            (journal, EVENTS_KEPT),
+        )
+        self._connection.execute(
+            f"DELETE FROM orders WHERE journal = ?1 AND state IN ({', '.join(f'{state.value!r}' for state in _FINAL)}) "
+            "AND sequence <= (SELECT sequence FROM orders WHERE journal = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
+            (journal, ORDERS_KEPT),
+        )
 
     def _intend(self, journal: str, sequence: int, intent: Intent, order: Order) -> None:
         known = self._order(journal, order.id)

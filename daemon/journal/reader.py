@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from components.model.errors import Stop
+from components.model.keys import PositionKey
 from daemon.disk import Disk
 from daemon.journal.errors import JournalBroken, no_journal
 from daemon.journal.journal import record_of
@@ -138,8 +139,15 @@ def exported(disk: Disk, journal: Located) -> Iterator[bytes]:
 def readable(entry: Entry) -> dict[str, Any]:
     """A record as JSON can say it: packed bytes opened, NaN and infinities as words."""
     place = {"journal": entry.journal, "sequence": entry.sequence, "hash": entry.hash}
-    fields = msgspec.to_builtins(entry.record, builtin_types=(bytes,))
+    fields = msgspec.to_builtins(entry.record, builtin_types=(bytes,), str_keys=True, enc_hook=_as_text)
     return place | {name: _plain(name, value) for name, value in fields.items()}
+
+
+def _as_text(value: Any) -> str:
+    """Position keys are strings that know their parts; here they are strings."""
+    if isinstance(value, PositionKey):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} has no place in the journal")
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -154,8 +162,10 @@ def _plain(name: str, value: Any) -> Any:
             return {str(key): _plain(str(key), item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(name, item) for item in value]
-        case _:
+        case None | bool() | int() | str():
             return value
+        case _:  # what msgpack knows and JSON does not: stamps, extensions
+            return str(value)
 
 
 def _opened(name: str, data: bytes) -> Any:
@@ -165,5 +175,5 @@ def _opened(name: str, data: bytes) -> Any:
         return np.frombuffer(data, dtype="<f8").tolist()
     try:
         return msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError):
         return data.hex()

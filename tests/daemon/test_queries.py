@@ -70,3 +70,25 @@ def test_without_the_index_the_answers_are_the_same(tmp_path: Path) -> None:
     assert told(opened(tmp_path)) == before
     (tmp_path / INDEX_FILE).write_bytes(b"not a database at all" * 100)
     assert told(opened(tmp_path)) == before
+
+
+def test_one_damaged_journal_keeps_back_no_other(tmp_path: Path) -> None:
+    written(RealDisk(), tmp_path)
+    sound = opened(tmp_path).orders("eth")
+    path = journal_folder(tmp_path, "btc") / "000001.journal"
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(bytes(data))
+    for index in ("kept", "gone"):
+        queries = opened(tmp_path)
+        assert [row for row in queries.orders(None) if row["strategy"] == "eth"] == sound
+        assert queries.events("eth", 5)
+        if index == "kept":  # it has read what was damaged since
+            assert (queries.trouble(None), bool(queries.orders("btc"))) == ("", True)
+        else:
+            assert "journal btc breaks at record 1" in queries.trouble("btc")
+            assert queries.trouble("btc") in queries.trouble(None)
+            assert queries.trouble("eth") == ""
+        queries.close()
+        for each in tmp_path.glob("index.sqlite*"):
+            each.unlink()

@@ -14,9 +14,9 @@ from daemon.journal.errors import EVT_INDEX, JournalBroken, JournalPoisoned
 from daemon.journal.index import Index, OrderRow
 from daemon.journal.journal import Journal
 from daemon.journal.reader import Located, journal_folder, journals
-from daemon.journal.records import StepAborted, StepEnd
+from daemon.journal.records import Events
 from tests.daemon.journal.desk import note
-from tests.daemon.journal.state import AT, BTC, filled, intent, unknown, write, written
+from tests.daemon.journal.state import AT, BTC, event, filled, intent, unknown, write, written
 from tests.disks import CrashDisk
 
 STATE = Path("/state")
@@ -41,7 +41,7 @@ def caught_up(disk: CrashDisk, path: Path) -> Index:
 
 
 def answers(index: Index) -> tuple[str, ...]:
-    found = (index.orders(), index.events(), index.steps(), index.commands())
+    found = (index.orders(), index.events())
     index.close()
     return tuple(map(repr, found))
 
@@ -90,16 +90,25 @@ def test_events_come_back_bit_for_bit_and_in_pages(disk: CrashDisk, tmp_path: Pa
     index.close()
 
 
-def test_steps_and_commands(disk: CrashDisk, tmp_path: Path) -> None:
-    index = caught_up(disk, tmp_path / "index.sqlite")
-    ended, aborted = (row.step for row in index.steps("btc"))
-    assert isinstance(ended, StepEnd) and (ended.state_hash, ended.state) == ("ab", b"")
-    assert aborted == StepAborted(tick=2, reason="stopped")
-    assert [row.command.id for row in index.commands()] == ["c1", "c2"]
-    (row,) = index.commands("k-1")
-    assert (row.journal, row.sequence, row.command.answer) == ("daemon", 1, "paused")
-    assert index.commands("k-2") == ()
-    index.close()
+def test_it_keeps_what_may_be_asked_for_and_every_open_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "EVENTS_KEPT", 20)
+    monkeypatch.setattr(index_module, "ORDERS_KEPT", 5)
+    monkeypatch.setattr(index_module, "_BATCH", 7)
+    disk, path = CrashDisk(), tmp_path / "index.sqlite"
+    records = [intent("open"), unknown("open")]
+    for number in range(40):
+        records += [
+            intent(f"o{number}"),
+            filled(f"o{number}"),
+            Events(events=(event(2 * number), event(2 * number + 1))),
+        ]
+    write(disk, STATE, "btc", records)
+    index = caught_up(disk, path)
+    assert [row.event.order for row in index.events("btc")] == list(range(60, 80))
+    assert [row.id for row in index.orders("btc")] == ["open", *(f"o{number}" for number in range(35, 40))]
+    before = answers(index)
+    path.unlink()
+    assert answers(caught_up(disk, path)) == before
 
 
 def test_deleting_it_changes_no_answer(disk: CrashDisk, tmp_path: Path) -> None:
@@ -236,7 +245,7 @@ def test_tables_are_strict(tmp_path: Path) -> None:
     Index.open(tmp_path / "index.sqlite").close()
     connection = sqlite3.connect(tmp_path / "index.sqlite")
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    assert {"orders", "events", "steps", "commands"} <= set(names)
+    assert {"orders", "events", "applied"} <= set(names)
     with pytest.raises(sqlite3.IntegrityError):
-        connection.execute("INSERT INTO steps VALUES ('x', 'not a number', x'')")
+        connection.execute("INSERT INTO events VALUES ('x', 'not a number', 1, 'trade', x'')")
     connection.close()

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
+from enum import Enum
 from pathlib import Path
+from random import Random
+from typing import Any, get_args
 
+import msgspec
 import pytest
+from msgspec import inspect
 
 from components.model.errors import Refuse
+from components.model.keys import PositionKey
+from daemon.cli.audit import _in_a_line
 from daemon.disk import RealDisk
 from daemon.journal.errors import EVT_NO_JOURNAL, JournalBroken, JournalPoisoned
 from daemon.journal.journal import Journal
-from daemon.journal.reader import Located, entries, exported, journal_folder, journals, located, tail, verify
+from daemon.journal.reader import (
+    Entry,
+    Located,
+    entries,
+    exported,
+    journal_folder,
+    journals,
+    located,
+    readable,
+    tail,
+    verify,
+)
+from daemon.journal.records import Record
 from daemon.journal.walk import ANCHOR_FILE
 from tests.daemon.journal.desk import note, opened
 from tests.daemon.journal.state import AT, BTC, DAEMON_RECORDS, write, written
@@ -133,3 +153,52 @@ def test_a_journal_without_its_anchor_does_not_verify(disk: CrashDisk) -> None:
     assert verify(disk, of("eth")).reason == "the anchor is missing"
     write(disk, STATE, "new", [])
     assert verify(disk, of("new")).ok
+
+
+def grown(kind: inspect.Type, rng: Random) -> Any:
+    """Any value of a type, with what is rare as likely as what is common."""
+    match kind:
+        case inspect.UnionType():
+            return grown(rng.choice(kind.types), rng)
+        case inspect.StructType():
+            return kind.cls(**{field.name: grown(field.type, rng) for field in kind.fields})
+        case inspect.CustomType():
+            return PositionKey(f"binance:Perp:{rng.choice(('BTC', 'ETH'))}USDT")
+        case inspect.EnumType():
+            members: list[Enum] = list(kind.cls)
+            return rng.choice(members)
+        case inspect.LiteralType():
+            return rng.choice(kind.values)
+        case inspect.DictType():
+            return {grown(kind.key_type, rng): grown(kind.value_type, rng) for _ in range(rng.randrange(3))}
+        case inspect.VarTupleType():
+            return tuple(grown(kind.item_type, rng) for _ in range(rng.randrange(3)))
+        case inspect.ListType():
+            return [grown(kind.item_type, rng) for _ in range(rng.randrange(3))]
+        case inspect.TupleType():
+            return tuple(grown(each, rng) for each in kind.item_types)
+        case inspect.FloatType():
+            return rng.choice((0.0, -1.5, math.nan, math.inf, -math.inf, 1e300))
+        case inspect.IntType():
+            return rng.choice((0, -1, 2**62))
+        case inspect.BoolType():
+            return rng.random() < 0.5
+        case inspect.NoneType():
+            return None
+        case inspect.StrType():
+            return rng.choice(("", "värd\n", "binance:Perp:BTCUSDT", '"}'))
+        case inspect.BytesType():
+            odd = ({1: {2: [b"x", math.nan]}}, {"a": msgspec.msgpack.Ext(5, b"y")}, "text", [["<f8", bytes(16)]])
+            return rng.choice((b"", b"\xc1", rng.randbytes(24), msgspec.msgpack.encode(rng.choice(odd))))
+        case _:
+            raise AssertionError(f"{kind} is not grown here")
+
+
+@pytest.mark.parametrize("kind", get_args(Record), ids=lambda kind: kind.__name__)
+def test_any_record_can_be_exported_and_shown_in_a_line(kind: type) -> None:
+    rng = Random(7)
+    for sequence in range(300):
+        entry = Entry(journal="btc", sequence=sequence, hash="ab", record=grown(inspect.type_info(kind), rng))
+        line = json.loads(msgspec.json.encode(readable(entry)), parse_constant=pytest.fail)
+        assert line["sequence"] == sequence
+        assert _in_a_line(entry)["type"] == line["type"]
