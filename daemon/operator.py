@@ -29,6 +29,7 @@ from daemon.latch import ALL, Latches, Phase, requested
 from daemon.recovery import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
+from daemon.sold import exit_value_of
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
@@ -105,7 +106,7 @@ class Operator:
             case "ping":
                 return answer({"strategies": list(self._ids())}, market_now=self._now())
             case "status":
-                return answer(self._replicas(request), market_now=self._now())
+                return answer([self._valued(each) for each in self._replicas(request)], market_now=self._now())
             case "positions":
                 return answer(positions_shown(self._replicas(request)), market_now=self._now())
             case "orders":
@@ -282,6 +283,11 @@ class Operator:
     def _replicas(self, request: Request) -> list[Replica]:
         known = self._supervisor.replicas
         return [known[name] for name in self._ids() if name in known and request.strategy in (None, name)]
+
+    def _valued(self, replica: Replica) -> Replica:
+        """With what it would leave if it were sold now, beside its book value."""
+        run = next(entry.run for entry in self.config.strategies if entry.id == replica.strategy)
+        return msgspec.structs.replace(replica, exit_value=exit_value_of(run, replica))
 
     def _running(self, strategy: str) -> Cell:
         cell = self._supervisor.cells.get(strategy)

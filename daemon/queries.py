@@ -70,7 +70,7 @@ class Queries:
     def orders(self, strategy: str | None) -> list[dict[str, Any]]:
         """The newest orders with their last state, oldest first."""
         rows = [row for name in self._names(strategy) for row in self._open().latest_orders(name, ORDERS_SHOWN)]
-        rows.sort(key=lambda row: (row.at, row.strategy, row.sequence))
+        rows.sort(key=lambda row: (row.at, row.strategy, row.sequence))  # stable: within an intent as executed
         return [msgspec.to_builtins(row) for row in rows]
 
     def close(self) -> None:

@@ -11,14 +11,12 @@ from components.core import Core, Ports
 from components.model.events import Event, SettlementBatch
 from components.model.keys import TRANSIT, base_token
 from components.model.market import Column, Market, Row, Stamps
-from components.model.orders import OrderGroup, TradeStatus
+from components.model.orders import OrderGroup
 from components.model.requirements import reference_price
 from components.model.slices import RunSlice
 from components.pnl_monitor import PARTS
-from components.ports import Approved, Flow, RowBlock
-from components.position_monitor import PositionMonitor
-from components.routing.route import Route
-from components.situation import Situation
+from components.ports import Flow, RowBlock
+from daemon.sold import exit_value
 from venues.sim.world import World
 
 CHAIN_VENUES = (
@@ -163,25 +161,12 @@ class Replay:
 
         A leg that cannot be sold because its price is stale counts at book value.
         """
-        core, run = self.core, self._run_slice
-        world = World(run, self._market)
-        world.costs.waive_delays = True
-        positions = PositionMonitor()
-        arrived = dict(core.positions.snapshot())
-        for flight in core.positions.in_flight.values():
+        arrived = dict(self.core.positions.snapshot())
+        for flight in self.core.positions.in_flight.values():
             transit = base_token(TRANSIT, flight.token)
             arrived[transit] = arrived.get(transit, 0.0) - flight.amount
             arrived[flight.target] = arrived.get(flight.target, 0.0) + flight.amount
-        world.stand_at(arrived, len(self._market) - 1)
-        positions.place(arrived)
-        now = Situation(run, Row(self._market, len(self._market) - 1), positions, core.prices)
-        plan = core.manager.planner.exit("liquidation value", now, step=0)
-        for group in Route(plan, now, "liquidation-value", 0.0).groups():
-            trades = world.execute(Approved(group))
-            positions.expect(trades)
-            if any(trade.status is not TradeStatus.FILLED for trade in trades):
-                break
-        return now.equity()
+        return exit_value(self._run_slice, Row(self._market, len(self._market) - 1), arrived)
 
     def result(self) -> ReplayResult:
         core = self.core

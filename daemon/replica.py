@@ -79,6 +79,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: float = 60.0
     equity: float | None = None
     equity_is_observed: bool = False  # under a latch: of what the venues report, while the books rest at `step`
+    exit_value: float | None = None  # what a full exit would leave now; computed when somebody asks
     initial: float | None = None
     external_flows: float = 0.0
     pnl: Mapping[str, float] = {}  # part → sum since the start; also `residual`, `adjustment`

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from components.model.orders import OrderGroup
+from daemon.holdings import holdings
 from daemon.replica import Replica
 
 
 def positions_shown(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
     """A row per position of each strategy; `observed` is None where no venue tells of it."""
-    return [
-        {
-            "strategy": replica.strategy,
-            "key": key,
-            "expected": replica.positions.get(key, 0.0),
-            "observed": replica.observed.get(key),
-        }
-        for replica in replicas
-        for key in sorted({*replica.positions, *replica.observed})
-    ]
+    return [msgspec.to_builtins(holding) for holding in holdings(replicas)]
 
 
 def plan_shown(strategy: str, groups: Iterable[OrderGroup]) -> list[dict[str, Any]]:

@@ -58,7 +58,8 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
         found = [verify_journal(disk, journal) for journal in located(disk, state, strategy)]
         records: list[dict[str, Any]] = [msgspec.to_builtins(verified) for verified in found]
         if output == "table":
-            emit([record | {"hash": record["hash"][:16]} for record in records], output, columns=VERIFIED)
+            short = [record | {"hash": record["hash"][:16]} for record in records]
+            emit(short, output, columns=VERIFIED, optional=VERIFIED[5:])
         else:
             emit(records, output)
         broken = [verified for verified in found if not verified.ok]

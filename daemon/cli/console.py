@@ -83,7 +83,9 @@ def plain(response: Response) -> Any:
     return msgspec.json.decode(response.data)
 
 
-def emit_records(response: Response, output: str, *, columns: tuple[str, ...] | None = None) -> None:
+def emit_records(
+    response: Response, output: str, *, columns: tuple[str, ...] | None = None, optional: tuple[str, ...] = ()
+) -> None:
     """Prints an answer that is a list of records; a table shows times as people read them, and only `columns`."""
     records = plain(response) or []
     if response.message:
@@ -97,6 +99,7 @@ def emit_records(response: Response, output: str, *, columns: tuple[str, ...] | 
             [{name: _readable(name, value) for name, value in each.items()} for each in records],
             output,
             columns=columns,
+            optional=optional,
         )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from venues.history import CoverageReport, SeriesCoverage
     from venues.history.align import Gap
 
+ENDS = ("from", "to")
 TABLE = ("series", "from", "to", "step", "rows", "gaps", "files")
 
 
@@ -58,7 +59,10 @@ def coverage(
         if output == "json":
             click.echo(json_of(_whole(report)))
         else:
-            emit([_record(series) for series in report.series], output, columns=TABLE)
+            records = [_record(series) for series in report.series]
+            if output == "table":
+                records = [{**each, **{end: each[end][:16].replace("T", " ") for end in ENDS}} for each in records]
+            emit(records, output, columns=TABLE, optional=("files",))
         if output == "table":
             click.echo(f"\nAll series together: {_day(report.earliest_start)} to {_day(report.latest_end)}")
         if not report.covered:

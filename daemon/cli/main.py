@@ -18,7 +18,7 @@ from daemon.exits import Exit
 COMMANDS = {
     "run": "daemon.cli.run:run",
     "status": "daemon.cli.status:status",
-    "positions": "daemon.cli.orders:positions",
+    "positions": "daemon.cli.positions:positions",
     "orders": "daemon.cli.orders:orders",
     "events": "daemon.cli.orders:events",
     "stop": "daemon.cli.live:stop",

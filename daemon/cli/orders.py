@@ -1,8 +1,11 @@
-"""`basis positions | orders | events | resolve | adopt`: what is held and under way, and settling what is not known."""
+"""`basis orders | events | resolve | adopt`: what is held and under way, and settling what is not known."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,23 +18,16 @@ from daemon.cli.console import (
     key_option,
     make_sure,
     operation_key,
+    plain,
     state_option,
     yes_option,
 )
-from daemon.cli.output import output_option
+from daemon.cli.output import emit, output_option, terminal_width, text_of
 from daemon.exits import Exit
 
-ORDER_COLUMNS = ("at", "strategy", "venue", "verb", "token", "amount", "state", "price", "origin", "id", "reason")
-EVENT_COLUMNS = ("timestamp", "strategy", "event_type", "venue", "token", "amount", "status", "detail")
-
-
-@click.command()
-@click.argument("strategy", required=False)
-@state_option
-@output_option
-def positions(strategy: str | None, state: Path, output: str) -> None:
-    """Show what is held, as expected and as observed."""
-    emit_records(asked(state, "positions", strategy), output)
+WIDE = 100
+ORDER_COLUMNS = ("at", "strategy", "order", "amount", "price", "state", "reason", "origin", "id")
+EVENT_COLUMNS = ("at", "strategy", "event", "amount", "detail")
 
 
 @click.command()
@@ -40,7 +36,15 @@ def positions(strategy: str | None, state: Path, output: str) -> None:
 @output_option
 def orders(strategy: str | None, state: Path, output: str) -> None:
     """Show the newest orders and what became of them."""
-    emit_records(asked(state, "orders", strategy), output, columns=ORDER_COLUMNS)
+    response = asked(state, "orders", strategy)
+    if output != "table":
+        emit_records(response, output)
+        return
+    records = [
+        {**record, "at": _stamp(record.get("at")), "order": _joined(record, "verb"), "amount": _amount(record)}
+        for record in plain(response) or []
+    ]
+    emit(records, output, columns=_without(strategy, ORDER_COLUMNS), optional=("reason", "origin", "id"))
 
 
 @click.command()
@@ -50,7 +54,43 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
 @output_option
 def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
     """Show the latest events."""
-    emit_records(asked(state, "events", strategy, {"limit": str(limit)}), output, columns=EVENT_COLUMNS)
+    response = asked(state, "events", strategy, {"limit": str(limit)})
+    if output != "table":
+        emit_records(response, output)
+        return
+    records = [
+        {
+            **record,
+            "at": _stamp(record.get("timestamp")),
+            "event": _joined(record, "event_type"),
+            "amount": _amount(record),
+        }
+        for record in plain(response) or []
+    ]
+    emit(records, output, columns=_without(strategy, EVENT_COLUMNS))
+
+
+def _stamp(at: int | None) -> str:
+    """Date and time, UTC; without the year where the terminal is narrow."""
+    if at is None:
+        return "-"
+    form = "%m-%d %H:%M:%S" if terminal_width() < WIDE else "%Y-%m-%d %H:%M:%S"
+    return datetime.fromtimestamp(at / 1e9, UTC).strftime(form)
+
+
+def _joined(record: Mapping[str, Any], name: str) -> str:
+    words = str(record.get(name) or "").replace("_", " ")
+    return f"{words} at {record['venue']}" if record.get("venue") else words
+
+
+def _amount(record: Mapping[str, Any]) -> str:
+    amount = record.get("amount")
+    return "-" if amount is None else f"{text_of(amount)} {record.get('token') or ''}".rstrip()
+
+
+def _without(strategy: str | None, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The column of the strategy says nothing where one was asked for."""
+    return columns if strategy is None else tuple(name for name in columns if name != "strategy")
 
 
 @click.command()

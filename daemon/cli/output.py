@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from components.model.errors import BasisError
 
 Record = Mapping[str, Any]
+GAP = "  "
+LONGEST_WORD = 28  # a longer one (a hash, a path) may be broken
+_FIGURE = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( (%|[A-Za-z][A-Za-z0-9]*))?")
+_WHOLE_WORDS: Any = {"break_on_hyphens": False}
 
 output_option = click.option(
     "-o", "output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="Format."
@@ -49,15 +56,21 @@ def message_of(error: BasisError) -> str:
     return "\n".join([*lines, f"{error.hint.rstrip('.')}."])
 
 
-def emit(records: Sequence[Record], output: str, *, columns: Sequence[str] | None = None) -> None:
-    """Prints records of one shape; `columns` names those of the table, JSON and CSV have all."""
+def emit(
+    records: Sequence[Record], output: str, *, columns: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> None:
+    """Prints records of one shape; `columns` names those of the table, JSON and CSV have all.
+
+    `optional` columns are left out of a table, the last first, where the terminal is too narrow for all.
+    """
     if output == "json":
         click.echo(json_of(records))
     elif output == "csv":
         click.echo(csv_of(records), nl=False)
     else:
         names = columns or (list(records[0]) if records else [])
-        click.echo(table_of(names, [[text_of(record.get(name)) for name in names] for record in records]))
+        rows = [[text_of(record.get(name)) for name in names] for record in records]
+        click.echo(table_of(names, rows, optional=optional))
 
 
 def json_of(value: Any) -> str:
@@ -90,20 +103,79 @@ def flattened(record: Record, prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def table_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side; numbers to the right."""
+def table_of(
+    names: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None, optional: Sequence[str] = ()
+) -> str:
+    """Columns side by side, numbers to the right, no wider than `width` (by default the terminal, 80 in a pipe).
+
+    What does not fit: `optional` columns are left out and named, texts go on below themselves, and at last each record
+    becomes a block of lines. No figure is ever cut.
+    """
     if not rows:
         return "nothing there"
-    widths = [max(len(line[i]) for line in (names, *rows)) for i in range(len(names))]
+    width = width or terminal_width()
+    kept, left_out = list(range(len(names))), []
+    for name in reversed(optional):
+        if _natural(names, rows, kept) > width and name in names:
+            kept.remove(names.index(name))
+            left_out.append(name)
+    names, rows = [names[i] for i in kept], [[row[i] for i in kept] for row in rows]
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(names))]
+    widths = _widths(names, rows, right, width)
+    if widths is None:
+        text = "\n\n".join(_block(names, row, width) for row in rows)
+    else:
+        text = "\n".join(_line(row, widths, right) for row in (names, *rows))
+    if left_out:
+        text += f"\nnot shown: {', '.join(reversed(left_out))} (a wider terminal, or -o csv, has them)"
+    return text
+
+
+def terminal_width() -> int:
+    """Columns of the terminal (or COLUMNS); 80 where there is none."""
+    return max(shutil.get_terminal_size((80, 24)).columns, 40)
+
+
+def _natural(names: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
+    return sum(max(len(line[i]) for line in (names, *rows)) for i in kept) + len(GAP) * (len(kept) - 1)
+
+
+def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], width: int) -> list[int] | None:
+    """How wide each column is; texts give way down to their longest word. None when that is not enough."""
+    lines = (names, *rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    longest = [max(len(word) for line in lines for word in (line[i].split() or [""])) for i in range(len(names))]
+    least = [widths[i] if right[i] else min(longest[i], LONGEST_WORD) for i in range(len(names))]
+    over = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    while over > 0:
+        widest = max(range(len(widths)), key=lambda i: (widths[i] - least[i] > 0, widths[i]))
+        if widths[widest] <= least[widest]:
+            return None
+        widths[widest] -= 1
+        over -= 1
+    return widths
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = [textwrap.wrap(text, wide, **_WHOLE_WORDS) or [""] for text, wide in zip(row, widths, strict=True)]
     lines = []
-    for row in (names, *rows):
+    for i in range(max(map(len, cells))):
         padded = (
-            text.rjust(width) if numbers else text.ljust(width)
-            for text, width, numbers in zip(row, widths, right, strict=True)
+            (cell[i] if i < len(cell) else "").rjust(wide) if number else (cell[i] if i < len(cell) else "").ljust(wide)
+            for cell, wide, number in zip(cells, widths, right, strict=True)
         )
-        lines.append("  ".join(padded).rstrip())
+        lines.append(GAP.join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _block(names: Sequence[str], row: Sequence[str], width: int) -> str:
+    wide = max(map(len, names))
+    indent = " " * (wide + len(GAP))
+    lines = []
+    for name, text in zip(names, row, strict=True):
+        first = f"{name:<{wide}}{GAP}"
+        lines += textwrap.wrap(text, width, initial_indent=first, subsequent_indent=indent, **_WHOLE_WORDS) or [first]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def text_of(value: Any) -> str:
@@ -119,6 +191,13 @@ def text_of(value: Any) -> str:
             return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.6g}"
         case _:
             return str(value)
+
+
+def money(value: float | None, currency: str) -> str:
+    """Share-class currency as it is told everywhere: cents of USDT, six digits of ETH."""
+    if value is None:
+        return "-"
+    return f"{value:,.6f}" if currency == "ETH" else f"{value:,.2f}"
 
 
 def percent(fraction: float | None) -> str:
@@ -146,4 +225,5 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(",", "").replace("%", "").strip().replace(".", "", 1).lstrip("+-").isdigit() or text == "-"
+    """A figure, with its unit or without."""
+    return text == "-" or _FIGURE.fullmatch(text.strip()) is not None

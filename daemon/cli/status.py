@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.console import asked, plain, state_option
-from daemon.cli.output import csv_of, json_of, output_option, percent, table_of, text_of
+from daemon.cli.output import csv_of, json_of, money, output_option, percent, table_of, text_of
 
 if TYPE_CHECKING:
     from daemon.control.protocol import Response
     from daemon.replica import Contract, Replica
 
-COLUMNS = ("strategy", "state", "equity", "P&L", "delta", "margin", "last tick", "withheld")
+COLUMNS = ("strategy", "state", "equity", "if sold", "P&L", "delta", "margin", "tick", "withheld")
+OPTIONAL = ("delta", "margin", "tick")
 BLOCKS = {"all": "no order leaves", "risk": "nothing that adds risk leaves", "": "told, blocks nothing"}
 _NS = 1_000_000_000
 
@@ -36,7 +37,8 @@ def status(strategy: str | None, why: bool, state: Path, output: str) -> None:
         click.echo(csv_of(records), nl=False)
     else:
         replicas = replicas_of(response)
-        click.echo(table_of(COLUMNS, [row_of(replica, response.market_now) for replica in replicas]))
+        rows = [row_of(replica, response.market_now) for replica in replicas]
+        click.echo(table_of(COLUMNS, rows, optional=OPTIONAL))
         if why:
             for replica in replicas:
                 click.echo("\n" + "\n".join(reasons(replica, response.market_now)))
@@ -61,8 +63,9 @@ def row_of(replica: Replica, market_now: int | None) -> list[str]:
     return [
         replica.strategy,
         replica.state.value,
-        "-" if replica.equity is None else f"{text_of(replica.equity)} {replica.share_class}",
-        text_of(profit(replica)) + (f" (step {replica.step})" if replica.equity_is_observed else ""),
+        "-" if replica.equity is None else f"{money(replica.equity, replica.share_class)} {replica.share_class}",
+        money(replica.exit_value, replica.share_class),
+        money(profit(replica), replica.share_class) + (f" (step {replica.step})" if replica.equity_is_observed else ""),
         percent(replica.columns.get("net_delta")),
         text_of(lowest_margin(replica)),
         _ago(replica.timestamp, market_now),
@@ -92,6 +95,14 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     yield f"{replica.strategy} is {replica.state}" + (f": {replica.reason}" if replica.reason else "")
     if replica.equity_is_observed:
         yield f"  equity is of what the venues report; P&L is as of step {replica.step}, until it is resumed"
+    if replica.equity is not None:
+        unit = replica.share_class
+        sold = (
+            ""
+            if replica.exit_value is None
+            else f"; sold now, all costs paid: {money(replica.exit_value, unit)} {unit}"
+        )
+        yield f"  worth {money(replica.equity, unit)} {unit} at book value{sold}"
     if not withheld(replica):
         yield "  nothing is withheld"
     for why in replica.withheld:

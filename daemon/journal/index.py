@@ -40,8 +40,8 @@ CREATE TABLE applied (
     segment INTEGER NOT NULL, offset INTEGER NOT NULL, previous BLOB NOT NULL
 ) STRICT;
 CREATE TABLE orders (
-    journal TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (journal, id)
+    journal TEXT NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
+    state TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (journal, id)
 ) STRICT;
 CREATE INDEX orders_sequence ON orders (journal, sequence);
 CREATE TABLE events (
@@ -132,8 +132,8 @@ class Index:
         return count
 
     def orders(self, strategy: str | None = None, state: str | None = None) -> tuple[OrderRow, ...]:
-        """Orders by the sequence of their intents."""
-        rows = self._ask("orders", ("journal = ?", strategy), ("state = ?", state), order="journal, sequence, id")
+        """Orders by the sequence of their intents, those of one intent as they are executed."""
+        rows = self._ask("orders", ("journal = ?", strategy), ("state = ?", state), order="journal, sequence, number")
         return tuple(decode(body, OrderRow) for (body,) in rows)
 
     def events(
@@ -158,7 +158,7 @@ class Index:
 
     def latest_orders(self, strategy: str, limit: int) -> tuple[OrderRow, ...]:
         """The newest orders of one strategy, oldest first."""
-        rows = self._ask("orders", ("journal = ?", strategy), order="sequence DESC, id DESC", limit=limit)
+        rows = self._ask("orders", ("journal = ?", strategy), order="sequence DESC, number DESC", limit=limit)
         return tuple(decode(body, OrderRow) for (body,) in reversed(tuple(rows)))
 
     def _from_where(self, disk: Disk, journal: Located) -> tuple[Walk, Iterator[Frame]]:
@@ -187,8 +187,8 @@ class Index:
     def _apply(self, journal: str, sequence: int, record: Record) -> None:
         match record:
             case Intent():
-                for order in record.group.orders:
-                    self._intend(journal, sequence, record, order)
+                for number, order in enumerate(record.group.orders, start=1):
+                    self._intend(journal, sequence, number, record, order)
             case Outcome():
                 self._resolve(journal, sequence, record)
             case Events():
@@ -211,9 +211,9 @@ class Index:
             (journal, ORDERS_KEPT),
         )
 
-    def _intend(self, journal: str, sequence: int, intent: Intent, order: Order) -> None:
+    def _intend(self, journal: str, sequence: int, number: int, intent: Intent, order: Order) -> None:
         known = self._order(journal, order.id)
-        if known is not None and known.state in _DONE:
+        if known is not None and known[1].state in _DONE:
             return
         group = intent.group
         row = OrderRow(
@@ -221,15 +221,14 @@ class Index:
             origin=intent.origin, group=group.id, action=group.action, venue=order.venue, verb=order.verb,
             token=order.token, amount=order.amount,
         )  # fmt: skip
-        self._insert("orders", journal, order.id, sequence, row.state, encode(row))
+        self._insert("orders", journal, order.id, sequence, number, row.state, encode(row))
 
     def _resolve(self, journal: str, sequence: int, outcome: Outcome) -> None:
         """What is known stays known: a later "unknown" does not replace it."""
-        row = self._order(journal, outcome.order_id)
-        if row is None:
-            row = OrderRow(
-                strategy=journal, id=outcome.order_id, sequence=sequence, at=0, state="", origin=outcome.origin
-            )
+        known = self._order(journal, outcome.order_id)
+        number, row = known or (0, OrderRow(
+            strategy=journal, id=outcome.order_id, sequence=sequence, at=0, state="", origin=outcome.origin
+        ))  # fmt: skip
         if outcome.state == OrderState.UNKNOWN and row.state in _DONE:
             return
         row = msgspec.structs.replace(row, at=outcome.at, state=outcome.state, reason=outcome.reason)
@@ -238,12 +237,14 @@ class Index:
                 row, quantity=trade.quantity, price=trade.price, venue=trade.venue, verb=trade.verb,
                 token=trade.token, venue_reference=trade.venue_reference, reason=outcome.reason or trade.reason,
             )  # fmt: skip
-        self._insert("orders", journal, row.id, row.sequence, row.state, encode(row))
+        self._insert("orders", journal, row.id, row.sequence, number, row.state, encode(row))
 
-    def _order(self, journal: str, order_id: str) -> OrderRow | None:
-        found = self._connection.execute("SELECT body FROM orders WHERE journal = ? AND id = ?", (journal, order_id))
-        row = found.fetchone()
-        return None if row is None else decode(row[0], OrderRow)
+    def _order(self, journal: str, order_id: str) -> tuple[int, OrderRow] | None:
+        """An order and its place in its intent, from 1: orders of one transaction are shown as they are executed."""
+        row = self._connection.execute(
+            "SELECT number, body FROM orders WHERE journal = ? AND id = ?", (journal, order_id)
+        ).fetchone()
+        return None if row is None else (row[0], decode(row[1], OrderRow))
 
     def _insert(self, table: str, *values: object) -> None:
         self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from daemon.disk import RealDisk
+from daemon.journal.index import Index
 from daemon.journal.journal import Journal
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Events
@@ -45,6 +46,15 @@ def test_orders_are_told_with_their_last_state(tmp_path: Path) -> None:
     rows = {row["id"]: row for row in opened(tmp_path).orders("btc")}
     assert (rows["x"]["state"], rows["y"]["state"]) == ("filled", "intent")
     assert rows["x"]["price"] == 60_000.0
+
+
+def test_orders_of_one_transaction_are_listed_as_they_are_executed(tmp_path: Path) -> None:
+    more(tmp_path, intent("z", "a", "m", "b"))
+    assert [row["id"] for row in opened(tmp_path).orders("btc")] == ["z", "a", "m", "b"]
+    more(tmp_path, filled("m"), filled("z"))
+    index = Index.open(tmp_path / INDEX_FILE)
+    assert [row.id for row in index.orders("btc")] == ["z", "a", "m", "b"]
+    index.close()
 
 
 def test_what_came_since_is_caught_up_with(tmp_path: Path) -> None:

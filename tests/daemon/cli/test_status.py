@@ -90,7 +90,7 @@ def test_a_figure_that_is_not_known_is_a_dash_and_no_crash(tmp_path: Path, capsy
     with running(tmp_path, {"status": answer([blank])}):
         assert call("status", "--why", "--state", str(tmp_path)) == 0
     line = capsys.readouterr().out.splitlines()[1]
-    assert line.split()[2:7] == ["-", "-", "-", "-", "never"]
+    assert line.split()[2:8] == ["-", "-", "-", "-", "-", "never"]
 
 
 def test_the_residual_is_no_profit() -> None:
