@@ -52,6 +52,7 @@ CLOSE = "close"
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
+DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
     "break_even": EventType.BREAK_EVEN_ALARM,
@@ -82,6 +83,7 @@ class CoreState(msgspec.Struct, frozen=True, kw_only=True):
     liquidations: int
     skipped: tuple[str, ...]
     withheld: tuple[str, ...]
+    rejected: int = 0
 
 
 class Core:
@@ -106,7 +108,8 @@ class Core:
         self.handler = PositionUpdateHandler(
             self.venues, self.positions, ports.observation, self.reconciliation, self.events
         )
-        self.trades = 0
+        self.trades = 0  # filled, at least in part
+        self.rejected = 0
         self.liquidations = 0
         self._skipped: dict[str, None] = {}
         self._rows = SHORTEST
@@ -129,6 +132,7 @@ class Core:
             pnl=self.pnl.state(),
             mismatches=self.reconciliation.mismatches,
             trades=self.trades,
+            rejected=self.rejected,
             liquidations=self.liquidations,
             skipped=tuple(self._skipped),
             withheld=self.handler.told,
@@ -140,9 +144,9 @@ class Core:
         self.positions.restore(state.positions)
         self.risk.restore(state.risk)
         self.manager.restore(state.manager)
-        self.pnl.restore(state.pnl)
+        self.pnl.restore(state.pnl, peak=state.risk.peak)
         self.reconciliation.mismatches = state.mismatches
-        self.trades, self.liquidations = state.trades, state.liquidations
+        self.trades, self.rejected, self.liquidations = state.trades, state.rejected, state.liquidations
         self._skipped = dict.fromkeys(state.skipped)
         self.handler.told = state.withheld
 
@@ -184,7 +188,7 @@ class Core:
         self.events.settle(settlements.cash, rows, self._before(book, settlements))
         self.positions.settle(book, settlements, rows)
         self._ports.observation.accept(window, settlements, rows)
-        self._announce(settlements, crossings, window, rows)
+        self._announce(settlements, book, crossings, window, rows)
         self.risk.advance(risk, rows, crossings)
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
@@ -221,7 +225,8 @@ class Core:
             lambda group, trades: repair_group(group, trades, now),
             leaving=None if told else lambda: self._announce_decision(plan, trigger, row),
         )
-        self.trades += len(result.trades)
+        self.trades += sum(trade.status in DONE for trade in result.trades)
+        self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
         self._announce_skipped(route, result.stopped, row)
@@ -272,10 +277,18 @@ class Core:
         """Balances before the cash flows of a window; its happenings are told after them."""
         return {key: amount for key, amount in book.held.items() if amount != 0.0} if settlements.cash else {}
 
-    def _announce(self, settlements: Settlements, crossings: tuple[Crossing, ...], window: Window, rows: int) -> None:
-        for happening in settlements.happenings:
+    def _announce(
+        self,
+        settlements: Settlements,
+        book: BookColumns,
+        crossings: tuple[Crossing, ...],
+        window: Window,
+        rows: int,
+    ) -> None:
+        happenings = settlements.happenings
+        for happening, balances in zip(happenings, book.after_each(happenings), strict=True):
             self.liquidations += happening.event_type is EventType.LIQUIDATION
-            self._announce_happening(happening)
+            self._announce_happening(happening, balances)
         at = int(window.timestamps[rows - 1])
         for crossing in crossings:
             name, _, venue = crossing.name.partition(":")
@@ -290,11 +303,11 @@ class Core:
                 detail=crossing.name,
             )
 
-    def _announce_happening(self, happening: Happening) -> None:
+    def _announce_happening(self, happening: Happening, balances: Mapping[PositionKey, float]) -> None:
         self.events.record(
             happening.event_type,
             happening.at,
-            self.positions.snapshot(),
+            balances,
             venue=happening.venue,
             token=happening.token,
             amount=happening.amount,

@@ -76,6 +76,7 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
     external_flows: float
     residual_max: float
     in_doubt: dict[OrderId, dict[PositionKey, Since]]
+    peak: float | None = None  # None: from before it was kept
 
 
 class PnlMonitor:
@@ -92,6 +93,7 @@ class PnlMonitor:
         self.initial = 0.0
         self.units = 0.0
         self._unit_value = 1.0
+        self._peak = 1.0  # highest unit value after the trades of a row, the 1 of the start included
         self.sums = dict.fromkeys(LINES, 0.0)
         self.residual = 0.0
         self.external_flows = 0.0
@@ -114,15 +116,18 @@ class PnlMonitor:
             external_flows=self.external_flows,
             residual_max=self.residual_max,
             in_doubt=self._open.state(),
+            peak=self._peak,
         )
 
-    def restore(self, state: PnlState) -> None:
+    def restore(self, state: PnlState, *, peak: float = 1.0) -> None:
+        """Goes on from a state; `peak` is the highest unit value where the state does not know it."""
         self._equity, self._total, self._paid_in = state.equity, state.total, state.paid_in
         self._columns.venue_worth = dict(state.venue_worth)
         self.initial, self.units, self._unit_value = state.initial, state.units, state.unit_value
         self.sums = dict(state.sums)
         self.residual, self.external_flows = state.residual, state.external_flows
         self.residual_max = state.residual_max
+        self._peak = peak if state.peak is None else state.peak
         self._open.restore(state.in_doubt)
 
     @property
@@ -225,8 +230,18 @@ class PnlMonitor:
             "residual": residual,
             "unexplained": unexplained,
             **steps.columns,
+            "drawdown": self._drawdown(unit_value, rows),
         }
         self._sink.rows(RowBlock(timestamps=steps.window.timestamps, columns=columns))
+
+    def _drawdown(self, unit_value: Column | float, rows: int) -> Column:
+        """Fall of the unit value after each row's trades from its highest so far, as a fraction."""
+        values = np.full(rows, unit_value) if isinstance(unit_value, float) else unit_value
+        peak = np.maximum.accumulate(values)
+        np.maximum(peak, self._peak, out=peak)
+        self._peak = float(peak[-1])
+        np.divide(values, peak, out=peak)
+        return np.subtract(1.0, peak, out=peak)
 
     def take_flow(self, amount: float, equity_before: float) -> None:
         """A deposit buys units at the value before it came, a payment known late redeems them; when none are left, a

@@ -6,7 +6,7 @@ component decides nothing and knows no price.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -47,6 +47,28 @@ class BookColumns:
         """The balance of `key` at each row, settlements of the row included."""
         column = self.flowing.get(key)
         return column if column is not None else self.quantities.get(key, 0.0)
+
+    def after_each(self, happenings: Sequence[Happening]) -> list[dict[PositionKey, float]]:
+        """Balances that are not zero after each happening of the first row, told after its cash flows, in key order.
+
+        The last is what the book holds after the row to the last bit.
+        """
+        balances = dict(self.held)
+        for key, column in self.flowing.items():
+            paid = float(column[0]) - self.quantities.get(key, 0.0)
+            balances[key] = float(column[0]) if self._is_quiet(key) else balances.get(key, 0.0) + paid
+        out = []
+        for happening in happenings:
+            for key, change in happening.changes.items():
+                balances[key] = balances.get(key, 0.0) + change
+            out.append({key: balances[key] for key in sorted(balances) if balances[key] != 0.0})
+        if out:
+            last = {key: self.at(key, 0) for key in dict.fromkeys((*self.quantities, *self.flowing))}
+            out[-1] = {key: last[key] for key in sorted(last) if last[key] != 0.0}
+        return out
+
+    def _is_quiet(self, key: PositionKey) -> bool:
+        return self.held.get(key, 0.0) == self.quantities.get(key, 0.0)
 
     def at(self, key: PositionKey, row: int) -> float:
         column = self.flowing.get(key)

@@ -164,6 +164,7 @@ class PositionUpdateHandler:
 
     def _record(self, group: OrderGroup, trades: tuple[Trade, ...], at: int) -> None:
         """Books the trades one by one; each event carries the balances after its own trade."""
+        before = self._positions.snapshot() if group.kind is GroupKind.ATOMIC else {}
         snapshots = []
         for order, trade in zip(group.orders, trades, strict=True):
             self._positions.expect((trade,))
@@ -174,7 +175,7 @@ class PositionUpdateHandler:
             self._events.record(
                 EventType.ATOMIC_GROUP,
                 at,
-                snapshots[-1],
+                before,  # told first, it has changed nothing: its steps do
                 venue=group.orders[0].venue,
                 status=trades[0].status.value,
                 detail=f"{group.action.value}: {group.reason}; {len(group.orders)} steps",

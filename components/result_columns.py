@@ -12,7 +12,7 @@ import numpy as np
 from components.exposure_monitor import Exposure
 from components.maths.columns import head, on_rows, with_added, with_value
 from components.maths.perps import maintenance_usdt
-from components.model.keys import PositionType, perp
+from components.model.keys import perp
 from components.model.market import Column, Row
 from components.model.slices import RunSlice
 from components.ports import FLOW, Settlements
@@ -35,7 +35,6 @@ class ResultColumns:
         exposure = risk.exposure
         columns: dict[str, Column | float] = {
             "unit_value": risk.unit_value[:rows],
-            "drawdown": risk.drawdown[:rows],
         }
         if risk.delta is not None:
             columns["net_delta"] = head(risk.delta, rows)
@@ -45,8 +44,7 @@ class ResultColumns:
         for venue in self._mode.hedge_allocation:
             self._venue_columns(columns, book, risk, settlements, venue, rows)
         for key in book.quantities:
-            if key.position_type is not PositionType.PERP_QUOTE:
-                columns[f"balance.{key}"] = head(book.native(key), rows)
+            columns[f"balance.{key}"] = head(book.native(key), rows)
         return columns
 
     def _venue_columns(
@@ -96,11 +94,10 @@ class ResultColumns:
         last = rows - 1
         expected = self._positions.expected
         for key, native in expected.items():
-            if key.position_type is not PositionType.PERP_QUOTE:
-                name = f"balance.{key}"
-                before = columns.get(name, 0.0)
-                if not isinstance(before, float) or before != native:
-                    columns[name] = with_value(before, last, native, rows)
+            name = f"balance.{key}"
+            before = columns.get(name, 0.0)
+            if not isinstance(before, float) or before != native:
+                columns[name] = with_value(before, last, native, rows)
         for venue in self._mode.hedge_allocation:
             worth = 0.0
             for key, native in expected.items():

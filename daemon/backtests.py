@@ -23,6 +23,7 @@ from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
 from daemon.backtest_request import BacktestRequest, EmbeddedMarket, HistoryFolder
 from daemon.replay import Progress, ReplayRequest, ReplayResult, replay
+from daemon.results_happened import flow_texts
 from daemon.results_store import ResultsStore
 from daemon.results_summary import SUSDE_APY, FinishedRun, Summary, benchmark_columns, summarise
 from daemon.results_tables import BALANCE, iso_stamp
@@ -64,13 +65,14 @@ def run_backtest(
     began = perf_counter()
     result = replay(run, market, asked, progress)
     seconds = perf_counter() - began
-    summary = summarise(run_id, result, run, market, request.capital, seconds, store.folder(run_id))
+    summary = summarise(run_id, result, run, market, request.capital, seconds, store.folder(run_id), request.flows)
     finished = FinishedRun(
         summary=msgspec.structs.replace(summary, skipped=_skipped(result)),
         result=result,
         run=run,
         benchmarks=benchmark_columns(market, result, run, request.capital),
         holdings=holdings(result, run, market) if charts else {},
+        asked=asked_for(request),
     )
     return RunOutcome(store.write(finished, charts=charts), store.folder(run_id))
 
@@ -105,6 +107,27 @@ def run_id_of(request: BacktestRequest, run: RunSlice, market: Market) -> str:
     )
     first, last = (iso_stamp(at)[:10].replace("-", "") for at in (grid.start, grid.end))
     return f"{request.mode}-{first}-{last}-{sha256(identity).hexdigest()[:8]}"
+
+
+def asked_for(request: BacktestRequest) -> dict[str, object]:
+    """A request in plain words, as `config.yaml` keeps it beside the configuration."""
+    source: dict[str, object]
+    match request.source:
+        case HistoryFolder(path):
+            source = {"data": str(path)}
+        case EmbeddedMarket(seed, scenario):
+            source = {"market": "embedded", "seed": seed, "scenario": scenario}
+    return {
+        "mode": request.mode,
+        "start": iso_stamp(request.grid.start),
+        "end": iso_stamp(request.grid.end),
+        "step_seconds": request.grid.step / 1e9,
+        "capital": request.capital,
+        **source,
+        "flows": list(flow_texts(request.flows)),
+        "overrides": list(request.overrides),
+        "close_at_end": request.close_at_end,
+    }
 
 
 def holdings(result: ReplayResult, run: RunSlice, market: Market) -> dict[str, Column]:

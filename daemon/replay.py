@@ -116,9 +116,10 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     external_flows: float
     residual: float
     residual_max: float
-    trades: int
+    trades: int  # filled, at least in part
     liquidations: int
     notes: tuple[str, ...]
+    rejected: int = 0
 
 
 Progress = Callable[[int, int], None]
@@ -184,6 +185,7 @@ class Replay:
             residual_max=core.pnl.residual_max,
             trades=core.trades,
             liquidations=core.liquidations,
+            rejected=core.rejected,
             notes=self._market.provenance.notes,
         )
 

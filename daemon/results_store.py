@@ -85,7 +85,7 @@ def _fill(draft: Path, finished: FinishedRun, *, charts: bool) -> Summary:
     pnl_table(finished.result, finished.benchmarks, suffix).write(draft / "pnl.csv")
     balance_table(finished.result, suffix).write(draft / "balance_sheet.csv")
     log = write_events(draft / "event_log.csv", finished.result.events)
-    (draft / "config.yaml").write_text(merged_yaml(finished.run), encoding="utf-8")
+    (draft / "config.yaml").write_text(merged_yaml(finished.run, finished.asked), encoding="utf-8")
     summary = msgspec.structs.replace(finished.summary, events=log.events, last_event_hash=log.last_hash)
     (draft / SUMMARY).write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     if charts:

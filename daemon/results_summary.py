@@ -2,7 +2,7 @@
 
 Sharpe is mean ÷ standard deviation of daily unit returns × √365; a day is (00:00, 24:00] UTC, because a row shows what
 became known by its stamp, and the first day begins at 1. Annualised is compounded over 365 days. What is not defined
-(no variation, no position, nothing left) is None.
+(no variation, no position, nothing left) is None, and so is the yearly rate of a run that is too short to say one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ import numpy as np
 from components.model.market import Column, Market, Stamps
 from components.model.requirements import DAY_NS, reference_price
 from components.model.slices import RunSlice
+from components.ports import Flow
 from daemon.replay import ReplayResult
+from daemon.results_happened import flow_texts, happened_in
+from daemon.results_lows import lows_of
 from daemon.results_tables import iso_stamp
 
 DAYS_PER_YEAR = 365
+SHORTEST_YEARLY_DAYS = 7  # a shorter run says nothing about a year
 PACKAGES = ("components", "daemon", "venues")
 SUSDE_APY = "ethena.apy.sUSDe"
 
@@ -51,7 +55,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     residual_max: float
     max_drawdown: float
     sharpe: float | None
-    trades: int
+    trades: int  # filled, at least in part
     liquidations: int
     min_health_factor: float | None
     min_margin_ratio: float | None
@@ -71,6 +75,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     filled_rows: Mapping[str, int] = {}
     rewards_known_until: str | None = None
     notes: tuple[str, ...] = ()
+    rejected: int = 0
+    too_short: bool = False  # to be annualised
+    stopped_at: str | None = None
+    stopped_because: str | None = None
+    left_open: tuple[str, ...] = ()  # positions that a stopped run still holds at its end
+    divergence_max: float | None = None
+    divergence_at: str | None = None
+    flows: tuple[str, ...] = ()  # as asked for
+    paid_in: float = 0.0
+    paid_out: float = 0.0
 
 
 class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +95,12 @@ class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
     run: RunSlice
     benchmarks: Mapping[str, Column]
     holdings: Mapping[str, Column]  # what each place holds, valued in share-class currency; a debt is negative
+    asked: Mapping[str, object] = {}  # the request, as config.yaml shows it
 
 
 def annualised(total_return: float, span_ns: int) -> float | None:
-    """The yearly rate that compounds to `total_return`; None for no span, nothing left or no finite answer."""
-    if span_ns <= 0 or total_return <= -1.0:
+    """The yearly rate that compounds to `total_return`; None for less than a week, nothing left or no finite answer."""
+    if span_ns < SHORTEST_YEARLY_DAYS * DAY_NS or total_return <= -1.0:
         return None
     try:
         return math.pow(1.0 + total_return, DAYS_PER_YEAR * DAY_NS / span_ns) - 1.0
@@ -119,13 +134,6 @@ def drawdown(unit_value: Column) -> Column:
     return 1.0 - unit_value / peak
 
 
-def lowest(columns: Mapping[str, Column], *prefixes: str) -> float | None:
-    """The smallest value in all columns of these prefixes; None when there is none."""
-    found = [columns[name] for name in columns if name.startswith(prefixes)]
-    values = [float(np.nanmin(column)) for column in found if not np.isnan(column).all()]
-    return min(values, default=None)
-
-
 def benchmark_columns(market: Market, result: ReplayResult, run: RunSlice, capital: float) -> dict[str, Column]:
     """What the same capital and flows would be worth elsewhere, share-class currency; only what the market knows."""
     flow, name = result.columns["external_flow"], reference_price("ETH")
@@ -143,7 +151,14 @@ def benchmark_columns(market: Market, result: ReplayResult, run: RunSlice, capit
 
 
 def summarise(
-    run_id: str, result: ReplayResult, run: RunSlice, market: Market, capital: float, seconds: float, out: Path
+    run_id: str,
+    result: ReplayResult,
+    run: RunSlice,
+    market: Market,
+    capital: float,
+    seconds: float,
+    out: Path,
+    flows: tuple[Flow, ...] = (),
 ) -> Summary:
     """The summary without what only writing tells (events)."""
     stamps, columns = result.timestamps, result.columns
@@ -151,6 +166,8 @@ def summarise(
     total_return = float(units[-1]) - 1.0
     benchmarks = benchmark_columns(market, result, run, capital)
     known_until = market.provenance.rewards_known_until
+    lows = lows_of(result, run, market)
+    span = int(stamps[-1] - stamps[0])
     return Summary(
         run_id=run_id,
         mode=run.mode.mode,
@@ -160,7 +177,7 @@ def summarise(
         initial_capital=capital,
         final_equity=result.final_equity,
         total_return=total_return,
-        annualised_return=annualised(total_return, int(stamps[-1] - stamps[0])),
+        annualised_return=annualised(total_return, span),
         parts=dict(result.parts),
         external_flows=result.external_flows,
         residual_max=result.residual_max,
@@ -168,8 +185,8 @@ def summarise(
         sharpe=sharpe(daily_returns(stamps, units)),
         trades=result.trades,
         liquidations=result.liquidations,
-        min_health_factor=lowest(columns, "health_factor"),
-        min_margin_ratio=lowest(columns, "margin_ratio."),
+        min_health_factor=lows.health_factor,
+        min_margin_ratio=lows.margin_ratio,
         rows=len(stamps),
         rows_per_second=float(round(len(stamps) / seconds)),
         hashes=Hashes(run.config_hash, market.provenance.data_hash, code_hash()),
@@ -183,6 +200,10 @@ def summarise(
         filled_rows=dict(sorted(market.provenance.filled_rows.items())),
         rewards_known_until=None if known_until is None else iso_stamp(known_until),
         notes=result.notes,
+        rejected=result.rejected,
+        too_short=span < SHORTEST_YEARLY_DAYS * DAY_NS,
+        flows=flow_texts(flows),
+        **msgspec.structs.asdict(happened_in(result, run, market)),
     )
 
 

@@ -106,11 +106,12 @@ def merged(run: RunSlice) -> dict[str, Any]:
     return plain
 
 
-def merged_yaml(run: RunSlice) -> str:
-    """The merged configuration as YAML."""
+def merged_yaml(run: RunSlice, request: Mapping[str, object] | None = None) -> str:
+    """The merged configuration as YAML, and under `request` what was asked to be done with it."""
     import yaml  # heavy, and only needed when something is shown or read anew
 
-    return str(yaml.dump(merged(run), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120))
+    shown = merged(run) | ({"request": dict(request)} if request else {})
+    return str(yaml.dump(shown, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def parse_value(text: str) -> object:

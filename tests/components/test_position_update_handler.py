@@ -181,7 +181,8 @@ def test_an_atomic_group_is_told_whole_and_step_by_step() -> None:
     assert [step.detail.split()[:2] for step in stage.told(EventType.ATOMIC_STEP)] == [
         ["stake", "stake"], ["supply", "supply"],
     ]  # fmt: skip
-    assert whole.balances == stage.told(EventType.ATOMIC_STEP)[-1].balances
+    assert "aave_v3:aToken:awstETH" not in whole.balances  # told first, it has changed nothing yet
+    assert "aave_v3:aToken:awstETH" in stage.told(EventType.ATOMIC_STEP)[-1].balances
 
 
 def test_what_has_no_authority_is_told_once_and_sent_never(stage: Stage) -> None:

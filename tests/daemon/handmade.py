@@ -104,7 +104,8 @@ def finished(rows: int = 97, **columns: Column) -> FinishedRun:
         notes=("filled: </script> 3 rows",),
     )
     market = Market(
-        stamps(rows), {"binance.spot.ETH": np.linspace(3_000.0, 3_300.0, rows)},
+        stamps(rows),
+        {"binance.spot.ETH": np.linspace(3_000.0, 3_300.0, rows), "binance.spot.BTC": np.full(rows, 50_000.0)},
         provenance=Provenance(source="by hand", data_hash="d" * 64),
     )  # fmt: skip
     return FinishedRun(

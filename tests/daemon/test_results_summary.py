@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from components.model.requirements import DAY_NS, HOUR_NS
-from daemon.results_summary import annualised, code_hash, daily_returns, drawdown, lowest, sharpe
+from daemon.results_lows import lowest
+from daemon.results_summary import annualised, code_hash, daily_returns, drawdown, sharpe
 from tests.daemon.handmade import START, finished, stamps
 
 
@@ -80,3 +81,10 @@ def test_a_benchmark_gets_the_deposits_too() -> None:
     flow[-1] = 500.0
 
     assert finished(external_flow=flow).benchmarks["eth_hold"][-1] == pytest.approx(1_600.0)
+
+
+def test_a_run_of_hours_has_no_yearly_rate_and_says_that_it_is_too_short() -> None:
+    short, week = finished(rows=25).summary, finished(rows=7 * 24 + 1).summary
+
+    assert short.annualised_return is None and short.too_short
+    assert week.annualised_return is not None and not week.too_short

@@ -1,0 +1,92 @@
+"""What happened in a run beside its profit: whether and why it stopped, what was left open then, how far prices parted,
+and what its owner paid in and took out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from components.model.events import Event, EventType
+from components.model.keys import GAS, PositionKey, PositionType
+from components.model.market import Market
+from components.model.slices import RunSlice
+from components.ports import Flow
+from components.risk_monitor import divergence_of
+from components.utility_manager import UtilityManager
+from daemon.replay import ReplayResult
+from daemon.results_tables import BALANCE, iso_stamp
+
+CRUMBS = 1e-5  # of the capital: what a lot or a fee leaves over is no position
+STOPS = (EventType.EMERGENCY_STOP, EventType.HALTED)
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """Stamps are ISO 8601. `left_open` are positions that a stopped run still holds on its last row, by key; the
+    divergence is the largest of a fresh price of its venues from the reference, as a fraction."""
+
+    stopped_at: str | None
+    stopped_because: str | None
+    left_open: tuple[str, ...]
+    divergence_max: float | None
+    divergence_at: str | None
+    paid_in: float
+    paid_out: float
+
+
+def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened:
+    stop = _stop(result)
+    divergence = divergence_of(market, run.mode)
+    worst = None if divergence is None else int(divergence.argmax())
+    paid_in = sum(
+        event.amount or 0.0
+        for event in result.events
+        if isinstance(event, Event) and event.event_type is EventType.DEPOSIT
+    )
+    return Happened(
+        stopped_at=None if stop is None else iso_stamp(stop.timestamp),
+        stopped_because=None if stop is None else _reason(stop),
+        left_open=() if stop is None else tuple(open_positions(result, run, market)),
+        divergence_max=None if divergence is None or worst is None else float(divergence[worst]),
+        divergence_at=None if worst is None else iso_stamp(int(market.timestamps[worst])),
+        paid_in=paid_in,
+        paid_out=max(paid_in - result.external_flows, 0.0) if paid_in or result.external_flows else 0.0,
+    )
+
+
+def flow_texts(flows: Iterable[Flow]) -> tuple[str, ...]:
+    """Scheduled flows as one types them."""
+    return tuple(f"{iso_stamp(flow.at)}:{flow.amount:+.12g}" for flow in flows)
+
+
+def open_positions(result: ReplayResult, run: RunSlice, market: Market) -> list[str]:
+    """Keys of what is held on the last row and is neither cash of the share class, reserve, gas nor a crumb."""
+    prices, last = UtilityManager(run.mode.share_class), market.window(len(market) - 1, len(market)).row(0)
+    found = []
+    for name in result.columns:
+        if not name.startswith(BALANCE):
+            continue
+        key = PositionKey(name.removeprefix(BALANCE))
+        amount = float(result.columns[name][-1])
+        cash = key.position_type is PositionType.BASE_TOKEN and key.symbol == run.mode.share_class
+        if not amount or key.venue == GAS or key.position_type is PositionType.PERP_QUOTE or cash:
+            continue
+        if abs(amount * prices.value_at(last, key)) > CRUMBS * result.initial_equity:
+            found.append(str(key))
+    return sorted(found)
+
+
+def _stop(result: ReplayResult) -> Event | None:
+    """The first event that ended trading."""
+    for event in result.events:
+        if isinstance(event, Event) and event.event_type in STOPS:
+            return event
+    return None
+
+
+def _reason(stop: Event) -> str:
+    if stop.event_type is EventType.EMERGENCY_STOP:
+        figure = "" if stop.amount is None or not np.isfinite(stop.amount) else f" at {stop.amount:.2%}"
+        return f"emergency stop: {stop.detail}{figure}"
+    return stop.detail
