@@ -75,6 +75,17 @@ class ResultsStore:
                 CFG_REQUEST, [Fault(where=where, found=str(exc), expected="the summary of a run")]
             ) from exc
 
+    def summaries(self) -> tuple[list[Summary], list[Fault]]:
+        """The summaries that can be read, by name of the run, and what is wrong with the others."""
+        found: list[Summary] = []
+        faults: list[Fault] = []
+        for run_id in self.run_ids():
+            try:
+                found.append(self.summary(run_id))
+            except InvalidInput as refused:
+                faults += refused.faults
+        return found, faults
+
     def _unwritable(self, found: str) -> InvalidInput:
         fault = Fault(where=f"results folder {self._root}", found=found, expected="a folder that can be written to")
         return InvalidInput(CFG_REQUEST, [fault])
