@@ -12,7 +12,7 @@ from components.model.market import Column, FundingSeries, Market, Provenance
 from components.model.requirements import Grid, SeriesName
 from venues.sim.market.prices import Exchanges
 from venues.sim.market.protocols import Protocols
-from venues.sim.market.streams import Clock
+from venues.sim.market.streams import HOUR_NS, Clock
 from venues.sim.market.stress import SCENARIOS
 
 VERSION = 1
@@ -32,12 +32,20 @@ def generate(grid: Grid, *, seed: int, names: Iterable[str] | None = None, scena
     """A market of the named series (all by default; a perp brings its extremes).
 
     Same seed, grid step and scenario give the same bytes; a series does not depend on which others are asked for.
-    Errors: InvalidInput(CFG-003) for an unknown scenario, MissingData(DAT-001) for an unknown series.
+    Errors: InvalidInput(CFG-003) for an unknown scenario or a step beside the hour, MissingData(DAT-001) for an unknown
+    series.
     Source of the calibration: NOTES-data §3 and §4.
     """
     if scenario not in SCENARIOS:
         fault = Fault(
             where="scenario", found=scenario, expected=", ".join(SCENARIOS), nearest=nearest_name(scenario, SCENARIOS)
+        )
+        raise InvalidInput(CFG_REQUEST, (fault,))
+    if grid.step < HOUR_NS and HOUR_NS % grid.step or grid.step > HOUR_NS and grid.step % HOUR_NS:
+        fault = Fault(
+            where="step",
+            found=f"{grid.step / 60e9:g} min",
+            expected="a step that divides an hour, or a multiple of one",
         )
         raise InvalidInput(CFG_REQUEST, (fault,))
     wanted = list(NAMES if names is None else dict.fromkeys(names))
