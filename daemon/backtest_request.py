@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -36,9 +37,10 @@ class EmbeddedMarket(msgspec.Struct, frozen=True):
 
 
 class HistoryFolder(msgspec.Struct, frozen=True):
-    """Files of real history."""
+    """Files of real history; `timezone` is that of stamps that name none."""
 
     path: Path
+    timezone: str | None = None
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class RequestTexts(msgspec.Struct, frozen=True, kw_only=True):
     capital: str | None
     step: str = "1h"
     data: str | None = None
+    timezone: str | None = None
     market: str | None = None
     seed: str | None = None
     scenario: str | None = None
@@ -208,10 +211,21 @@ class Reading:
             for option, value in (("--market", texts.market), ("--seed", texts.seed), ("--scenario", texts.scenario)):
                 if value is not None:
                     self.fault(option, repr(value), "nothing beside --data: a run has one source of prices")
-            return HistoryFolder(Path(texts.data))
+            if texts.timezone is not None:
+                self.timezone(texts.timezone)
+            return HistoryFolder(Path(texts.data), texts.timezone)
+        if texts.timezone is not None:
+            self.fault("--timezone", repr(texts.timezone), "--data: only stamps of files can lack a zone")
         if texts.market is not None:
             self.known("--market", texts.market, ["embedded"])
         return self.embedded(texts.seed, texts.scenario)
+
+    def timezone(self, text: str) -> None:
+        """The zone of stamps that name none, `UTC` or like `Europe/Berlin`."""
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fault("--timezone", repr(text), "a zone like UTC or Europe/Berlin")
 
     def embedded(self, seed: str | None, scenario: str | None) -> EmbeddedMarket:
         if seed is not None and not (seed.isascii() and seed.isdigit()):

@@ -79,11 +79,28 @@ def run_backtest(
 
 def load_market(request: BacktestRequest, run: RunSlice, environ: Mapping[str, str] = os.environ) -> Market:
     match request.source:
-        case HistoryFolder(path):
-            return load(path, run.mode, request.grid, cache=cache_folder(environ))
+        case HistoryFolder(path, timezone):
+            return load(
+                path,
+                run.mode,
+                request.grid,
+                cache=cache_folder(environ),
+                zone=timezone,
+                funding_hours=funding_hours(run),
+            )
         case EmbeddedMarket(seed, scenario):
             names = (*requirements(run.mode), *((SUSDE_APY,) if "susde" in run.share_class.benchmarks else ()))
             return generate(request.grid, seed=seed, names=names, scenario=scenario)
+
+
+def funding_hours(run: RunSlice) -> dict[str, float]:
+    """The longest interval between settlements by funding series, as the venues of the run are configured."""
+    return {
+        f"{venue}.funding.{instrument.coin}": instrument.funding_interval_hours
+        for venue, exchange in run.exchanges.items()
+        for instrument in exchange.instruments.values()
+        if instrument.product == "perp"
+    }
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:

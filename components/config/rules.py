@@ -106,6 +106,13 @@ def _funding_gap_grammar(mode: ModeFile) -> Iterator[Problem]:
         yield Problem("funding_gap", shown(mode.funding_gap), "refuse, skip or venue:<name>")
 
 
+def _funding_bounds_of_hedges(mode: ModeFile) -> Iterator[Problem]:
+    for key in ("funding_largest", "funding_median"):
+        bounds: dict[str, float] = getattr(mode.plausible, key)
+        if missing := [venue for venue in mode.hedge_allocation if venue not in bounds]:
+            yield Problem(f"plausible.{key}", f"nothing for {', '.join(missing)}", "a bound for every hedge venue")
+
+
 def _price_fallback_grammar(mode: ModeFile) -> Iterator[Problem]:
     for wanted, instead in mode.price_fallback.items():
         path = f"price_fallback.{wanted}"
@@ -263,6 +270,7 @@ BUSINESS_RULES: tuple[Rule[ModeFile], ...] = (
     (("risk.margin", "margin_ratio_target", "hedge_allocation"), _margin_warning_below_target),
     (("cost_bounds",), _cost_bounds_in_order),
     (("funding_gap",), _funding_gap_grammar),
+    (("plausible.funding_largest", "plausible.funding_median", "hedge_allocation"), _funding_bounds_of_hedges),
     (("price_fallback",), _price_fallback_grammar),
     *(
         ((path,), _named_once(path))

@@ -13,6 +13,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Weight = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ACCEPTED = r"^[a-z0-9_]+\.[a-z_]+\.[A-Za-z0-9]+(@\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z)?$"
 Part = Literal[
     "supply_yield",
     "borrow_costs",
@@ -67,6 +68,28 @@ class CostBoundKeys(Section):
     warning: Positive = Field(description="what a warning asks for; critical has no bound, nor what a person asks for")
     transfer: Positive = Field(description="a transfer, its fee and gas against what is sent")
     dust: Positive = Field(description="small change: reward tokens that are sold, a gas debt that is repaid")
+
+
+class MedianAndRowKeys(Section):
+    median: Share = Field(description="in the median of the rows both have")
+    row: float = Field(gt=0, description="in any one row")
+
+
+class PlausibleKeys(Section):
+    """What history is believed (docs/own-data.md)."""
+
+    funding_largest: dict[str, Positive] = Field(description="largest |rate| of one settlement, by exchange")
+    funding_median: dict[str, Positive] = Field(description="largest median |rate| of a file, by exchange")
+    bar_factor: float = Field(
+        gt=1, description="factor between neighbouring bars, and from open and close to high, low"
+    )
+    spike_factor: float = Field(gt=1, description="factor of a move that the next bar takes back")
+    perp_to_spot: MedianAndRowKeys = Field(description="|perp − spot| ÷ spot of one coin")
+    venue_to_venue: MedianAndRowKeys = Field(description="|price − price| ÷ price of one product at two venues")
+    accepted: list[Annotated[str, Field(pattern=ACCEPTED)]] = Field(
+        description="what is real and outside: a series (`okx.perp.ETH`) or one row of it by the stamp in its file "
+        "(`okx.perp.ETH@2024-10-28T21:00Z`); taken as it is and reported"
+    )
 
 
 class ModeFile(Section):
@@ -136,6 +159,7 @@ class ModeFile(Section):
         description="daily data sold as hourly: rebuilt from completed days, or as they are (looks ≤ 24 h ahead)"
     )
     max_age_steps: Positive = Field(description="a price older than this many native steps is stale and not traded on")
+    plausible: PlausibleKeys = Field(description="history outside is refused by name and row")
     divergence_alarm: LimitKeys = Field(description="|price − reference| ÷ reference across venues")
     break_even_days: int = Field(
         ge=1, description="alarm after this many days in which leverage costs more than it earns"

@@ -132,6 +132,12 @@ DAT_LOOK_AHEAD = catalogued(
 DAT_UNREADABLE = catalogued(
     "DAT-005", Severity.ERROR, "A data file cannot be read", "See the file, line and column named in the message"
 )
+DAT_IMPLAUSIBLE = catalogued(
+    "DAT-006",
+    Severity.ERROR,
+    "A data file holds values that cannot be what they claim",
+    "Correct the file, or name what is real in plausible.accepted",
+)
 CFG_INVALID = catalogued(
     "CFG-001", Severity.ERROR, "The configuration is not valid", "Correct every fault listed; nothing was started"
 )

@@ -58,6 +58,30 @@ class Band(msgspec.Struct, frozen=True):
     high: float
 
 
+class MedianAndRow(msgspec.Struct, frozen=True):
+    """How far apart two prices may be: in the median of their common rows, and in any one row (fractions)."""
+
+    median: float
+    row: float
+
+
+class PlausibleSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """What history is believed; data outside are refused unless `accepted`.
+
+    Funding by venue: the largest |rate| of one settlement and the median of a file. Bars: the factor between
+    neighbours (and within one), and that of a move which the next bar takes back. `accepted` names what is taken as it
+    is: a series, or `series@stamp` for one row.
+    """
+
+    funding_largest: Mapping[VenueName, float]
+    funding_median: Mapping[VenueName, float]
+    bar_factor: float
+    spike_factor: float
+    perp_to_spot: MedianAndRow
+    venue_to_venue: MedianAndRow
+    accepted: tuple[str, ...]
+
+
 class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     """One strategy: the keys of SPEC §10 and DESIGN-replay."""
 
@@ -94,6 +118,7 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     funding_gap: str  # refuse | skip | venue:<name>
     interpolated: Literal["rebuild", "as_published"]
     max_age_steps: float  # a price older than this many native steps is stale
+    plausible: PlausibleSlice
     divergence_alarm: Limit  # |perp or spot across venues − reference| ÷ reference
     break_even_days: int
     time_throttle_interval: float

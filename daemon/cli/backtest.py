@@ -19,6 +19,7 @@ from daemon.cli.output import (
     set_option,
     table_of,
     text_of,
+    timezone_option,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def backtest() -> None:
 @click.option("--capital", metavar="AMOUNT", help="In the share-class currency of the mode.")
 @click.option("--step", default="1h", show_default=True, help="Distance of rows: 1m, 15m, 1h, 1d.")
 @click.option("--data", "folder", metavar="DIR", help="Folder of real history; without it the embedded market serves.")
+@timezone_option
 @click.option("--market", metavar="embedded", help="The synthetic market (the default without --data).")
 @click.option("--seed", metavar="N", help="Seed of the embedded market.  [default: 7]")
 @click.option("--scenario", metavar="NAME", help="Stress in the embedded market, e.g. crash.  [default: calm]")
@@ -64,7 +66,8 @@ def backtest() -> None:
 @output_option
 def run(
     mode: str, start: str | None, end: str | None, capital: str | None, step: str, folder: str | None,
-    market: str | None, seed: str | None, scenario: str | None, overrides: tuple[str, ...], flows: tuple[str, ...],
+    timezone: str | None, market: str | None, seed: str | None, scenario: str | None, overrides: tuple[str, ...],
+    flows: tuple[str, ...],
     close_at_end: bool, charts: bool, window_rows: int | None, out: Path, output: str,
 ) -> None:  # fmt: skip
     """Replay MODE and write results/RUN/."""
@@ -75,8 +78,9 @@ def run(
 
         request = parse_request(
             RequestTexts(
-                mode=mode, start=start, end=end, capital=capital, step=step, data=folder, market=market, seed=seed,
-                scenario=scenario, flows=flows, overrides=overrides, close_at_end=close_at_end, window_rows=window_rows,
+                mode=mode, start=start, end=end, capital=capital, step=step, data=folder, timezone=timezone,
+                market=market, seed=seed, scenario=scenario, flows=flows, overrides=overrides,
+                close_at_end=close_at_end, window_rows=window_rows,
             )
         )  # fmt: skip
         with progress_bar(mode) as progress:
@@ -96,7 +100,10 @@ def list_runs(out: Path, output: str) -> None:
         from daemon.results_store import ResultsStore
 
         store = ResultsStore(out)
-        records = [_record(store.summary(run_id)) for run_id in store.run_ids()]
+        summaries, unreadable = store.summaries()
+        records = [_record(summary) for summary in summaries]
+        for fault in unreadable:
+            click.echo(f"left out: {fault}", err=True)
         if output == "table":
             emit([_readable(record) for record in records], output, columns=LISTED)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.output import emit, json_of, message_of, output_option, refusals, set_option
+from daemon.cli.output import emit, json_of, message_of, output_option, refusals, set_option, timezone_option
 from daemon.exits import Exit
 
 if TYPE_CHECKING:
@@ -31,19 +31,21 @@ def data() -> None:
 @click.option("--start", metavar="DATE", help="First row of the run to be covered.")
 @click.option("--end", metavar="DATE", help="Last row.")
 @click.option("--step", default="1h", show_default=True, help="Distance of rows.")
+@timezone_option
 @set_option
 @output_option
 def coverage(
-    mode: str, folder: Path, start: str | None, end: str | None, step: str, overrides: tuple[str, ...], output: str
-) -> None:
-    """Show what MODE needs, what DIR has of it, and the gaps.
+    mode: str, folder: Path, start: str | None, end: str | None, step: str, timezone: str | None,
+    overrides: tuple[str, ...], output: str,
+) -> None:  # fmt: skip
+    """Show what MODE needs, what DIR has of it, the gaps, and the files that are not read.
 
     Exit code 0 when everything is covered, 78 with every fault when it is not.
     """
     with refusals():
-        from components.model.errors import DAT_NOT_COVERED, InvalidInput
+        from components.model.errors import DAT_NOT_COVERED
         from daemon.backtest_request import Reading
-        from daemon.backtests import cache_folder
+        from daemon.backtests import cache_folder, funding_hours
         from daemon.settings import PACKAGED, load_run
         from venues import history
 
@@ -53,9 +55,13 @@ def coverage(
             given = "--start" if end is None else "--end"
             reading.fault(given, "one end of the window", "both --start and --end, or neither")
         grid = reading.grid(start, end, step) if start is not None and end is not None else None
+        if timezone is not None:
+            reading.timezone(timezone)
         reading.finish()
         run = load_run(mode, overrides=overrides)
-        report = history.coverage(folder, run.mode, grid, cache=cache_folder())
+        report = history.coverage(
+            folder, run.mode, grid, cache=cache_folder(), zone=timezone, funding_hours=funding_hours(run)
+        )
         if output == "json":
             click.echo(json_of(_whole(report)))
         else:
@@ -64,9 +70,11 @@ def coverage(
                 records = [{**each, **{end: each[end][:16].replace("T", " ") for end in ENDS}} for each in records]
             emit(records, output, columns=TABLE, optional=("files",))
         if output == "table":
-            click.echo(f"\nAll series together: {_day(report.earliest_start)} to {_day(report.latest_end)}")
+            click.echo(f"\n{_window(report)}")
+            for ignored in report.ignored:
+                click.echo(f"not read: {ignored.file}: {ignored.reason}")
         if not report.covered:
-            click.echo(message_of(InvalidInput(DAT_NOT_COVERED, report.faults)), err=True)
+            click.echo(message_of(history.UnusableData(report.code or DAT_NOT_COVERED, report)), err=True)
             sys.exit(Exit.CONFIG)
 
 
@@ -137,8 +145,20 @@ def _whole(report: CoverageReport) -> dict[str, Any]:
             }
             for series in report.series
         ],
+        "missing": list(report.missing),
         "faults": [_fault(fault) for fault in report.faults],
+        "ignored": [{"file": ignored.file, "reason": ignored.reason} for ignored in report.ignored],
     }
+
+
+def _window(report: CoverageReport) -> str:
+    """From when to when all series are known, or which is not to be had."""
+    if report.earliest_start is not None:
+        return f"All series together: {_day(report.earliest_start)} to {_day(report.latest_end)}"
+    if not report.missing:
+        return "All series together: never"
+    first, last = report.without or (None, None)
+    return f"Not to be had: {', '.join(report.missing)}; the others together: {_day(first)} to {_day(last)}"
 
 
 def _gap(gap: Gap) -> dict[str, Any]:

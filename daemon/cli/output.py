@@ -32,6 +32,9 @@ set_option = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
     help="Replace a configuration key, e.g. risk.delta.warning=0.02; the value is YAML. May be given often.",
 )  # fmt: skip
+timezone_option = click.option(
+    "--timezone", metavar="ZONE", help="Zone of stamps in the files that name none, e.g. UTC; see docs/own-data.md."
+)
 
 
 @contextmanager

@@ -10,15 +10,23 @@ import numpy as np
 
 from components.model.market import Column, Flags, Stamps
 from components.model.requirements import DAY_NS
-from venues.history.stamps import MINUTE_NS
+from venues.history.stamps import MINUTE_NS, iso
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file of a series: known-times in the order of its rows, to find the row of a value again."""
+
+    file: str
+    at: Stamps
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """Values of one series at the times they became known.
 
     `at` (UTC ns, strictly rising) and `value` have one length. `growth`, where present, is the fraction per day
-    by which a value grows after its stamp, for at most one day (rebuilt sources). `column` and `files` say where they
-    stand.
+    by which a value grows after its stamp, for at most one day (rebuilt sources). `column`, `files` and `parts` say
+    where they stand, `lag` how much later than its stamp in the file a value is known. `interval` is what the file says
+    of the hours between settlements, NaN where it does not.
     """
 
     name: str
@@ -31,6 +39,26 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     growth: Column | None = None
     duplicates: int = 0
     flat: int = 0
+    lag: int = 0
+    parts: tuple[Part, ...] = ()
+    interval: Column | None = None
+
+    @property
+    def where(self) -> str:
+        """Files and column, for messages."""
+        return f"{', '.join(self.files)} column {self.column}"
+
+    def stamp(self, at: int) -> int:
+        """The stamp that the row known at `at` has in its file."""
+        return at - self.lag
+
+    def place(self, index: int) -> str:
+        """File, column, row and stamp of one value, for messages."""
+        at = int(self.at[index])
+        for part in self.parts:
+            if len(rows := np.flatnonzero(part.at == at)):
+                return f"{part.file} column {self.column} row {rows[0] + 1} (stamped {iso(self.stamp(at))})"
+        return f"{self.where} (stamped {iso(self.stamp(at))})"
 
     def max_age(self, steps: float) -> int:
         """The age in ns beyond which a value is stale."""

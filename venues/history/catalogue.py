@@ -1,53 +1,52 @@
-"""Which file of a data folder holds which series, by folder and name pattern.
+"""Which file of a data folder holds which series, by folder and name, and which files are ignored and why.
 
-Dates in names are never read. Steps in names only say which file to try first; what a file really holds is measured.
-A folder may hold several files of one series; CSV, gzipped CSV and Parquet are equal.
+Dates in names are never read. A step in a name says which file to try first, and the rows have to keep it. A folder may
+hold several files of one series; CSV, gzipped CSV, zipped CSV and Parquet are equal. The folders of exchange data take
+the exchanges' own file names too (`names.py`).
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from components.model.errors import DAT_NOT_COVERED, Fault, InvalidInput
-from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL
-from venues.history.schema import BENCHMARK, FUNDING, GAS, LST_MARKET, ORACLE, PERP, POOL, RESERVE, SPOT, Schema
-from venues.history.stamps import MINUTE_NS, SECOND_NS
-
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-VENUE_ORDER = ("binance", "bybit", "okx", "uniswap")
-# Volumes of these files count contracts of so many coins.
-CONTRACT_SIZE = {"okx.perp.BTC": 0.01, "okx.perp.ETH": 0.1}
-
-EIGEN_DISTRIBUTIONS = "manual_sources/etherfi_distributions/eigen_distributions_raw"
-ETHFI_TOPUPS = "manual_sources/etherfi_distributions/ethfi_topups_raw"
-SEASONAL_DROPS = "manual_sources/etherfi_distributions/seasonal_drops"
-REWARD_FILES = {"etherfi.reward.EIGEN": EIGEN_DISTRIBUTIONS, "etherfi.reward.ETHFI": ETHFI_TOPUPS}
-
-_STEP = r"_(?P<step>\d+[smhd]|daily|hourly)(?=[_.])"
-_POOL = r"(?P<pool>(?P<venue>[a-z]+)v\d)"
-_UNIT_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """Files of `folder` whose name matches `pattern` hold `series`: name template → field of the schema."""
-
-    folder: str
-    pattern: str
-    schema: Schema
-    series: tuple[tuple[str, str], ...]
+from components.model.requirements import LST_PROTOCOL
+from venues.history.instruments import expected_instrument
+from venues.history.names import read_file_name, stem_of, step_ns
+from venues.history.places import (
+    FUNDING_FOLDER,
+    KIND_OF,
+    NO_FORM,
+    PERP_FOLDER,
+    REWARD_FILES,
+    REWARD_STEMS,
+    REWARD_SUFFIXES,
+    RULES,
+    SCHEMA_OF,
+    SPOT_FOLDER,
+    TOKEN_FOLDERS,
+    Rule,
+)
+from venues.history.schema import Schema
+from venues.history.sidecar import SIDECAR, Zones, declared_zones
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """One file; `name` is relative to the folder, `step_hint` what its name promises, `pool` its DEX if it has one."""
+    """One file; `name` is relative to the folder, `step_hint` what its name promises, `pool` its DEX if it has one,
+    `venue` the exchange it is about if it is one's, `zone` that of stamps that name none."""
 
     path: Path
     name: str
     symbol: str
     step_hint: int | None
     pool: str | None
+    venue: str | None = None
+    zone: str | None = None
 
 
 class Shelf(msgspec.Struct, frozen=True):
@@ -59,6 +58,13 @@ class Shelf(msgspec.Struct, frozen=True):
     files: tuple[SourceFile, ...]
 
 
+class Ignored(msgspec.Struct, frozen=True):
+    """A file (or a folder of them, ending in `/`) that is not read, and why."""
+
+    file: str
+    reason: str
+
+
 class Holding(msgspec.Struct, frozen=True):
     """One line of the list of what a folder holds; files relative to it."""
 
@@ -66,100 +72,134 @@ class Holding(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
 
 
-_RULES = (
-    Rule(
-        "market_data/spot_prices/*_usd",
-        rf"(?P<venue>[a-z]+)_(?P<symbol>[A-Z0-9]+)USDT_spot{_STEP}",
-        SPOT,
-        (("{venue}.spot.{symbol}", "close"),),
-    ),
-    Rule(
-        "market_data/spot_prices/*_usd",
-        rf"{_POOL}_W(?P<symbol>[A-Z]+)USDT{_STEP}",
-        POOL,
-        (("{venue}.spot.{symbol}", "close"),),
-    ),
-    Rule(
-        "market_data/derivatives/futures_ohlcv",
-        rf"(?P<venue>[a-z]+)_(?P<symbol>[A-Z0-9]+)USDT_(?:futures|perp){_STEP}",
-        PERP,
-        (
-            ("{venue}.perp.{symbol}", "close"),
-            ("{venue}.perp_high.{symbol}", "high"),
-            ("{venue}.perp_low.{symbol}", "low"),
-        ),
-    ),
-    Rule(
-        "market_data/derivatives/funding_rates",
-        r"(?P<venue>[a-z]+)_(?P<symbol>[A-Z0-9]+)USDT_funding_rates(?=[_.])",
-        FUNDING,
-        (("{venue}.funding.{symbol}", "rate"),),
-    ),
-    Rule(
-        "protocol_data/aave/rates",
-        rf"(?P<venue>aave_v3)_.*_(?P<symbol>[A-Za-z]+)_rates{_STEP}",
-        RESERVE,
-        (("{venue}.supply_index.{symbol}", "supply_index"), ("{venue}.borrow_index.{symbol}", "borrow_index")),
-    ),
-    Rule(
-        "protocol_data/aave/oracle",
-        r"(?P<symbol>weETH|wstETH)_ETH_oracle(?=[_.])",
-        ORACLE,
-        (("{protocol}.ratio.{symbol}", "ratio"),),
-    ),
-    Rule(
-        "market_data/spot_prices/lst_eth_ratios",
-        rf"(?P<pool>[a-z0-9]+)_(?P<symbol>weETH|wstETH)WETH{_STEP}",
-        LST_MARKET,
-        (("dex.ratio.{symbol}", "close"),),
-    ),
-    Rule(
-        "market_data/spot_prices/protocol_tokens",
-        rf"{_POOL}_(?P<symbol>[A-Z]+?)WETH{_STEP}",
-        POOL,
-        (("{venue}.eth_price.{symbol}", "close"),),
-    ),
-    Rule(
-        "blockchain_data/gas_prices",
-        r"(?P<venue>ethereum)_gas_prices(?=[_.])",
-        GAS,
-        (("{venue}.gas_price.gwei", "gwei"),),
-    ),
-    Rule(
-        "protocol_data/staking/benchmark_yields",
-        r"(?P<venue>ethena)_susde_apr_benchmark(?=[_.])",
-        BENCHMARK,
-        (("{venue}.apy.sUSDe", "apy"),),
-    ),
-)
-
-
 def shelves(folder: Path) -> dict[str, Shelf]:
     """Series name → its files, in name order; InvalidInput (DAT-002) when there is no such folder."""
+    return dict(stock(folder).shelves)
+
+
+def stock(folder: Path, zone: str | None = None) -> Stock:
+    """Everything in `folder`; `zone` is that of stamps that name none. InvalidInput as for `shelves`, and DAT-005 for a
+    `data.yaml` that cannot be understood."""
     if not folder.is_dir():
         fault = Fault(where=folder.name, found="no such folder", expected="a data folder (see 'basis data coverage')")
         raise InvalidInput(DAT_NOT_COVERED, [fault])
-    found: dict[str, Shelf] = {}
-    for rule in _RULES:
-        for path in sorted(folder.glob(f"{rule.folder}/*")):
+    taking = Stock(folder, declared_zones(folder, zone))
+    for rule in RULES:
+        taking.by_rule(rule)
+    for place in (SPOT_FOLDER, PERP_FOLDER, FUNDING_FOLDER):
+        taking.by_name(place)
+    return taking
+
+
+class Stock:
+    """What a folder holds: `shelves` by series, and what of it is not read.
+
+    Goes over the folder once by rules, then over the exchange folders by the names exchanges write.
+    """
+
+    def __init__(self, folder: Path, zones: Zones) -> None:
+        self.shelves: dict[str, Shelf] = {}
+        self._folder = folder
+        self._zones = zones
+        self._taken: set[str] = set()
+        self._reasons: dict[str, str] = {}
+
+    def by_rule(self, rule: Rule) -> None:
+        for path in sorted(self._folder.glob(f"{rule.folder}/*")):
             match = re.match(rule.pattern, path.name)
-            if match is None or not path.name.endswith(SUFFIXES):
+            name = path.relative_to(self._folder).as_posix()
+            if match is None or stem_of(path.name) is None:
                 continue
             words = match.groupdict()
-            symbol = words.get("symbol") or ""
-            step = words.get("step")
-            name = path.relative_to(folder).as_posix()
-            file = SourceFile(path, name, symbol, _step_ns(step) if step else None, words.get("pool"))
+            symbol, step = words.get("symbol") or "", words.get("step")
+            if other := _other_coin(path, symbol):
+                self._reasons[name] = other
+                continue
+            venue = words.get("venue") if rule.schema.market else None
+            hint = step_ns(step) if step else None
+            file = SourceFile(path, name, symbol, hint, words.get("pool"), venue, self._zones.of(name))
             for template, field in rule.series:
                 series = template.format(**{**words, "protocol": LST_PROTOCOL.get(symbol, "")})
-                shelf = found.get(series)
-                found[series] = Shelf(series, rule.schema, field, (*(shelf.files if shelf else ()), file))
+                self._take(series, rule.schema, field, file)
+
+    def by_name(self, place: str) -> None:
+        for path in _files_below(self._folder / place):
+            name = path.relative_to(self._folder).as_posix()
+            if name in self._taken or name in self._reasons or path.parent.name in TOKEN_FOLDERS:
+                continue
+            stem = stem_of(path.name)
+            said = None if stem is None else read_file_name(stem, path.relative_to(self._folder / place).parts[:-1])
+            if stem is None:
+                self._reasons[name] = NO_FORM
+                continue
+            if said is None:
+                self._reasons[name] = "the name says no instrument; like binance_BTCUSDT_spot_1h.csv"
+                continue
+            kind = KIND_OF[place]
+            wanted = expected_instrument("spot" if kind == "spot" else "perp", said.instrument.coin or "", None)
+            if said.instrument.contradicts(wanted):
+                self._reasons[name] = f"it is about {said.instrument}, and here lie {wanted}"
+            elif (said.use == "funding") != (kind == "funding"):
+                self._reasons[name] = f"it holds {said.use} by its name, and here lie files of {kind}"
+            elif said.venue is None:
+                self._reasons[name] = "no exchange in its name; put it in a folder named binance, bybit or okx"
+            elif other := _other_coin(path, said.instrument.coin or ""):
+                self._reasons[name] = other
+            else:
+                rule = next(rule for rule in RULES if rule.schema is SCHEMA_OF[kind])
+                coin, zone = said.instrument.coin or "", self._zones.of(name)
+                file = SourceFile(path, name, coin, said.step, None, said.venue, zone)
+                for template, field in rule.series:
+                    self._take(template.format(venue=said.venue, symbol=coin), rule.schema, field, file)
+
+    def ignored(self) -> list[Ignored]:
+        """Every file that is not read: one by one where files are read, by folder elsewhere."""
+        return sorted(self._ignored(), key=lambda one: one.file)
+
+    def _ignored(self) -> Iterator[Ignored]:
+        elsewhere: dict[str, int] = {}
+        for path in _files_below(self._folder):
+            name = path.relative_to(self._folder).as_posix()
+            if name in self._taken or name == SIDECAR or any(name.startswith(stem) for stem in REWARD_STEMS):
+                continue
+            if name in self._reasons:
+                yield Ignored(name, self._reasons[name])
+            elif any(path.parent.match(rule.folder) for rule in RULES):
+                form = stem_of(path.name) is not None
+                yield Ignored(name, "its name is of none of the files read here" if form else NO_FORM)
+            else:
+                top = path.parent.relative_to(self._folder).as_posix()
+                elsewhere[top] = elsewhere.get(top, 0) + 1
+        for place, count in elsewhere.items():
+            files = "1 file" if count == 1 else f"{count} files"
+            yield Ignored(f"{place}/", f"{files} outside the folders that are read")
+
+    def _take(self, series: str, schema: Schema, field: str, file: SourceFile) -> None:
+        shelf = self.shelves.get(series)
+        self.shelves[series] = Shelf(series, schema, field, (*(shelf.files if shelf else ()), file))
+        self._taken.add(file.name)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Files of the folder and of those in it, by name; hidden ones are nobody's data."""
+    found: list[Path] = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(base, name) for name in sorted(names) if not name.startswith(".")]
     return found
+
+
+def _other_coin(path: Path, coin: str) -> str | None:
+    """Why a file of one coin does not belong where it lies, in the folder of another."""
+    place = next((part for part in reversed(path.parts[:-1]) if part.endswith("_usd")), None)
+    if place is None or place == f"{coin.lower()}_usd":
+        return None
+    return f"its name says {coin}, and its folder {place}"
 
 
 def reward_file(folder: Path, stem: str) -> Path | None:
     """The file of a reward table, in any of the formats."""
-    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+    return next((path for suffix in REWARD_SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
 
 
 def available(folder: Path) -> list[Holding]:
@@ -169,21 +209,3 @@ def available(folder: Path) -> list[Holding]:
         if path := reward_file(folder, stem):
             holdings.append(Holding(series, (path.relative_to(folder).as_posix(),)))
     return sorted(holdings, key=lambda holding: holding.series)
-
-
-def expected_place(series: str) -> str:
-    """Where a missing series would lie; for messages."""
-    venue, kind, symbol = series.split(".")
-    if series in REWARD_FILES:
-        return f"{REWARD_FILES[series]}.csv"
-    for rule in _RULES:
-        for template, _ in rule.series:
-            if template.format(venue=venue, symbol=symbol, protocol=LST_PROTOCOL.get(symbol, "")) == series:
-                return f"{rule.folder}/*{symbol}*"
-    return f"any file holding {kind}"
-
-
-def _step_ns(word: str) -> int:
-    if word in ("daily", "hourly"):
-        return DAY_NS if word == "daily" else HOUR_NS
-    return int(word[:-1]) * _UNIT_NS[word[-1]]

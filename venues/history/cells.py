@@ -21,6 +21,8 @@ _MISSING = frozenset({"", "nan", "na", "null", "none"})
 _SCALE = {"": 1.0, "%": 0.01, "K": 1e3, "M": 1e6, "B": 1e9}
 _QUANTITY = re.compile(r"~?\s*(-?[\d.,]+(?:[eE][+-]?\d+)?)\s*([%KMB]?)\s*")
 _SPAN = re.compile(r"~?\s*([\d.]+)\s*%?\s*[–—-]\s*([\d.]+)\s*%?\s*")
+_UNIT_OF_TIME = re.compile(r"\s*(h|hours?|m|min|minutes?)$", re.IGNORECASE)
+_SHORTEST_IN_MINUTES = 60.0
 
 
 class BadCell(ValueError):
@@ -41,6 +43,14 @@ def numbers(cells: Cells) -> Column:
         return np.fromiter(map(float, cells), np.float64, len(cells))
     except (ValueError, TypeError):
         return np.array([_number(row, cell) for row, cell in enumerate(cells, 1)], np.float64)
+
+
+def hours(cells: Cells) -> Column:
+    """Lengths of time in hours: `8`, `8h`, `480` (minutes, as one exchange gives them), `480min`."""
+    if not isinstance(cells, np.ndarray):
+        cells = [_UNIT_OF_TIME.sub("", str(cell).strip()) for cell in cells]
+    length = numbers(cells)
+    return np.where(length >= _SHORTEST_IN_MINUTES, length / 60.0, length)
 
 
 def quantity(text: str) -> float:

@@ -11,7 +11,8 @@ import msgspec
 from components.model.errors import Fault
 from components.model.requirements import Grid
 from venues.history.align import Gap, Samples, gaps_of
-from venues.history.funding import inner_holes, interval_of, valid_end, valid_start
+from venues.history.catalogue import Ignored
+from venues.history.funding import Schedule
 from venues.history.rewards import Rewards
 from venues.history.stamps import iso
 
@@ -41,7 +42,8 @@ class SeriesCoverage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CoverageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Every needed series, every fault, and the window that all series allow (UTC ns; None when they share none)."""
+    """Every needed series, every fault, the window that all series allow (UTC ns; None when they share none or one of
+    them is missing, then `without` has that of the others), and the files that are not read."""
 
     source: str
     grid: Grid | None
@@ -49,6 +51,10 @@ class CoverageReport(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
     earliest_start: int | None
     latest_end: int | None
+    code: str | None = None  # of the gravest fault
+    missing: tuple[str, ...] = ()
+    without: tuple[int, int] | None = None
+    ignored: tuple[Ignored, ...] = ()
 
     @property
     def covered(self) -> bool:
@@ -64,11 +70,11 @@ def covered_by(name: str, samples: Samples, max_age_steps: float) -> SeriesCover
     )
 
 
-def covered_by_funding(name: str, samples: Samples) -> SeriesCoverage:
+def covered_by_funding(name: str, schedule: Schedule) -> SeriesCoverage:
     """The coverage of settlements; a gap is a hole between two of them."""
-    entry = msgspec.structs.replace(_entry(name, samples), step=interval_of(samples))
-    gaps = tuple(hole.gap() for hole in inner_holes(samples.at))
-    return msgspec.structs.replace(entry, valid_start=valid_start(samples), valid_end=valid_end(samples), gaps=gaps)
+    entry = msgspec.structs.replace(_entry(name, schedule.samples), step=schedule.last)
+    gaps = tuple(hole.gap() for hole in schedule.inner_holes())
+    return msgspec.structs.replace(entry, valid_start=schedule.valid_start, valid_end=schedule.valid_end, gaps=gaps)
 
 
 def uncovered(name: str, faults: tuple[Fault, ...]) -> SeriesCoverage:
@@ -101,35 +107,50 @@ class Need(msgspec.Struct, frozen=True):
 def window_faults(samples: Samples, need: Need, max_age_steps: float) -> tuple[Fault, ...]:
     """Why `samples` do not cover `need`: nothing known or nothing fresh at its start, or nothing near its last row.
     Gaps in between are tolerated and marked stale."""
-    where = f"{', '.join(samples.files)} column {samples.column}"
+    where = samples.where
     age = samples.max_age(max_age_steps)
     first_known, last_known = int(samples.at[0]), int(samples.at[-1])
     held = int(samples.at.searchsorted(need.start, side="right")) - 1
     faults = []
     if held < 0:
         expected = f"known {need.reason} {iso(need.start)}; earliest valid start {iso(first_known)}"
-        faults.append(Fault(where=where, found=f"first known {iso(first_known)}", expected=expected))
+        found = f"first known {iso(first_known)}{_stamped(samples, first_known)}"
+        faults.append(Fault(where=where, found=found, expected=expected))
     elif need.fresh and need.start - int(samples.at[held]) > age and held + 1 < len(samples.at):
         before, after = iso(int(samples.at[held])), iso(int(samples.at[held + 1]))
         expected = f"a fresh value {need.reason} {iso(need.start)}; next valid start {after}"
         faults.append(Fault(where=where, found=f"nothing known between {before} and {after}", expected=expected))
     if last_known + age < need.last:
         expected = f"known until the end {iso(need.last)}; latest valid end {iso(last_known + age)}"
-        faults.append(Fault(where=where, found=f"last known {iso(last_known)}", expected=expected))
+        found = f"last known {iso(last_known)}{_stamped(samples, last_known)}"
+        faults.append(Fault(where=where, found=found, expected=expected))
     return tuple(faults)
+
+
+def _stamped(samples: Samples, known: int) -> str:
+    """The stamp in the file of what became known then, where that is another."""
+    return f" (the row stamped {iso(samples.stamp(known))})" if samples.lag else ""
 
 
 def report_of(
     source: str, grid: Grid | None, series: tuple[SeriesCoverage, ...], faults: tuple[Fault, ...]
 ) -> CoverageReport:
-    """The report over all series, with the window they share."""
+    """The report over all series, with the window they share: none while one of them cannot be read at all."""
     starts = [entry.valid_start for entry in series if entry.valid_start is not None and not entry.optional]
     ends = [entry.valid_end for entry in series if entry.valid_end is not None and not entry.optional]
+    missing = tuple(entry.name for entry in series if entry.first_known is None and entry.faults and not entry.optional)
     earliest, latest = max(starts, default=None), min(ends, default=None)
-    if earliest is None or latest is None or earliest > latest:
-        earliest = latest = None
+    window = None if earliest is None or latest is None or earliest > latest else (earliest, latest)
+    first, last = (None, None) if window is None or missing else window
     return CoverageReport(
-        source=source, grid=grid, series=series, faults=faults, earliest_start=earliest, latest_end=latest
+        source=source,
+        grid=grid,
+        series=series,
+        faults=faults,
+        earliest_start=first,
+        latest_end=last,
+        missing=missing,
+        without=window if missing else None,
     )
 
 

@@ -12,28 +12,50 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, Fault, InvalidInput, nearest_name
+from components.model.errors import DAT_CONFLICT, DAT_IMPLAUSIBLE, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
 from components.model.requirements import DAY_NS, HOUR_NS, SeriesName
+from components.model.slices import PlausibleSlice
 from venues.history.align import Samples
 from venues.history.cache import ColumnCache
-from venues.history.catalogue import CONTRACT_SIZE, Shelf, SourceFile, expected_place, shelves
-from venues.history.rebuild import completed_days, refuse_implausible
+from venues.history.catalogue import Ignored, Shelf, SourceFile, stock
+from venues.history.places import CONTRACT_SIZE, expected_place
+from venues.history.plausible import Verdict, judge, judge_extreme
+from venues.history.rebuild import completed_days, refuse_implausible, slashings
 from venues.history.schema import ORACLE, RESERVE
+from venues.history.stamps import length
 from venues.history.tables import Table, joined, read_table
 
 _PLACEHOLDER_ROWS = 24
+_SHOWN = 5
 Choice = int | None
 
 
 class Library:
     """The series of one folder. Every method raises InvalidInput listing all that is wrong with the files touched."""
 
-    def __init__(self, folder: Path, cache: Path | None, interpolated: Literal["rebuild", "as_published"]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache: Path | None,
+        interpolated: Literal["rebuild", "as_published"],
+        *,
+        plausible: PlausibleSlice | None = None,
+        zone: str | None = None,
+    ) -> None:
+        """`plausible` are the bounds of values (None: any), `zone` that of stamps that name none."""
         self.folder = folder
-        self.shelves = shelves(folder)
+        self._stock = stock(folder, zone)
+        self.shelves = self._stock.shelves
+        self.notes: dict[str, tuple[str, ...]] = {}
         self._cache = ColumnCache(cache)
         self._interpolated = interpolated
+        self._plausible = plausible
         self._tables: dict[tuple[str, ...], Table] = {}
+        self._samples: dict[tuple[str, Choice], Samples] = {}
+
+    def ignored(self) -> list[Ignored]:
+        """Files of the folder that are not read, and why."""
+        return self._stock.ignored()
 
     def choices(self, name: str, grid_step: int | None) -> list[Choice]:
         """Steps in which the folder holds `name`, best first: 1 h for grids of an hour and more, else the finest.
@@ -57,22 +79,44 @@ class Library:
         return self._tables[key]
 
     def samples(self, name: str, choice: Choice) -> Samples:
-        """One series at the times its values became known; interpolated sources rebuilt if the mode says so."""
+        """One series at the times its values became known; interpolated sources rebuilt if the mode says so. What was
+        odd in it and accepted stands in `notes` under its name."""
+        if (name, choice) not in self._samples:
+            self._samples[name, choice] = self._judged(name, choice)
+        return self._samples[name, choice]
+
+    def _judged(self, name: str, choice: Choice) -> Samples:
         shelf = self._shelf(name)
         table = self.table(name, choice)
+        if shelf.field in shelf.schema.one_of and np.isnan(table.values[shelf.field]).all():
+            field = next(field for field in shelf.schema.fields if field.name == shelf.field)
+            fault = Fault(
+                where=f"{', '.join(table.files)} column {field.title}",
+                found="no such column",
+                expected=" or ".join(field.columns),
+            )
+            raise InvalidInput(DAT_UNREADABLE, [fault])
         samples = Samples(
             name=name,
             files=table.files,
             hashes=table.hashes,
-            column=next(field.title for field in shelf.schema.fields if field.name == shelf.field),
+            column=table.titles[shelf.field],
             step=table.step,
             at=table.at,
             value=table.values[shelf.field],
             duplicates=table.duplicates,
             flat=_flat_rows(table, shelf.field),
+            lag=table.lag,
+            parts=table.parts,
+            interval=table.values.get("interval"),
         )
+        if self._plausible is not None:
+            self._believe(samples, table, self._plausible)
         if shelf.schema is RESERVE or shelf.schema is ORACLE:
-            refuse_implausible(samples, "index" if shelf.schema is RESERVE else "ratio")
+            if self._plausible is None or name not in self._plausible.accepted:
+                refuse_implausible(samples, "index" if shelf.schema is RESERVE else "ratio")
+            if shelf.schema is ORACLE:
+                self._note(name, slashings(samples))
             return completed_days(samples) if self._interpolated == "rebuild" else samples
         if SeriesName.parse(name).kind in ("spot", "perp", "eth_price", "ratio"):
             _refuse_placeholder(samples)
@@ -85,17 +129,47 @@ class Library:
         schema = self._shelf(samples.name).schema
         return schema in (RESERVE, ORACLE) and self._interpolated == "as_published" and samples.step < DAY_NS
 
+    def _believe(self, samples: Samples, table: Table, bounds: PlausibleSlice) -> None:
+        """InvalidInput (DAT-006) when values cannot be what they claim to be and the mode does not accept them."""
+        kind = SeriesName.parse(samples.name).kind
+        if kind in ("perp_high", "perp_low"):
+            nearest = np.maximum if kind == "perp_high" else np.minimum
+            verdict: Verdict = judge_extreme(samples, nearest(table.values["open"], table.values["close"]), bounds)
+        else:
+            verdict = judge(samples, bounds)
+        if verdict.faults:
+            raise InvalidInput(DAT_IMPLAUSIBLE, verdict.faults)
+        self._note(samples.name, verdict.notes)
+
+    def _note(self, name: str, notes: tuple[str, ...]) -> None:
+        if notes:
+            self.notes[name] = tuple(dict.fromkeys((*self.notes.get(name, ()), *notes)))
+
     def _shelf(self, name: str) -> Shelf:
         shelf = self.shelves.get(name)
         if shelf is None:
             fault = Fault(
                 where=f"{self.folder.name}/{expected_place(name)}",
-                found="no file",
+                found=f"no file{self._instead(name)}",
                 expected=f"a file holding {name}",
-                nearest=nearest_name(name, self.shelves),
             )
             raise InvalidInput(DAT_NOT_COVERED, [fault])
         return shelf
+
+    def _instead(self, name: str) -> str:
+        """What lies there instead of a series: files that were ignored, and the same price of other venues."""
+        place, wanted = expected_place(name).rpartition("/")[0], SeriesName.parse(name)
+        ignored = [one for one in self.ignored() if one.file.startswith(f"{place}/") and not one.file.endswith("/")]
+        said = [f"{one.file.removeprefix(place + '/')}: {one.reason}" for one in ignored[:_SHOWN]]
+        if len(ignored) > _SHOWN:
+            said.append(f"{len(ignored) - _SHOWN} more")
+        text = f"; ignored there: {'; '.join(said)}" if said else ""
+        alike = sorted(
+            other
+            for other in self.shelves
+            if (series := SeriesName.parse(other)).kind == wanted.kind and series.symbol == wanted.symbol
+        )
+        return text + (f"; there is {', '.join(alike)}" if alike else "")
 
     def _read(self, shelf: Shelf, files: tuple[SourceFile, ...]) -> Table:
         names = ", ".join(file.name for file in files)
@@ -113,7 +187,7 @@ class Library:
         if refused:
             raise InvalidInput(refused[0].code, [fault for exc in refused for fault in exc.faults])
         if len(steps := {table.step for table in tables}) > 1:
-            found = f"rows {' and '.join(f'{step // 60_000_000_000} min' for step in sorted(steps))} apart"
+            found = f"rows {' and '.join(map(length, sorted(steps)))} apart"
             raise InvalidInput(DAT_CONFLICT, [Fault(where=names, found=found, expected="files of one step")])
         table = joined(tables)
         series = SeriesName.parse(shelf.series)
@@ -140,7 +214,7 @@ def _refuse_placeholder(samples: Samples) -> None:
             DAT_NOT_COVERED,
             [
                 Fault(
-                    where=f"{', '.join(samples.files)} column {samples.column}",
+                    where=samples.where,
                     found=f"the same value {samples.value[0]:g} in all {len(samples.value)} rows",
                     expected="prices, not a placeholder",
                 )

@@ -6,9 +6,10 @@ A value stands in a row only if it was known by then. What is too old is valued 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from components.model.errors import DAT_NOT_COVERED, Fault, InvalidInput
@@ -33,32 +34,55 @@ class UnusableData(InvalidInput):
         self.report = report
         if report.earliest_start is not None and report.latest_end is not None:
             self.hint += f". All series are known from {iso(report.earliest_start)} to {iso(report.latest_end)}"
+        elif report.without is not None:
+            first, last = map(iso, report.without)
+            self.hint += f". Not to be had: {', '.join(report.missing)}; the others are known from {first} to {last}"
 
 
-def load(folder: Path, mode: ModeSlice, grid: Grid, *, cache: Path | None = None) -> Market:
+def load(
+    folder: Path,
+    mode: ModeSlice,
+    grid: Grid,
+    *,
+    cache: Path | None = None,
+    zone: str | None = None,
+    funding_hours: Mapping[str, float] | None = None,
+) -> Market:
     """The market of `mode` over `grid` from the files of `folder`.
 
     Columns are float64 of `len(grid)` rows, without NaN except in benchmarks; units as in `components.model.market`.
-    `cache` is where parsed files are kept; it may be missing or read-only. Raises UnusableData (DAT-002, DAT-003 or
-    DAT-005) with every fault at once: file, column, dates and the window that is valid.
+    `cache` is where parsed files are kept; it may be missing or read-only. `zone` is that of stamps that name none,
+    `funding_hours` the longest interval between settlements by series (8 where not said). Raises UnusableData (DAT-002,
+    DAT-003, DAT-005 or DAT-006) with every fault at once: file, column, dates and the window that is valid.
     """
     _refuse_empty(grid)
-    library = Library(folder, cache, mode.interpolated)
-    surveyor = Surveyor(library, mode, grid)
+    library = Library(folder, cache, mode.interpolated, plausible=mode.plausible, zone=zone)
+    surveyor = Surveyor(library, mode, grid, funding_hours)
     found = surveyor.survey()
     if found.code is not None:
         raise UnusableData(found.code, found.report)
     return _Rows(mode, grid, found, surveyor.second_source).market()
 
 
-def coverage(folder: Path, mode: ModeSlice, grid: Grid | None, *, cache: Path | None = None) -> CoverageReport:
-    """What `folder` holds of the series of `mode`, and every fault it has for `grid` (None: for any run at all).
+def coverage(
+    folder: Path,
+    mode: ModeSlice,
+    grid: Grid | None,
+    *,
+    cache: Path | None = None,
+    zone: str | None = None,
+    funding_hours: Mapping[str, float] | None = None,
+) -> CoverageReport:
+    """What `folder` holds of the series of `mode`, every fault it has for `grid` (None: for any run at all), and the
+    files that are not read. Keywords as for `load`.
 
     Raises InvalidInput only when there is no such folder or the grid is empty.
     """
     if grid is not None:
         _refuse_empty(grid)
-    return Surveyor(Library(folder, cache, mode.interpolated), mode, grid).survey().report
+    library = Library(folder, cache, mode.interpolated, plausible=mode.plausible, zone=zone)
+    report = Surveyor(library, mode, grid, funding_hours).survey().report
+    return msgspec.structs.replace(report, ignored=tuple(library.ignored()))
 
 
 class _Rows:

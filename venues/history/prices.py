@@ -15,7 +15,7 @@ import numpy as np
 from components.model.market import Column, Flags, Stamps
 from components.model.requirements import SeriesName, reference_price
 from venues.history.align import Aligned, Samples, align
-from venues.history.catalogue import VENUE_ORDER
+from venues.history.places import VENUE_ORDER
 
 PRICE_KINDS = frozenset({"spot", "perp"})
 

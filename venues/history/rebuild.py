@@ -13,27 +13,36 @@ import msgspec
 import numpy as np
 
 from components.model.errors import DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
-from components.model.market import Column, Stamps
+from components.model.market import Column, Flags, Stamps
 from components.model.requirements import DAY_NS
 from venues.history.align import Samples
-from venues.history.stamps import iso
+from venues.history.stamps import MINUTE_NS, iso
 
 MIN_APR, MAX_APR = -0.05, 0.25
+SNAPSHOT_WITHIN_NS = 10 * MINUTE_NS  # the first block after midnight is that midnight's snapshot, known at its stamp
+SLASHED_MIN, SLASHED_MAX, SLASHED_DAYS, SLASHED_OFTEN = 1e-3, 0.25, 30, 3
 TOLERATED_FALL = 1e-5  # 0.1 bp: weETH falls by less than 0.01 bp in 24 published hours
 
 
 def completed_days(samples: Samples) -> Samples:
-    """The exact midnight values of `samples` with the growth per day known at each; DAT-002 when there is none."""
-    exact = samples.at % DAY_NS == 0
+    """The values of the midnights of `samples` with the growth per day known at each; DAT-002 when there is none.
+
+    A snapshot of a block some seconds after midnight is known at its own stamp, not before.
+    """
+    exact = _midnights(samples.at)
     if not exact.any():
         fault = Fault(
-            where=f"{', '.join(samples.files)} column {samples.column}",
+            where=samples.where,
             found="no row at 00:00 UTC",
             expected="exact daily values, or interpolated: as_published",
         )
         raise InvalidInput(DAT_NOT_COVERED, [fault])
     at, value = samples.at[exact], samples.value[exact]
-    return msgspec.structs.replace(samples, at=at, value=value, growth=daily_growth(at, value), step=DAY_NS)
+    growth = daily_growth(at, value)
+    # A fall beyond any yield has happened at once (a slashing): it does not go on for another day.
+    return msgspec.structs.replace(
+        samples, at=at, value=value, growth=np.where(growth < MIN_APR / 365.0, 0.0, growth), step=DAY_NS
+    )
 
 
 def daily_growth(at: Stamps, value: Column) -> Column:
@@ -41,6 +50,34 @@ def daily_growth(at: Stamps, value: Column) -> Column:
     growth = np.zeros(len(value))
     growth[1:] = (value[1:] / value[:-1] - 1.0) * (DAY_NS / np.diff(at))
     return growth
+
+
+def slashings(samples: Samples) -> tuple[str, ...]:
+    """A note for each fall of a ratio that is plausible only as a slashing: at once, seldom, and not taken back."""
+    return tuple(
+        f"plausible: {samples.name} falls by {1.0 - samples.value[row] / samples.value[row - 1]:.2%} at "
+        f"{iso(int(samples.at[row]))} and stays there: taken as a slashing"
+        for row in _slashed(samples).tolist()
+    )
+
+
+def _slashed(samples: Samples) -> Stamps:
+    value, at = samples.value, samples.at
+    fall = 1.0 - value[1:] / value[:-1]
+    rows = np.flatnonzero((fall >= SLASHED_MIN) & (fall <= SLASHED_MAX)) + 1
+    if len(rows) > SLASHED_OFTEN:
+        return rows[:0]
+    stays = [value[row : np.searchsorted(at, at[row] + SLASHED_DAYS * DAY_NS)].max() < value[row - 1] for row in rows]
+    return rows[np.array(stays, np.bool_)]
+
+
+def _midnights(at: Stamps) -> Flags:
+    """The first row of each day that lies at midnight or within minutes after it."""
+    near = at % DAY_NS < SNAPSHOT_WITHIN_NS
+    days = at // DAY_NS
+    first = np.concatenate([[True], days[1:] != days[:-1]]) if len(at) else near
+    exact: Flags = near & first
+    return exact
 
 
 def refuse_implausible(samples: Samples, kind: Literal["index", "ratio"]) -> None:
@@ -51,17 +88,23 @@ def refuse_implausible(samples: Samples, kind: Literal["index", "ratio"]) -> Non
     """
     allowed = TOLERATED_FALL if kind == "ratio" else 0.0
     faults = []
-    where = f"{', '.join(samples.files)} column {samples.column}"
+    where = samples.where
     falls = np.flatnonzero(samples.value[1:] < samples.value[:-1] * (1.0 - allowed)) + 1
+    slashed = _slashed(samples) if kind == "ratio" and len(falls) else falls[:0]
+    falls = np.setdiff1d(falls, slashed)
     if len(falls):
         expected = "falls below 0.1 bp only" if kind == "ratio" else "an index that never falls"
         found = f"{len(falls)} falls, first at {iso(int(samples.at[falls[0]]))}"
+        where = samples.place(int(falls[0]))
         faults.append(Fault(where=where, found=found, expected=expected))
     if kind == "ratio":
-        exact = samples.at % DAY_NS == 0
+        exact = _midnights(samples.at)
         at = samples.at[exact]
         per_year = daily_growth(at, samples.value[exact]) * 365.0
-        odd = np.flatnonzero((per_year < MIN_APR) | (per_year > MAX_APR))
+        outside = (per_year < MIN_APR) | (per_year > MAX_APR)
+        if len(slashed):
+            outside[np.minimum(np.searchsorted(at, samples.at[slashed]), len(at) - 1)] = False
+        odd = np.flatnonzero(outside)
         if len(odd):
             found = f"{len(odd)} days outside, first {per_year[odd[0]]:.1%} per year up to {iso(int(at[odd[0]]))}"
             expected = f"a staking yield of {MIN_APR:.0%} to {MAX_APR:.0%} per year"

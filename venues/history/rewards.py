@@ -20,8 +20,9 @@ from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, DAT_UNREADABL
 from components.model.market import Column, RewardPeriod, Stamps
 from components.model.requirements import DAY_NS
 from venues.history.cache import content_hash
-from venues.history.catalogue import EIGEN_DISTRIBUTIONS, ETHFI_TOPUPS, SEASONAL_DROPS, reward_file
+from venues.history.catalogue import reward_file
 from venues.history.cells import BadCell, numbers, span
+from venues.history.places import EIGEN_DISTRIBUTIONS, ETHFI_TOPUPS, SEASONAL_DROPS
 from venues.history.read import Sheet, read_sheet, unreadable
 from venues.history.stamps import iso, parse_stamps
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
+from components.model.errors import DAT_CONFLICT, DAT_IMPLAUSIBLE, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
 from components.model.market import RewardPeriod
-from components.model.requirements import Grid, SeriesName, requirements
+from components.model.requirements import HOUR_NS, Grid, SeriesName, requirements
 from components.model.slices import ModeSlice
 from venues.history.align import Samples
 from venues.history.choose import Chooser
@@ -26,13 +26,15 @@ from venues.history.coverage import (
     uncovered,
     window_faults,
 )
-from venues.history.funding import Settled, settle, valid_end, valid_start
+from venues.history.funding import Schedule, Settled, settle
+from venues.history.intervals import DEFAULT_INTERVAL_NS
 from venues.history.library import Choice, Library
+from venues.history.plausible import judge_pairs
 from venues.history.rewards import Rewards, eigen_rewards, ethfi_rewards
 from venues.history.stamps import iso
 
 BENCHMARK = "ethena.apy.sUSDe"
-_GRAVEST_FIRST = (DAT_CONFLICT, DAT_UNREADABLE, DAT_NOT_COVERED)
+_GRAVEST_FIRST = (DAT_CONFLICT, DAT_UNREADABLE, DAT_IMPLAUSIBLE, DAT_NOT_COVERED)
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +57,11 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 class Surveyor:
     """Looks up every series of one mode over one grid (None: no window, only what there is)."""
 
-    def __init__(self, library: Library, mode: ModeSlice, grid: Grid | None) -> None:
+    def __init__(
+        self, library: Library, mode: ModeSlice, grid: Grid | None, funding_hours: Mapping[str, float] | None = None
+    ) -> None:
+        """`funding_hours`: the longest interval between settlements by series, as configured for the venue."""
+        self._funding_hours = funding_hours or {}
         self._library = library
         self._mode = mode
         self._grid = grid
@@ -81,7 +87,10 @@ class Surveyor:
                 case _:
                     self._look_up_column(name)
         self._look_up_benchmark()
+        self._compare()
         faults = tuple(dict.fromkeys(fault for entry in self._entries for fault in entry.faults))
+        code = next((code for code in _GRAVEST_FIRST if code in self._codes), None)
+        report = report_of(self._library.folder.name, self._grid, tuple(self._entries), faults)
         periods = [period for rewards in self._rewards.values() for period in self._credited(rewards)]
         return Survey(
             columns=self._columns,
@@ -90,9 +99,9 @@ class Surveyor:
             rewards=tuple(sorted(periods, key=lambda period: (period.paid_at, period.token))),
             rewards_known_until=self._known_until(),
             hashes=frozenset(self._hashes),
-            notes=tuple(self._notes),
-            report=report_of(self._library.folder.name, self._grid, tuple(self._entries), faults),
-            code=next((code for code in _GRAVEST_FIRST if code in self._codes), None),
+            notes=(*self._notes, *(note for name in sorted(self._library.notes) for note in self._library.notes[name])),
+            report=msgspec.structs.replace(report, code=code),
+            code=code,
         )
 
     def second_source(self, name: str) -> Samples | None:
@@ -120,26 +129,32 @@ class Surveyor:
         """High and low come from the very bars the close comes from; a fallback without bars has none."""
         for kind in ("perp_high", "perp_low"):
             name = f"{source.venue}.{kind}.{source.symbol}"
-            if name in self._library.shelves:
-                self._columns[f"{perp.venue}.{kind}.{perp.symbol}"] = self._library.samples(name, choice)
+            if name not in self._library.shelves:
+                continue
+            column = f"{perp.venue}.{kind}.{perp.symbol}"
+            try:
+                self._columns[column] = self._library.samples(name, choice)
+            except InvalidInput as refused:
+                self._refuse(uncovered(column, ()), refused)
 
     def _look_up_funding(self, name: str) -> None:
-        samples = self._settlements(name)
-        if isinstance(samples, InvalidInput):
-            self._refuse(uncovered(name, ()), samples)
+        schedule = self._schedule(name)
+        if isinstance(schedule, InvalidInput):
+            self._refuse(uncovered(name, ()), schedule)
             return
-        entry = covered_by_funding(name, samples)
-        self._hashes.update(samples.hashes)
-        filler = self._filler(name)
-        if filler is not None:
+        entry = covered_by_funding(name, schedule)
+        self._hashes.update(schedule.samples.hashes)
+        filling = self._filling(name)
+        filler = None if filling is None else filling.samples
+        if filling is not None:
             entry = msgspec.structs.replace(
                 entry,
-                valid_start=min(valid_start(samples), valid_start(filler)),
-                valid_end=max(valid_end(samples), valid_end(filler)),
+                valid_start=min(schedule.valid_start, filling.valid_start),
+                valid_end=max(schedule.valid_end, filling.valid_end),
             )
         if self._window is not None:
             try:
-                settled = settle(samples, *self._window, self._mode.funding_gap, filler)
+                settled = settle(schedule, *self._window, self._mode.funding_gap, filler)
             except InvalidInput as refused:
                 self._refuse(entry, refused)
                 return
@@ -149,19 +164,32 @@ class Surveyor:
                 self._hashes.update(filler.hashes)
         self._entries.append(entry)
 
-    def _filler(self, name: str) -> Samples | None:
+    def _filling(self, name: str) -> Schedule | None:
         """The series that fills holes by `funding_gap: venue:<name>`; None where there is none that can be used."""
         if not self._mode.funding_gap.startswith("venue:"):
             return None
         venue = self._mode.funding_gap.removeprefix("venue:")
-        samples = self._settlements(f"{venue}.funding.{SeriesName.parse(name).symbol}")
-        return None if isinstance(samples, InvalidInput) else samples
+        schedule = self._schedule(f"{venue}.funding.{SeriesName.parse(name).symbol}")
+        return None if isinstance(schedule, InvalidInput) else schedule
 
-    def _settlements(self, name: str) -> Samples | InvalidInput:
+    def _schedule(self, name: str) -> Schedule | InvalidInput:
+        hours = self._funding_hours.get(name)
+        longest = DEFAULT_INTERVAL_NS if hours is None else round(hours * HOUR_NS)
         try:
-            return self._library.samples(name, self._library.choices(name, None)[0])
+            return Schedule.of(self._library.samples(name, self._library.choices(name, None)[0]), longest)
         except InvalidInput as refused:
             return refused
+
+    def _compare(self) -> None:
+        """Prices against each other; a fault joins those of its series."""
+        for name, verdict in judge_pairs(self._columns, self._mode.plausible).items():
+            self._notes += verdict.notes
+            if not verdict.faults:
+                continue
+            self._codes.add(DAT_IMPLAUSIBLE)
+            at = next(i for i, entry in enumerate(self._entries) if entry.name == name)
+            faults = (*self._entries[at].faults, *verdict.faults)
+            self._entries[at] = msgspec.structs.replace(self._entries[at], faults=faults)
 
     def _look_up_reward(self, name: str) -> None:
         token = SeriesName.parse(name).symbol

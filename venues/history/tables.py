@@ -1,7 +1,8 @@
 """One file as sorted columns stamped at the time each row became known, and several files of one series as one.
 
-This is where rows are judged: what is empty, not finite, not positive, inverted or said twice with different values is
-refused with file, column and row. Nothing is filled, smoothed or dropped except identical repeats.
+This is where rows are judged: what is empty, not finite, not positive, inverted, about something else, of another
+length or said twice with different values is refused with file, column and row, by the names and stamps of the file.
+Nothing is filled, smoothed or dropped except identical repeats. Whether values are plausible is `plausible.py`.
 """
 
 from __future__ import annotations
@@ -15,28 +16,46 @@ import numpy as np
 from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
 from components.model.market import Column, Flags, Stamps
 from components.model.requirements import HOUR_NS
-from venues.history.cache import READER_VERSION, ColumnCache, content_hash
+from venues.history.align import Part
+from venues.history.cache import READER_VERSION, ColumnCache, Parsed, content_hash
 from venues.history.catalogue import SourceFile
-from venues.history.cells import BadCell, numbers
-from venues.history.read import Sheet, read_sheet, unreadable
-from venues.history.schema import MAX_FUNDING_RATE, Field, Schema
+from venues.history.cells import BadCell, Cells, hours, numbers
+from venues.history.identity import foreign_rows, foreign_token
+from venues.history.instruments import expected_instrument
+from venues.history.read import Sheet, canonical, read_sheet, unreadable
+from venues.history.schema import MAX_FUNDING_RATE, Field, Schema, StampColumn, fingerprint
 from venues.history.stamps import MINUTE_NS, iso, parse_stamps, snapped, usual_step
+from venues.history.steps import bar_length, refuse_long_bars, refuse_other_name
 
 _SHOWN = 5
+_INTERVALS = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 24.0)  # hours between two settlements
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the file calls its columns, the length of its rows, and by how much a row is known after its stamp (ns)."""
+
+    stamp: str
+    titles: dict[str, str]
+    step: int
+    lag: int
 
 
 class Table(msgspec.Struct, frozen=True):
     """Rows of one file or of several joined, by the time they became known.
 
     `at` is UTC ns, strictly rising once joined; `values` one float64 column per field of the schema, NaN where an
-    optional one is absent; `step` the native step in ns.
+    optional one is absent; `titles` what the file calls them; `step` the native step in ns; `lag` how much later than
+    its stamp in the file a row is known.
     """
 
     files: tuple[str, ...]
     hashes: tuple[str, ...]
     at: Stamps
     values: Mapping[str, Column]
+    titles: Mapping[str, str]
     step: int
+    lag: int
+    parts: tuple[Part, ...]
     duplicates: int = 0
 
 
@@ -47,17 +66,20 @@ def read_table(file: SourceFile, schema: Schema, cache: ColumnCache) -> Table:
     except OSError as exc:
         raise unreadable(file.name, exc.strerror or "not readable", "a readable file") from exc
     digest = content_hash(content)
-    key = f"{digest}-{schema.name}-{file.symbol}-{file.step_hint or 0}-r{READER_VERSION}"
+    zone = schema.zone or file.zone
+    read_as = f"{schema.name}{fingerprint(schema.name)}-{file.venue or ''}{file.symbol}-{file.step_hint or 0}"
+    key = f"{digest}-{read_as}-{(zone or 'none').replace('/', '~')}-r{READER_VERSION}"
     kept = cache.get(key, len(schema.fields))
     if kept is None:
-        kept = _parse(file, schema, read_sheet(file.name, content))
-        cache.put(key, *kept)
-    at, stacked = kept
-    values = {field.name: stacked[i] for i, field in enumerate(schema.fields)}
-    if faults := _unbelievable(file.name, schema, values):
+        kept = _parse(file, schema, zone, read_sheet(file.name, content, schema.layouts))
+        cache.put(key, kept)
+    facts = msgspec.json.decode(kept.facts, type=Facts)
+    values = {field.name: kept.values[i] for i, field in enumerate(schema.fields)}
+    if faults := _unbelievable(file.name, schema, values, facts.titles):
         raise InvalidInput(DAT_UNREADABLE, faults)
-    step = schema.step_ns or usual_step(at) or file.step_hint or HOUR_NS
-    return Table((file.name,), (digest,), at, values, step)
+    used = digest if file.zone is None else f"{digest} {file.zone}"
+    part = Part(file.name, kept.at)
+    return Table((file.name,), (used,), kept.at, values, facts.titles, facts.step, facts.lag, (part,))
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -70,113 +92,220 @@ def joined(tables: Sequence[Table]) -> Table:
         at = at[order]
         values = {name: column[order] for name, column in values.items()}
         repeat = at[1:] == at[:-1]
+        values = {name: _completed(column, repeat) for name, column in values.items()}
         if faults := _contradictions(tables, at, values, repeat):
             raise InvalidInput(DAT_CONFLICT, faults)
         keep = np.concatenate([[True], ~repeat])
         at, values = at[keep], {name: column[keep] for name, column in values.items()}
         duplicates = int(repeat.sum())
-    files = tuple(name for table in tables for name in table.files)
-    hashes = tuple(digest for table in tables for digest in table.hashes)
-    return Table(files, hashes, at, values, tables[0].step, duplicates)
+    return msgspec.structs.replace(
+        tables[0],
+        files=tuple(name for table in tables for name in table.files),
+        hashes=tuple(digest for table in tables for digest in table.hashes),
+        at=at,
+        values=values,
+        parts=tuple(part for table in tables for part in table.parts),
+        duplicates=duplicates,
+    )
 
 
-def _parse(file: SourceFile, schema: Schema, sheet: Sheet) -> tuple[Stamps, Column]:
-    stamp = next((stamp for stamp in schema.stamps if stamp.column in sheet.columns), None)
-    faults = [
-        _absent(file.name, sheet, field.title, field.columns)
-        for field in schema.fields
-        if not field.optional and _column_of(field, sheet) is None
-    ]
+def _completed(column: Column, repeat: Flags) -> Column:
+    """What one of two rows of a stamp leaves empty, as the other says it."""
+    holes = np.isnan(column)
+    if not holes.any() or holes.all():
+        return column
+    out = column.copy()
+    later, earlier = np.flatnonzero(repeat & holes[1:]) + 1, np.flatnonzero(repeat & holes[:-1])
+    out[later] = column[later - 1]
+    out[earlier] = np.where(np.isnan(out[earlier]), column[earlier + 1], out[earlier])
+    return out
+
+
+def _parse(file: SourceFile, schema: Schema, zone: str | None, sheet: Sheet) -> Parsed:
+    by_name = {canonical(name): name for name in reversed(list(sheet.columns))}
+    stamp, stamp_name = _stamp_column(schema, by_name)
+    found = {field.name: _columns_of(field, by_name) for field in schema.fields}
+    faults = _missing(file.name, schema, sheet, found)
     if stamp is None:
         faults.append(
             _absent(file.name, sheet, schema.stamps[0].column, tuple(stamp.column for stamp in schema.stamps))
         )
+    faults += _ambiguous_names(file.name, sheet, {stamp_name, *(name for names in found.values() for name in names)})
     if faults or stamp is None:
         raise InvalidInput(DAT_UNREADABLE, faults)
     if not sheet.rows:
-        fault = Fault(where=f"{file.name} column {stamp.column}", found="a header and no rows", expected="rows")
+        fault = Fault(where=f"{file.name} column {stamp_name}", found="a header and no rows", expected="rows")
         raise InvalidInput(DAT_NOT_COVERED, [fault])
-    column = stamp.column
+    column = stamp_name
+    closed = None
     try:
-        at = snapped(parse_stamps(sheet.columns[column], zone=schema.zone), schema.snap_ns)
+        at = snapped(parse_stamps(sheet.columns[column], zone=zone), schema.snap_ns)
+        if stamp.meaning == "open" and (close_name := _close_times(sheet, by_name)):
+            column = close_name
+            closed = parse_stamps(sheet.columns[close_name], zone=zone)
         values = np.full((len(schema.fields), sheet.rows), np.nan)
         for i, field in enumerate(schema.fields):
-            if (name := _column_of(field, sheet)) is not None:
+            for name in found[field.name][:1]:
                 column = name
-                values[i] = numbers(sheet.columns[name])
+                values[i] = _numbers_of(field, sheet.columns[name])
+        faults += _ambiguous_values(file.name, schema, sheet, found)
     except BadCell as bad:
         where = f"{file.name} column {column} row {bad.row}"
         raise unreadable(where, repr(bad.text), bad.expected) from bad
-    if other := _foreign(file, schema, sheet):
-        raise InvalidInput(DAT_UNREADABLE, [other])
-    if stamp.meaning == "open":
-        at = at + (usual_step(at) or file.step_hint or HOUR_NS)
-    elif stamp.meaning == "close":
-        at = -(-at // MINUTE_NS) * MINUTE_NS
-    return at, values
+    if faults:
+        raise InvalidInput(DAT_CONFLICT, faults)
+    used = frozenset({stamp_name, *(name for names in found.values() for name in names)})
+    if foreign := _foreign(file, schema, sheet, used):
+        raise InvalidInput(DAT_UNREADABLE, foreign)
+    known, step, lag = _known_times(file, schema, stamp, at, closed, values)
+    titles = {field.name: (found[field.name] or [field.title])[0] for field in schema.fields}
+    return Parsed(known, values, msgspec.json.encode(Facts(stamp_name, titles, step, lag)))
 
 
-def _column_of(field: Field, sheet: Sheet) -> str | None:
-    return next((name for name in field.columns if name in sheet.columns), None)
+def _known_times(
+    file: SourceFile, schema: Schema, stamp: StampColumn, at: Stamps, closed: Stamps | None, values: Column
+) -> tuple[Stamps, int, int]:
+    """When each row is known, the native step, and how much later than its stamp that is."""
+    fields = [field.name for field in schema.fields]
+    match stamp.meaning:
+        case "known":
+            refuse_other_name(file.name, at, file.step_hint)
+            usual = usual_step((at + MINUTE_NS // 2) // MINUTE_NS * MINUTE_NS)
+            return at, schema.step_ns or usual or file.step_hint or HOUR_NS, 0
+        case "close":
+            known = -(-at // MINUTE_NS) * MINUTE_NS
+            step = bar_length(file.name, known, None, file.step_hint) or file.step_hint or HOUR_NS
+            return known, step, 0
+        case _ if schema.zone is not None:  # days of a hand-made table, which may leave some out
+            step = usual_step(at) or file.step_hint or HOUR_NS
+        case _:
+            step = bar_length(file.name, at, closed, file.step_hint) or file.step_hint or HOUR_NS
+            if {"open", "close"} <= set(fields):
+                opens, closes = values[fields.index("open")], values[fields.index("close")]
+                if not np.isnan(opens).any() and (closes > 0.0).all() and (opens > 0.0).all():
+                    refuse_long_bars(file.name, at, step, opens, closes)
+    return at + step, step, step
+
+
+def _stamp_column(schema: Schema, by_name: Mapping[str, str]) -> tuple[StampColumn | None, str]:
+    for stamp in schema.stamps:
+        if (name := by_name.get(canonical(stamp.column))) is not None:
+            return stamp, name
+    return None, ""
+
+
+def _close_times(sheet: Sheet, by_name: Mapping[str, str]) -> str | None:
+    """The column of close times beside open times, where it has any."""
+    name = by_name.get("closetime") or by_name.get("endtime")
+    return name if name is not None and all(str(cell).strip() for cell in sheet.columns[name]) else None
+
+
+def _columns_of(field: Field, by_name: Mapping[str, str]) -> list[str]:
+    return [by_name[canonical(name)] for name in field.columns if canonical(name) in by_name]
+
+
+def _numbers_of(field: Field, cells: Cells) -> Column:
+    return hours(cells) if field.check == "interval" else numbers(cells)
+
+
+def _missing(file: str, schema: Schema, sheet: Sheet, found: Mapping[str, list[str]]) -> list[Fault]:
+    faults = [
+        _absent(file, sheet, field.title, field.columns)
+        for field in schema.fields
+        if not field.optional and not found[field.name]
+    ]
+    if schema.one_of and not any(found[name] for name in schema.one_of):
+        fields = [field for field in schema.fields if field.name in schema.one_of]
+        columns = tuple(name for field in fields for name in field.columns)
+        faults.append(_absent(file, sheet, fields[0].title, columns))
+    return faults
 
 
 def _absent(file: str, sheet: Sheet, title: str, columns: tuple[str, ...]) -> Fault:
     nearest = get_close_matches(title, list(sheet.columns), n=1, cutoff=0.6)
     return Fault(
         where=f"{file} column {title}",
-        found="no such column",
+        found=f"no such column among {', '.join(list(sheet.columns)[:12])}",
         expected=" or ".join(columns),
         nearest=nearest[0] if nearest else None,
     )
 
 
-def _foreign(file: SourceFile, schema: Schema, sheet: Sheet) -> Fault | None:
-    """A file whose rows speak of another coin than its name."""
-    symbol = file.symbol.upper()
-    for name in schema.identity:
-        if name not in sheet.columns:
-            continue
-        for cell in sorted(set(map(str, sheet.columns[name]))):
-            word = cell.upper().replace("/", "").replace("-", "").removesuffix("SWAP")
-            if word not in (symbol, f"W{symbol}", f"{symbol}USDT"):
-                expected = f"rows of {file.symbol} only"
-                return Fault(where=f"{file.name} column {name}", found=repr(cell), expected=expected)
-    return None
+def _ambiguous_names(file: str, sheet: Sheet, used: set[str]) -> list[Fault]:
+    """Columns whose names differ in nothing but case and punctuation from one that is read."""
+    faults = []
+    for name in sorted(used - {""}):
+        alike = [other for other in sheet.columns if canonical(other) == canonical(name)]
+        if len(alike) > 1:
+            where = f"{file} column {name}"
+            faults.append(Fault(where=where, found=f"{' and '.join(alike)}", expected="each column once"))
+    return faults
 
 
-def _unbelievable(file: str, schema: Schema, values: Mapping[str, Column]) -> list[Fault]:
+def _ambiguous_values(file: str, schema: Schema, sheet: Sheet, found: Mapping[str, list[str]]) -> list[Fault]:
+    """Columns that both claim to be one field and differ; a settled rate beside a forecast is no contradiction."""
+    faults = []
+    for field in schema.fields:
+        settled = {canonical(name) for name in field.columns[: field.settled]}
+        names = found[field.name]
+        rivals = [name for name in names if (canonical(name) in settled) == (canonical(names[0]) in settled)]
+        for other in rivals[1:]:
+            first, second = _numbers_of(field, sheet.columns[rivals[0]]), _numbers_of(field, sheet.columns[other])
+            differ = np.flatnonzero(~((first == second) | (np.isnan(first) & np.isnan(second))))
+            if len(differ):
+                row = int(differ[0])
+                found_here = f"{first[row]:g} and {second[row]:g} in row {row + 1}"
+                where = f"{file} columns {rivals[0]} and {other}"
+                faults.append(Fault(where=where, found=found_here, expected=f"one column for the {field.name}"))
+    return faults
+
+
+def _foreign(file: SourceFile, schema: Schema, sheet: Sheet, used: frozenset[str]) -> list[Fault]:
+    """Rows that speak of something else than the name and folder of the file."""
+    if schema.market is None:
+        return foreign_token(file.name, sheet, schema.identity, file.symbol)
+    expected = expected_instrument(schema.market, file.symbol, file.venue)
+    return foreign_rows(file.name, sheet, expected, used)
+
+
+def _unbelievable(file: str, schema: Schema, values: Mapping[str, Column], titles: Mapping[str, str]) -> list[Fault]:
     faults: list[Fault] = []
     for field in schema.fields:
         column = values[field.name]
         if field.optional and np.isnan(column).all():
             continue
-        where = f"{file} column {field.title}"
+        where = f"{file} column {titles[field.name]}"
         if field.check != "none":
             _report(faults, where, column, ~np.isfinite(column), "a finite number")
         if field.check == "positive":
             _report(faults, where, column, column <= 0.0, "a number above 0")
         elif field.check == "funding":
-            expected = f"a rate of at most ±{MAX_FUNDING_RATE:.0%} per interval"
+            expected = f"a rate of at most ±{MAX_FUNDING_RATE:.0%} per interval, as a fraction (0.0001 is 1 bp)"
             _report(faults, where, column, np.abs(column) > MAX_FUNDING_RATE, expected)
+        elif field.check == "interval":
+            _report(
+                faults, where, column, np.isfinite(column) & ~np.isin(column, _INTERVALS), "1, 2, 4, 6, 8, 12 or 24"
+            )
     if {"open", "high", "low", "close"} <= values.keys():
-        _report_inversions(faults, file, values)
+        _report_inversions(faults, file, values, titles)
     return faults
 
 
-def _report_inversions(faults: list[Fault], file: str, values: Mapping[str, Column]) -> None:
+def _report_inversions(faults: list[Fault], file: str, values: Mapping[str, Column], titles: Mapping[str, str]) -> None:
     high, low = values["high"], values["low"]
     top = np.fmax(values["open"], values["close"])
     bottom = np.fmin(values["open"], values["close"])
-    _report(faults, f"{file} column high", high, high < top, "at least open and close of its bar")
-    _report(faults, f"{file} column low", low, low > bottom, "at most open and close of its bar")
+    _report(faults, f"{file} column {titles['high']}", high, high < top, "at least open and close of its bar")
+    _report(faults, f"{file} column {titles['low']}", low, low > bottom, "at most open and close of its bar")
 
 
 def _report(faults: list[Fault], where: str, column: Column, wrong: Flags, expected: str) -> None:
+    if not wrong.any():
+        return
     rows = np.flatnonzero(wrong)
-    if len(rows):
-        shown = ", ".join(f"{column[row]:g} in row {row + 1}" for row in rows[:_SHOWN])
-        more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-        faults.append(Fault(where=where, found=shown + more, expected=expected))
+    shown = ", ".join(f"{column[row]:g} in row {row + 1}" for row in rows[:_SHOWN])
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    faults.append(Fault(where=where, found=shown + more, expected=expected))
 
 
 def _contradictions(tables: Sequence[Table], at: Stamps, values: Mapping[str, Column], repeat: Flags) -> list[Fault]:
@@ -187,7 +316,12 @@ def _contradictions(tables: Sequence[Table], at: Stamps, values: Mapping[str, Co
         differs = repeat & ~((before == after) | (np.isnan(before) & np.isnan(after)))
         rows = np.flatnonzero(differs)
         if len(rows):
-            first = ", ".join(f"{iso(int(at[row]))} ({before[row]:g} and {after[row]:g})" for row in rows[:_SHOWN])
+            stamps = at[rows[:_SHOWN]] - tables[0].lag
+            first = ", ".join(
+                f"{iso(int(stamp))} ({before[row]:g} and {after[row]:g})"
+                for stamp, row in zip(stamps, rows[:_SHOWN], strict=True)
+            )
             found = f"{len(rows)} stamps with two different values, first {first}"
-            faults.append(Fault(where=f"{files} column {name}", found=found, expected="one value per stamp"))
+            where = f"{files} column {tables[0].titles[name]}"
+            faults.append(Fault(where=where, found=found, expected="one value per stamp"))
     return faults

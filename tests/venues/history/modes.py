@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from components.model.slices import Band, Limit, ModeSlice, PnlSlice, RiskSlice
+from components.model.slices import Band, Limit, MedianAndRow, ModeSlice, PlausibleSlice, PnlSlice, RiskSlice
 
 _OFF = Limit(1.0, 1.0)
 _BASIS = (
@@ -30,6 +30,20 @@ _STAKING = (
 _LEVERAGE = ("aave_v3.supply_index.{lst}", "aave_v3.borrow_index.WETH")
 _SHORTS = ("{hedge}.perp.{asset}", "{hedge}.funding.{asset}")
 
+ANYTHING = PlausibleSlice(
+    funding_largest={}, funding_median={}, bar_factor=1e9, spike_factor=1e9, perp_to_spot=MedianAndRow(1e9, 1e9),
+    venue_to_venue=MedianAndRow(1e9, 1e9), accepted=(),
+)  # fmt: skip
+# As in every mode file.
+PLAUSIBLE = PlausibleSlice(
+    funding_largest={"binance": 0.005, "bybit": 0.005, "okx": 0.005},
+    funding_median={"binance": 0.002, "bybit": 0.002, "okx": 0.002},
+    bar_factor=2.0,
+    spike_factor=1.25,
+    perp_to_spot=MedianAndRow(0.02, 0.10),
+    venue_to_venue=MedianAndRow(0.01, 0.10),
+    accepted=(),
+)
 HEDGE = {"binance": 0.5, "bybit": 0.5}
 _LST: dict[str, Any] = {"lst_type": "weETH", "rewards_mode": "base_eigen_seasonal"}
 
@@ -55,11 +69,12 @@ SEVEN: dict[str, dict[str, Any]] = {
 
 def seven(name: str, **changes: Any) -> ModeSlice:
     """One of the seven modes with two hedge venues."""
-    return mode_of(*SEVEN[name]["data_requirements"], **{**SEVEN[name], "mode": name, **changes})
+    needs = SEVEN[name]["data_requirements"]
+    return mode_of(*needs, **{**SEVEN[name], "mode": name, "plausible": PLAUSIBLE, **changes})
 
 
 def mode_of(*needs: str, **changes: Any) -> ModeSlice:
-    """A mode that needs the series `needs` and differs from a quiet ETH basis by `changes`."""
+    """A mode that needs the series `needs`, believes any value, and differs from a quiet ETH basis by `changes`."""
     quiet = ModeSlice(
         mode="eth_basis",
         share_class="USDT",
@@ -94,6 +109,7 @@ def mode_of(*needs: str, **changes: Any) -> ModeSlice:
         funding_gap="refuse",
         interpolated="rebuild",
         max_age_steps=2.0,
+        plausible=ANYTHING,
         divergence_alarm=Limit(0.005, 0.01),
         break_even_days=14,
         time_throttle_interval=60.0,

@@ -8,7 +8,8 @@ from components.model.errors import InvalidInput
 from components.model.requirements import DAY_NS, HOUR_NS
 from tests.venues.history.trees import Tree
 from venues.history import available
-from venues.history.catalogue import expected_place, shelves
+from venues.history.catalogue import shelves
+from venues.history.places import expected_place
 from venues.history.stamps import MINUTE_NS
 
 

@@ -67,4 +67,4 @@ def test_when_the_fallback_falls_short_too_both_reasons_are_given(tree: Tree) ->
     tree.spot("binance", "BTC", [100.0, 101.0])
     chosen = chooser(tree, rows=3, fallback=FALLBACK).choose("okx.spot.BTC")
 
-    assert [fault.found for fault in chosen.faults] == ["no file", "too short"]
+    assert [fault.found for fault in chosen.faults] == ["no file; there is binance.spot.BTC", "too short"]

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 import pytest
 
-from components.model.errors import InvalidInput
+from components.model.errors import DAT_CONFLICT, InvalidInput
 from tests.venues.history.trees import HOUR_NS, at
 from venues.history.align import Samples
-from venues.history.funding import holes_within, inner_holes, interval_of, settle, valid_end, valid_start
+from venues.history.funding import Schedule, Settled
+from venues.history.funding import settle as settle_schedule
 from venues.history.stamps import MINUTE_NS
 
 START = at("2024-06-01T00")
@@ -31,8 +33,19 @@ def hours_of(stamps: Iterable[int]) -> list[int]:
     return [(int(stamp) - START) // HOUR_NS for stamp in stamps]
 
 
-def missing(hours: Iterable[int]) -> list[int]:
-    return [hour for hole in inner_holes(settlements(hours).at) for hour in hours_of(hole.stamps)]
+def schedule(hours: Iterable[int], stated: Iterable[float] | None = None, longest: int = 8) -> Schedule:
+    samples = settlements(hours)
+    if stated is not None:
+        samples = msgspec.structs.replace(samples, interval=np.array(list(stated), np.float64))
+    return Schedule.of(samples, longest * HOUR_NS)
+
+
+def missing(hours: Iterable[int], stated: Iterable[float] | None = None, longest: int = 8) -> list[int]:
+    return [hour for hole in schedule(hours, stated, longest).inner_holes() for hour in hours_of(hole.stamps)]
+
+
+def settle(samples: Samples, start: int, last: int, policy: str, other: Samples | None) -> Settled:
+    return settle_schedule(Schedule.of(samples), start, last, policy, other)
 
 
 def test_a_regular_series_has_no_holes() -> None:
@@ -49,8 +62,61 @@ def test_a_shorter_regular_interval_is_honoured_where_the_series_shows_it() -> N
     assert missing([0, 1, 2, 7, 8, 9]) == [3, 4, 5, 6]
 
 
-def test_a_change_of_interval_is_no_hole() -> None:
-    assert missing([0, 8, 16, 24, 28, 32, 36]) == []
+@pytest.mark.parametrize(
+    "hours",
+    [
+        [*range(0, 32, 8), *range(32, 60, 4)],
+        [*range(0, 32, 8), *range(32, 64, 4), *range(64, 90)],
+        [*range(0, 96, 4), *range(96, 400, 8)],
+    ],
+)
+def test_a_change_of_interval_is_no_hole(hours: list[int]) -> None:
+    assert missing(hours) == []
+
+
+FOUR_HOURLY = [*range(0, 48, 8), *range(48, 200, 4)]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        {60},
+        {100, 108},
+        {100, 104},
+        {hour for hour in range(80, 140) if hour % 8 == 4},
+        {100, 112, 116},
+    ],
+    ids=["one", "close together", "neighbours", "every second one", "two stretches"],
+)
+def test_what_is_missing_from_a_four_hour_stretch_is_found_whatever_its_pattern(gone: set[int]) -> None:
+    assert missing([hour for hour in FOUR_HOURLY if hour not in gone]) == sorted(gone)
+
+
+@pytest.mark.parametrize("gone", [{52}, {48}, {100, 108}, {hour for hour in range(52, 190) if hour % 8 == 4}])
+def test_the_interval_a_file_states_finds_also_what_is_missing_at_the_switch(gone: set[int]) -> None:
+    kept = [hour for hour in FOUR_HOURLY if hour not in gone]
+
+    assert missing(kept, [8.0 if hour <= 48 else 4.0 for hour in kept]) == sorted(gone)
+
+
+def test_the_interval_of_the_venue_finds_every_second_one_missing_all_along() -> None:
+    assert missing(range(0, 48, 8)) == []
+    assert missing(range(0, 48, 8), longest=4) == [4, 12, 20, 28, 36]
+
+
+def test_a_switch_that_only_the_settlements_show_is_reported() -> None:
+    settled = settle_schedule(schedule(FOUR_HOURLY), START, START + 100 * HOUR_NS, "refuse", None)
+    stated = schedule(FOUR_HOURLY, [8.0 if hour <= 48 else 4.0 for hour in FOUR_HOURLY])
+
+    assert "settles every 4 h from 2024-06-03T00:00Z on" in settled.notes[0]
+    assert settle_schedule(stated, START, START + 100 * HOUR_NS, "refuse", None).notes == ()
+
+
+@pytest.mark.parametrize("hours", [range(1, 80, 8), range(3, 80, 4), [0, 8, 17, 24, 32]])
+def test_settlements_beside_the_grid_of_the_venue_are_refused(hours: Iterable[int]) -> None:
+    with pytest.raises(InvalidInput, match="beside the grid") as refused:
+        schedule(hours)
+    assert refused.value.code == DAT_CONFLICT
 
 
 def test_only_settlements_after_the_start_up_to_the_last_row_are_paid() -> None:
@@ -116,9 +182,9 @@ def test_a_run_beyond_the_series_is_refused_with_its_valid_window(policy: str, h
 
 
 def test_the_valid_window_reaches_one_interval_beyond_the_series() -> None:
-    four_hourly = settlements(range(0, 41, 4))
+    four_hourly = schedule(range(0, 41, 4))
 
-    assert interval_of(four_hourly) == 4 * HOUR_NS
-    assert valid_start(four_hourly) == START - 4 * HOUR_NS
-    assert valid_end(four_hourly) == START + 44 * HOUR_NS - MINUTE_NS
-    assert holes_within(four_hourly, valid_start(four_hourly), valid_end(four_hourly)) == []
+    assert four_hourly.last == 4 * HOUR_NS
+    assert four_hourly.valid_start == START - 4 * HOUR_NS
+    assert four_hourly.valid_end == START + 44 * HOUR_NS - MINUTE_NS
+    assert four_hourly.holes_within(four_hourly.valid_start, four_hourly.valid_end) == []

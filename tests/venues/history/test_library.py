@@ -4,7 +4,7 @@ import pytest
 
 from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, InvalidInput
 from components.model.requirements import DAY_NS, HOUR_NS
-from tests.venues.history.trees import BARS, Tree, at, grown, hourly
+from tests.venues.history.trees import BARS, Tree, grown, hourly
 from venues.history.library import Library
 from venues.history.stamps import MINUTE_NS
 
@@ -69,22 +69,22 @@ def test_a_constant_price_is_a_placeholder_and_never_used(tree: Tree) -> None:
         library(tree).samples("uniswap.eth_price.EIGEN", HOUR_NS)
 
 
-def test_a_file_whose_rows_are_farther_apart_than_its_name_says_is_taken_by_its_rows(tree: Tree) -> None:
+def test_a_file_whose_rows_are_farther_apart_than_its_name_says_is_refused(tree: Tree) -> None:
     rows = [f"2024-06-01T{h:02}:00:00Z,1,1,1,1,1,x,BTCUSDT,x" for h in range(3)]
     tree.rows("market_data/spot_prices/btc_usd/binance_BTCUSDT_spot_1m_a.csv", BARS, rows)
-    samples = library(tree).samples("binance.spot.BTC", MINUTE_NS)
 
-    assert samples.step == HOUR_NS
-    assert samples.at[0] == at("2024-06-01T01")
+    with pytest.raises(InvalidInput, match="rows 1 h apart, expected rows 1 min apart, as the name") as refused:
+        library(tree).samples("binance.spot.BTC", MINUTE_NS)
+    assert refused.value.code == DAT_CONFLICT
 
 
 def test_files_of_one_name_and_different_steps_are_not_mixed(tree: Tree) -> None:
-    tree.spot("binance", "BTC", [100.0, 101.0], name="a")
-    rows = [f"2024-06-0{d}T00:00:00Z,1,1,1,1,1,x,BTCUSDT,x" for d in (3, 4)]
-    tree.rows("market_data/spot_prices/btc_usd/binance_BTCUSDT_spot_1h_b.csv", BARS, rows)
+    for name, days in {"a": (3, 4), "b": (5, 7)}.items():
+        rows = [f"2024-06-0{d}T00:00:00Z,1,1,1,1,1,x,BTCUSDT,x" for d in days]
+        tree.rows(f"market_data/spot_prices/btc_usd/binance/BTCUSDT_{name}.csv", BARS, rows)
 
-    with pytest.raises(InvalidInput, match="60 min and 1440 min apart"):
-        library(tree).samples("binance.spot.BTC", HOUR_NS)
+    with pytest.raises(InvalidInput, match="rows 1 day and 2 days apart"):
+        library(tree).samples("binance.spot.BTC", None)
 
 
 def test_two_pools_of_one_series_are_ambiguous(tree: Tree) -> None:
@@ -105,11 +105,13 @@ def test_the_faults_of_all_files_of_a_series_are_listed(tree: Tree) -> None:
     assert {fault.where.split("_spot_1h_")[1][0] for fault in refused.value.faults} == {"a", "b"}
 
 
-def test_a_series_that_is_not_there_names_its_place_and_the_nearest(tree: Tree) -> None:
+def test_a_series_that_is_not_there_names_its_place_and_what_there_is_of_the_same_coin(tree: Tree) -> None:
     tree.spot("bybit", "BTC", [100.0, 101.0])
+    tree.spot("okx", "ETH", [100.0, 101.0])
 
-    with pytest.raises(InvalidInput, match="spot_prices.*did you mean 'bybit.spot.BTC'") as refused:
+    with pytest.raises(InvalidInput, match=r"btc_usd/okx_BTCUSDT_spot.*no file; there is bybit\.spot\.BTC,") as refused:
         library(tree).choices("okx.spot.BTC", HOUR_NS)
+    assert "ETH" not in str(refused.value)
     assert refused.value.code == DAT_NOT_COVERED
 
 

@@ -13,7 +13,8 @@ ALL = [value for value in vars(schema).values() if isinstance(value, Schema)]
 def test_every_schema_has_its_own_name_stamps_and_a_needed_value(each: Schema) -> None:
     assert [other.name for other in ALL].count(each.name) == 1
     assert each.stamps
-    assert any(not field.optional for field in each.fields)
+    assert each.one_of or any(not field.optional for field in each.fields)
+    assert set(each.one_of) <= {field.name for field in each.fields}
 
 
 @pytest.mark.parametrize("bars", [schema.SPOT, schema.PERP, schema.POOL, schema.LST_MARKET])

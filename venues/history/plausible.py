@@ -1,0 +1,198 @@
+"""Whether the values of a series can be what they claim to be: a range for each kind, and each against its likes.
+
+Rates in percent, a decimal point in the wrong place, a perp of another coin: such values are refused with file, column,
+row and stamp. The bounds stand in the mode file (`plausible`), wide enough for every crash on record; what is real and
+lies outside is named there under `accepted` and then reported instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from components.model.errors import Fault
+from components.model.market import Column, Flags
+from components.model.requirements import DAY_NS, SeriesName, reference_price
+from components.model.slices import MedianAndRow, PlausibleSlice
+from venues.history.align import Samples
+from venues.history.stamps import iso, parse_stamp
+
+BAR_KINDS = frozenset({"spot", "perp", "eth_price"})
+MAX_INDEX_GROWTH_PER_YEAR = 10.0
+MAX_GAS_GWEI = 50_000.0
+_SHOWN = 5
+_MANY = 3  # of so many settlements a median says something
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is wrong with a series, and what was odd and accepted."""
+
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Oddity(msgspec.Struct, frozen=True):
+    """Values out of range: `rows` (indices), empty where the whole series is meant."""
+
+    rows: tuple[int, ...]
+    found: str
+    expected: str
+
+
+def judge(samples: Samples, bounds: PlausibleSlice) -> Verdict:
+    """One series on its own: prices by their moves, funding by its size, indices by their growth, gas by its height."""
+    series = SeriesName.parse(samples.name)
+    if series.kind in BAR_KINDS or (series.venue == "dex" and series.kind == "ratio"):
+        odd = _moves(samples, bounds)
+    elif series.kind == "funding":
+        odd = _rates(samples, series.venue, bounds)
+    elif series.kind in ("supply_index", "borrow_index"):
+        odd = _growth(samples)
+    elif series.kind == "gas_price":
+        high = samples.value > MAX_GAS_GWEI
+        odd = _rows(samples, high, f"gas of at most {MAX_GAS_GWEI:,.0f} gwei (not wei)")
+    else:
+        odd = iter(())
+    return _verdict(samples, odd, bounds.accepted)
+
+
+def judge_extreme(samples: Samples, bodies: Column, bounds: PlausibleSlice) -> Verdict:
+    """Highs or lows against `bodies`, the end of open and close that lies nearer to them."""
+    ratio = samples.value / bodies
+    far = (ratio > bounds.bar_factor) | (ratio < 1.0 / bounds.bar_factor)
+    expected = f"within a factor of {bounds.bar_factor:g} of open and close"
+    return _verdict(samples, _rows(samples, far, expected), bounds.accepted)
+
+
+def judge_pairs(columns: Mapping[str, Samples], bounds: PlausibleSlice) -> dict[str, Verdict]:
+    """Perps against spot and venues against each other, coin by coin; the verdict by the name of the odd one."""
+    found: dict[str, Verdict] = {}
+    for coin, prices in _by_coin(columns).items():
+        spots = [name for name in prices if SeriesName.parse(name).kind == "spot"]
+        perps = [name for name in prices if SeriesName.parse(name).kind == "perp"]
+        reference = reference_price(coin)
+        first_spot = reference if reference in spots else spots[0] if spots else None
+        pairs = [(name, first_spot, bounds.venue_to_venue) for name in spots if name != first_spot]
+        pairs += [(name, first_spot, bounds.perp_to_spot) for name in perps]
+        pairs += [(name, perps[0], bounds.venue_to_venue) for name in perps[1:]]
+        for name, other, bound in pairs:
+            if other is None or columns[name].name == columns[other].name:
+                continue
+            odd = _apart(columns[name], columns[other], bound)
+            verdict = _verdict(columns[name], odd, bounds.accepted)
+            before = found.get(name, Verdict())
+            found[name] = Verdict((*before.faults, *verdict.faults), (*before.notes, *verdict.notes))
+    return found
+
+
+def _moves(samples: Samples, bounds: PlausibleSlice) -> Iterator[_Oddity]:
+    """Bars that jump further than any market did, and bars whose move the next one takes back."""
+    value = samples.value
+    ratio = value[1:] / value[:-1]
+    small = min(bounds.bar_factor, bounds.spike_factor)
+    moved = (ratio > small) | (ratio < 1.0 / small)
+    if not moved.any():
+        return
+    log = np.log(ratio)
+    # Over a hole the price had time to move.
+    adjacent = np.diff(samples.at) <= 2 * samples.step
+    limit = np.where(adjacent, 1.0, 2.0) * np.log(bounds.bar_factor)
+    jumped = np.concatenate([[False], np.abs(log) > limit])
+    size = np.log(bounds.spike_factor)
+    back = (np.abs(log[:-1]) > size) & (np.abs(log[1:]) > size) & (np.abs(log[:-1] + log[1:]) < 0.5 * np.abs(log[:-1]))
+    spiked = np.concatenate([[False], back & adjacent[:-1] & adjacent[1:], [False]])
+    yield from _rows(
+        samples, spiked, f"no move beyond a factor of {bounds.spike_factor:g} that the next bar takes back"
+    )
+    alone = jumped & ~spiked & ~np.concatenate([[False], spiked[:-1]])
+    yield from _rows(samples, alone, f"neighbouring bars within a factor of {bounds.bar_factor:g}")
+
+
+def _rates(samples: Samples, venue: str, bounds: PlausibleSlice) -> Iterator[_Oddity]:
+    size = np.abs(samples.value)
+    largest, median = bounds.funding_largest.get(venue), bounds.funding_median.get(venue)
+    unit = "as a fraction (0.0001 is 1 bp; in percent it would be 0.01)"
+    if median is not None and len(size) >= _MANY and (usual := float(np.median(size))) > median:
+        found = f"a median |rate| of {usual:g}"
+        yield _Oddity((), found, f"at most {median:g} at {venue}, {unit}")
+    elif largest is not None:
+        yield from _rows(samples, size > largest, f"|rate| of at most {largest:g} at {venue}, {unit}")
+
+
+def _growth(samples: Samples) -> Iterator[_Oddity]:
+    per_year = (samples.value[1:] / samples.value[:-1] - 1.0) * (365.0 * DAY_NS / np.diff(samples.at))
+    fast = np.concatenate([[False], per_year > MAX_INDEX_GROWTH_PER_YEAR])
+    yield from _rows(samples, fast, f"an index that grows by at most {MAX_INDEX_GROWTH_PER_YEAR:.0%} a year")
+
+
+def _apart(own: Samples, other: Samples, bound: MedianAndRow) -> Iterator[_Oddity]:
+    place = np.minimum(np.searchsorted(other.at, own.at), len(other.at) - 1)
+    both = np.flatnonzero(other.at[place] == own.at)
+    if not len(both):
+        return
+    theirs = other.value[place[both]]
+    distance = np.abs(own.value[both] / theirs - 1.0)
+    if distance.max() <= min(bound.median, bound.row):
+        return
+    usual = float(np.median(distance))
+    if usual > bound.median:
+        middle = int(np.argsort(distance, kind="stable")[len(distance) // 2])
+        found = f"{usual:.1%} from {other.name} in the median, like {own.value[both[middle]]:g} and {theirs[middle]:g}"
+        yield _Oddity((), found, f"at most {bound.median:.1%}: two prices of one coin")
+        return
+    far = np.zeros(len(own.at), np.bool_)
+    far[both] = distance > bound.row
+    if not far.any():
+        return
+    rows = np.flatnonzero(far)
+    there = dict(zip(both.tolist(), theirs.tolist(), strict=True))
+    shown = "; ".join(f"{own.value[row]:g} where {other.name} has {there[int(row)]:g}" for row in rows[:_SHOWN])
+    more = f"; {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    yield _Oddity(tuple(rows.tolist()), shown + more, f"at most {bound.row:.0%} apart")
+
+
+def _rows(samples: Samples, wrong: Flags, expected: str) -> Iterator[_Oddity]:
+    if not wrong.any():
+        return
+    rows = np.flatnonzero(wrong)
+    shown = ", ".join(
+        f"{samples.value[row]:g}" + (f" after {samples.value[row - 1]:g}" if row else "") for row in rows[:_SHOWN]
+    )
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    yield _Oddity(tuple(rows.tolist()), shown + more, expected)
+
+
+def _verdict(samples: Samples, odd: Iterator[_Oddity], accepted: Sequence[str]) -> Verdict:
+    faults: list[Fault] = []
+    notes: list[str] = []
+    stamps = {
+        parse_stamp(stamp) for name, mark, stamp in (one.partition("@") for one in accepted)
+        if mark and name == samples.name
+    }  # fmt: skip
+    for oddity in odd:
+        rows = [row for row in oddity.rows if samples.stamp(int(samples.at[row])) not in stamps]
+        if samples.name in accepted or (oddity.rows and not rows):
+            where = "" if not oddity.rows else f" at {_stamps(samples, oddity.rows)}"
+            notes.append(f"plausible: {samples.name}{where}: {oddity.found}; accepted by the mode")
+            continue
+        where = samples.place(rows[0]) if rows else samples.where
+        how = f"{samples.name}@{iso(samples.stamp(int(samples.at[rows[0]])))}" if rows else samples.name
+        expected = f"{oddity.expected}; if it is real: plausible.accepted: [{how}]"
+        faults.append(Fault(where=where, found=oddity.found, expected=expected))
+    return Verdict(tuple(faults), tuple(notes))
+
+
+def _stamps(samples: Samples, rows: Sequence[int]) -> str:
+    shown = ", ".join(iso(samples.stamp(int(samples.at[row]))) for row in rows[:_SHOWN])
+    return shown + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
+
+
+def _by_coin(columns: Mapping[str, Samples]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in columns:
+        series = SeriesName.parse(name)
+        if series.kind in ("spot", "perp"):
+            found.setdefault(series.symbol, []).append(name)
+    return found
