@@ -1,13 +1,15 @@
-"""A strategy as its journal leaves it, for who comes while no daemon writes: the offline views, and the next start.
+"""Strategies as their journals leave them, for who comes while no daemon writes: the offline views, and the next start.
 
 Reads only, and takes no lock: what a daemon may be writing at this moment is simply not there yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,14 +17,21 @@ from components.model.errors import MissingData, Stop
 from components.model.keys import GAS, PositionKey, PositionType, token_of
 from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
-from daemon.disk import Disk
+from daemon.disk import Disk, RealDisk
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
-from daemon.journal.reader import DAEMON, Located, journals
+from daemon.journal.reader import DAEMON, Located, journal_folder, journals
 from daemon.journal.records import Manifest, Record
 from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
+from daemon.latch import Latch, Latches
+from daemon.picture import LEVELS
+from daemon.queries import IN_MEMORY, Queries
+from daemon.recorded import RecordedCore
 from daemon.recovery import Recovered, recover
+from daemon.replica import CellState, Replica
+from daemon.running_config import last_configuration
+from daemon.shown import positions_shown
 from daemon.ticks import MarketRow, window_of
 
 AMOUNT = 1e-9  # native units; less is what rounding leaves
@@ -116,3 +125,83 @@ def _from_a_manifest(disk: Disk, journal: Located, after: int) -> Iterator[Recor
         begun = begun or isinstance(record, Manifest)
         if begun:
             yield record
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer without a daemon: what it would have told, and how old and how whole that is, in words."""
+
+    data: Any
+    notes: tuple[str, ...]
+
+
+def view(state: Path, kind: str, strategy: str | None, arguments: Mapping[str, str], now_s: float) -> View | None:
+    """What the journals say to `status`, `positions`, `orders` or `events`; None where there is no journal of it.
+
+    `now_s` is the wall clock, UTC seconds. Positions are those of the book: nobody asks a venue.
+    """
+    disk = RealDisk()
+    names = [each.name for each in journals(disk, state) if each.name != DAEMON]
+    if not names or (strategy is not None and strategy not in names):
+        return None
+    notes = [f"the daemon does not run: this is what the journals say, last written {_age(state, names, now_s)}"]
+    if kind in ("orders", "events"):
+        queries = Queries(disk, state, file=IN_MEMORY)
+        limit = int(arguments.get("limit", "50"))
+        data: Any = queries.orders(strategy) if kind == "orders" else queries.events(strategy, limit)
+        trouble = queries.trouble(strategy)
+        queries.close()
+        return View(data=data, notes=(*notes, trouble) if trouble else tuple(notes))
+    found, failed = all_seen(disk, state)
+    latches = Latches(state)
+    last = last_configuration(state)
+    accounts = {entry.id: entry.account for entry in last.strategies} if last is not None else {}
+    replicas = [
+        replica_of(each, latches.of(name), accounts.get(name, "unknown"))
+        for name, each in found.items()
+        if strategy in (None, name)
+    ]
+    notes += [f"{name}: {why}" for name, why in failed.items() if strategy in (None, name)]
+    shown = replicas if kind == "status" else positions_shown(replicas)
+    return View(data=shown, notes=tuple(notes))
+
+
+def replica_of(seen: Seen, latch: Latch | None, account: str) -> Replica:
+    """A strategy as a cell would publish it after its last finished step; what venues hold is not known."""
+    recovered, mode = seen.recovered, seen.run.mode
+    row = recovered.previous
+    replica = Replica(
+        strategy=seen.strategy,
+        mode=mode.mode,
+        share_class=mode.share_class,
+        account=account,
+        state=CellState.STOPPED if latch is None else CellState.LATCHED,
+        reason="the daemon does not run" + (f"; emergency stop: {latch.reason}, {latch.phase.value}" if latch else ""),
+        epoch=recovered.epoch,
+        tick=recovered.last_tick,
+        timestamp=seen.at,
+        interval_s=mode.time_throttle_interval,
+        columns=dict(recovered.columns),
+        positions={str(key): amount for key, amount in seen.expected.items() if amount},
+        prices=dict(row.values) if row is not None else {},
+    )
+    if recovered.state is None:
+        return replica
+    core = RecordedCore(seen.run, seen.strategy, recovered.epoch, recovered.state).core
+    return msgspec.structs.replace(
+        replica,
+        step=core.events.step,
+        equity=core.pnl.equity if row is not None else None,
+        initial=core.pnl.initial,
+        external_flows=core.pnl.external_flows,
+        pnl={**core.pnl.sums, "residual": core.pnl.residual},
+        risk_levels={name: LEVELS[level] for name, level in core.risk.levels().items()},
+        trades=core.trades,
+        events=core.events.order,
+    )
+
+
+def _age(state: Path, names: Iterable[str], now_s: float) -> str:
+    files = [path for name in names for path in journal_folder(state, name).glob("*.journal")]
+    newest = max((path.stat().st_mtime for path in files), default=now_s)
+    at = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{max(now_s - newest, 0.0):.0f} s ago ({at})"

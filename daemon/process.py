@@ -30,8 +30,7 @@ from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
 from daemon.early import EARLY
 from daemon.exits import Exit
-from daemon.journal.codec import decode, encode
-from daemon.latch import ALL, Latches, replace_durably, requested
+from daemon.latch import ALL, Latches, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
@@ -41,6 +40,7 @@ from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.parts import Parts
 from daemon.reports import Reports
+from daemon.running_config import keep_configuration, last_configuration
 from daemon.secrets import Secret, Secrets
 from daemon.settings import PACKAGED
 from daemon.supervisor import Ended
@@ -49,7 +49,6 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
 SUMMARY_EVERY_REAL_S = 60.0  # how long a terminal is left without figures; in market time:
 SUMMARY_LEAST_S, SUMMARY_MOST_S = 900.0, 6 * 3600.0
-RUNNING_CONFIG = "config.msgpack"
 OPS_STATE_DIR = catalogued(
     "OPS-011",
     Severity.CRITICAL,
@@ -145,19 +144,6 @@ def configured(config_path: Path | None, *, state: Path | None, speed: float | N
         )
         raise InvalidInput(CFG_INVALID, [fault])
     return config
-
-
-def last_configuration(state: Path) -> DaemonSlice | None:
-    """What the daemon of a state directory last ran with; None when it never ran."""
-    try:
-        return decode((state / RUNNING_CONFIG).read_bytes(), DaemonSlice)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def keep_configuration(config: DaemonSlice) -> None:
-    """What runs now, for the safety program and the next start."""
-    replace_durably(config.state_dir / RUNNING_CONFIG, encode(config))
 
 
 def socket_path(config: DaemonSlice, environ: Mapping[str, str]) -> Path:

@@ -16,15 +16,17 @@ from daemon.journal.index import Index
 from daemon.journal.reader import DAEMON, journals
 
 INDEX_FILE = "index.sqlite"
+IN_MEMORY = Path(":memory:")  # an index for one answer, that touches nothing
 ORDERS_SHOWN = 200
 
 
 class Queries:
     """The index of one state directory. Calls block, and come from one thread."""
 
-    def __init__(self, disk: Disk, state: Path) -> None:
+    def __init__(self, disk: Disk, state: Path, *, file: Path | None = None) -> None:
         self._disk = disk
         self._state = state
+        self._file = file or state / INDEX_FILE
         self._index: Index | None = None
         self.failed: dict[str, str] = {}  # journals that could not be read to their end, and why
 
@@ -32,7 +34,7 @@ class Queries:
         """Applies what the journals have more; how many records. One that is damaged keeps back no other: it is in
         `failed`, and what it said before the damage is told."""
         if self._index is None:
-            self._index = Index.open(self._state / INDEX_FILE)
+            self._index = Index.open(self._file)
         count = 0
         for journal in journals(self._disk, self._state):
             try:

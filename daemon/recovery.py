@@ -60,6 +60,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
+    columns: Mapping[str, float] = {}  # result columns of the last finished step
     run: RunSlice | None = None  # the configuration of its last records; None for a journal that never began
 
 
@@ -167,6 +168,7 @@ class _Reading:
         (step,) = steps_of([begin, *self._parts, end])
         assert isinstance(step, Step)
         out.steps += 1
+        out.columns = end.row or out.columns
         out.adjusted = adjusted_by(out.adjusted, end.timestamp, end.row, end.row.get("equity", 0.0))
         out.last_tick, out.cursors = begin.tick, begin.cursors
         out.previous = rows_of(begin)[0]

@@ -76,6 +76,34 @@ def asked(
     return response
 
 
+def looked_at(state: Path, kind: str, strategy: str | None = None, words: Mapping[str, str] | None = None) -> Response:
+    """What the daemon shows, or, when none runs on this state directory, what its journals say; their age is told."""
+    from components.model.errors import BasisError
+    from daemon.control.client import OPS_NOT_RUNNING, ask, socket_of
+    from daemon.control.protocol import Request, answer
+    from daemon.lock import holder_of, state_lock
+
+    with refusals():
+        try:
+            response = ask(socket_of(state), Request(kind=kind, strategy=strategy, arguments=words or {}))
+        except BasisError as error:
+            if error.code != OPS_NOT_RUNNING or holder_of(state_lock(state)) is not None:
+                raise
+            from daemon.offline import view
+
+            seen = view(state, kind, strategy, words or {}, now().timestamp())
+            if seen is None:
+                raise
+            for note in seen.notes:
+                click.echo(note, err=True)
+            return answer(seen.data)
+    if not response.ok:
+        give_up(of_answer(response.code), response.message)
+    if response.message:
+        click.echo(f"incomplete: {response.message}", err=True)
+    return response
+
+
 def plain(response: Response) -> Any:
     """The data of an answer as plain values."""
     import msgspec
@@ -88,8 +116,6 @@ def emit_records(
 ) -> None:
     """Prints an answer that is a list of records; a table shows times as people read them, and only `columns`."""
     records = plain(response) or []
-    if response.message:
-        click.echo(f"incomplete: {response.message}", err=True)
     if output == "json":
         click.echo(json_of(records))
     elif output == "csv":

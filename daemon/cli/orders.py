@@ -16,6 +16,7 @@ from daemon.cli.console import (
     emit_records,
     give_up,
     key_option,
+    looked_at,
     make_sure,
     operation_key,
     plain,
@@ -36,7 +37,7 @@ EVENT_COLUMNS = ("at", "strategy", "event", "amount", "detail")
 @output_option
 def orders(strategy: str | None, state: Path, output: str) -> None:
     """Show the newest orders and what became of them."""
-    response = asked(state, "orders", strategy)
+    response = looked_at(state, "orders", strategy)
     if output != "table":
         emit_records(response, output)
         return
@@ -54,7 +55,7 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
 @output_option
 def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
     """Show the latest events."""
-    response = asked(state, "events", strategy, {"limit": str(limit)})
+    response = looked_at(state, "events", strategy, {"limit": str(limit)})
     if output != "table":
         emit_records(response, output)
         return

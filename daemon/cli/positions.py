@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from daemon.cli.console import asked, plain, state_option
+from daemon.cli.console import looked_at, plain, state_option
 from daemon.cli.output import csv_of, emit, json_of, money, output_option, table_of, text_of
 
 RAW = ("strategy", "key", "expected", "observed")
@@ -30,7 +30,7 @@ def positions(strategy: str | None, raw: bool, state: Path, output: str) -> None
 
     Amounts are in underlying units. A perp is one row: size, mark price, average entry, unrealised profit.
     """
-    records = plain(asked(state, "positions", strategy)) or []
+    records = plain(looked_at(state, "positions", strategy)) or []
     if raw:
         emit([{name: record.get(name) for name in RAW} for record in records], output)
     elif output == "json":

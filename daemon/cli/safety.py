@@ -70,7 +70,8 @@ def flatten(strategies: tuple[str, ...], yes: bool, config_path: Path | None, st
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     """The file named, else what the daemon of this state directory last ran with."""
     from daemon.log import Logs
-    from daemon.process import configured, last_configuration
+    from daemon.process import configured
+    from daemon.running_config import last_configuration
     from daemon.secrets import Secrets
 
     place = state or (Path(os.environ["BASIS_STATE_DIR"]) if os.environ.get("BASIS_STATE_DIR") else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.console import asked, plain, state_option
+from daemon.cli.console import looked_at, plain, state_option
 from daemon.cli.output import csv_of, json_of, money, output_option, percent, table_of, text_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _NS = 1_000_000_000
 @output_option
 def status(strategy: str | None, why: bool, state: Path, output: str) -> None:
     """Show all strategies, or STRATEGY."""
-    response = asked(state, "status", strategy)
+    response = looked_at(state, "status", strategy)
     records = plain(response)
     if output == "json":
         click.echo(json_of(records))
