@@ -7,10 +7,8 @@ It is said of positions, never of plans: a plan that is finished with something 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 
-import msgspec
-
+from components.model.awaited import Awaited, AwaitedKind
 from components.model.keys import GAS, TRANSIT, PositionKey, PositionType, token_of
 from components.model.orders import leg_of
 from components.model.requirements import LST_PROTOCOL
@@ -18,32 +16,6 @@ from components.situation import Situation
 
 LEAST_COINS = 1e-9  # of a perp: less is none
 SHARE_CLASS_TOKENS = {"USDT": frozenset({"USDT"}), "ETH": frozenset({"ETH", "WETH"})}
-
-
-class AwaitedKind(StrEnum):
-    """Why something is still there."""
-
-    QUEUE = "queue"  # an unstaking claim
-    TRANSFER = "transfer"  # tokens on their way
-    ORDER = "order"  # the outcome of an order is not known
-    PRICE = "price"  # its price is too old to trade on
-    REFUSED = "refused"  # its venue refused to take it
-    POSITION = "position"  # it has not been closed yet
-    SILENT = "silent"  # a venue does not say what it holds
-
-
-class Awaited(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing: `what` is a position key or an order id, `amount` native units of it (0 when unknown), `until` when it
-    is due, UTC ns (None when nobody knows), `overdue` that it should have come before now."""
-
-    kind: AwaitedKind
-    what: str
-    amount: float
-    until: int | None = None
-    overdue: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind.value} {self.what} {self.amount:g}"
 
 
 def awaited(now: Situation, refused: Callable[[PositionKey], bool] = lambda key: False) -> tuple[Awaited, ...]:

@@ -96,7 +96,7 @@ class Core:
         self._ports = ports
         self.data = DataProvider(ports.market_data)
         self.events = EventLogger(ports.sink, strategy_id, run_id)
-        self.prices = UtilityManager(mode.share_class)
+        self.prices = UtilityManager.of(mode)
         self.positions = PositionMonitor()
         self.exposure = ExposureMonitor(mode, run.exchanges, self.prices)
         self.risk = RiskMonitor(mode, run.chain)

@@ -3,17 +3,24 @@
 For every position key it knows three columns over the market: the value of one native unit in share-class currency, the
 coins one unit moves with, and how a change of that value splits into P&L parts (SPEC §5). All are pure functions of a
 row and the row before it, computed once per market and cut by windows.
+
+A token that the mode needs no price of (an airdrop, a fee in a third asset) is *unvalued*: it counts nothing in equity
+and in coins, and whoever shows balances lists it beside them. A series that the mode does need and that is not there
+still raises MissingData: missing data is never zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
+from components.model.errors import MissingData
 from components.model.keys import GAS, PositionKey, PositionType, token_of
 from components.model.market import Column, Market, Row, Window, shifted, step_of
-from components.model.requirements import LST_PROTOCOL, reference_price
+from components.model.requirements import LST_PROTOCOL, reference_price, requirements
+from components.model.slices import ModeSlice
 
 COINS = ("BTC", "ETH")
 ETH_LIKE = ("ETH", "WETH")
@@ -34,23 +41,36 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 CASH = Unit(1.0, None, 0.0, (), None)
+UNVALUED = Unit(0.0, None, 0.0, (), None)
 
 
 class UtilityManager:
-    def __init__(self, share_class: Literal["USDT", "ETH"]) -> None:
+    """`required` are the series without which there is no value; None = every series a key asks for."""
+
+    def __init__(self, share_class: Literal["USDT", "ETH"], required: Collection[str] | None = None) -> None:
         self._share_class = share_class
+        self._required = None if required is None else frozenset(required)
         self._market: Market | None = None
         self._units: dict[PositionKey, Unit] = {}
 
+    @classmethod
+    def of(cls, mode: ModeSlice) -> UtilityManager:
+        """The prices of a mode, which knows what it needs."""
+        return cls(mode.share_class, requirements(mode))
+
     def unit(self, market: Market, key: PositionKey) -> Unit:
-        """What one native unit of `key` is worth; MissingData when a series it needs is not there."""
+        """What one native unit of `key` is worth; MissingData when a required series is not there."""
         if market is not self._market:
             self._market = market
             self._units = {}
         unit = self._units.get(key)
         if unit is None:
-            unit = self._units[key] = self._build(market, key)
+            unit = self._units[key] = self._valued(market, key)
         return unit
+
+    def is_valued(self, row: Row, key: PositionKey) -> bool:
+        """Whether there is a price of this key at all."""
+        return self.unit(row.market, key) is not UNVALUED
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
@@ -73,6 +93,14 @@ class UtilityManager:
         if self._share_class == "USDT":
             return 1.0
         return window.column(reference_price("ETH"))
+
+    def _valued(self, market: Market, key: PositionKey) -> Unit:
+        try:
+            return self._build(market, key)
+        except MissingData as missing:
+            if self._required is None or missing.missing in self._required:
+                raise
+            return UNVALUED
 
     def _build(self, market: Market, key: PositionKey) -> Unit:
         match key.position_type:
@@ -135,6 +163,8 @@ class UtilityManager:
             if index is None or index_name is None:
                 raise ValueError("a supplied token needs its supply index")
             return Unit(index, None, 0.0, (("supply_yield", market.step(index_name)),), None)
+        if token not in LST_PROTOCOL:
+            raise MissingData.column(f"{token}.ratio", market.columns)
         name = f"{token}@{index_name or 'wallet'}"
         ratio_name = f"{LST_PROTOCOL[token]}.ratio.{token}"
         ratio = market.column(ratio_name)

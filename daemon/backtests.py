@@ -149,7 +149,7 @@ def asked_for(request: BacktestRequest) -> dict[str, object]:
 
 def holdings(result: ReplayResult, run: RunSlice, market: Market) -> dict[str, Column]:
     """The balance sheet by place, share-class currency: exchanges by equity, the chain by holding, debt negative."""
-    prices = UtilityManager(run.mode.share_class)
+    prices = UtilityManager.of(run.mode)
     found: dict[str, Column] = {}
     for name in result.columns:
         kind, _, rest = name.partition(".")

@@ -14,14 +14,14 @@ import trio
 
 from components.core import Core
 from components.model.events import EventType
-from components.model.keys import VenueName
-from components.model.orders import Order
+from components.model.keys import PositionKey, VenueName
+from components.model.orders import Order, Trade
 from components.model.slices import RunSlice
 from components.ports import Happening
 from daemon.authority import Authority, Circumstances
 from daemon.breaker import Breaker
 from daemon.bridge import Bridge
-from daemon.closing import Closing
+from daemon.closing import Books, Closing
 from daemon.dispatch import Dispatch, Gate, state_of
 from daemon.journal.codec import encode
 from daemon.journal.records import (
@@ -89,7 +89,8 @@ class Cell:
             around.patience,
             around.telemetry,
             self._moved_bps,
-            self.breaker.heard,
+            self._heard,
+            read_only=around.read_only,
         )
         self.observer = Observer(self.clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
@@ -119,12 +120,24 @@ class Cell:
         self.last_step_s = 0.0
         self.last_row: MarketRow | None = None
         self._last_at = recovered.previous.timestamp if recovered.previous is not None else None
-        self.latest: list[MarketRow] = []
+        self.priced_keys: tuple[tuple[PositionKey, ...], frozenset[str]] = (
+            (),
+            frozenset(),
+        )  # and those without a price
         self._core_scope = trio.CancelScope()
+        self._latched, self._core_ended, self._closing_ended = trio.Event(), trio.Event(), trio.Event()
         self.stopping = False
         self.mailbox = RowMailbox()
-        self.wake = trio.Event()
-        self.closing = Closing(self)
+        self.closing = Closing(
+            strategy,
+            lambda: self.run_slice,
+            self.clients,
+            lambda: self.around,
+            journal,
+            lambda: str(self.epoch),
+            books=self._books,
+            publish=self.publish,
+        )
         self._next_run: tuple[RunSlice, Mapping[str, tuple[str, str]]] | None = None
 
     # Life
@@ -171,18 +184,24 @@ class Cell:
         latch = self.around.latches.of(self.strategy)
         if latch is not None:
             self.gate.close(f"emergency stop: {latch.reason}")
+            self._latched.set()
         self.become(CellState.LATCHED if latch is not None else CellState.RUNNING, latch.reason if latch else "")
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.observer.watch, lambda: self.around.poll_interval_s)
+            nursery.start_soon(self._close_when_latched)
             while not self.stopping:
                 if self.gate.closed:
-                    await self.closing.run()
-                else:
-                    with self._core_scope:
-                        await self._trade()
+                    self._core_ended.set()
+                    await self._closing_ended.wait()
+                    break
+                with self._core_scope:
+                    await self._trade()
                 if self._core_scope.cancelled_caught and not self.gate.closed:
                     break
+            self._core_ended.set()
+            self._latched.set()
+            await self._closing_ended.wait()
             nursery.cancel_scope.cancel()
         self.become(CellState.STOPPED, self.reason)
 
@@ -193,15 +212,15 @@ class Cell:
     def stop(self) -> None:
         """Asks for a clean end after the step under way."""
         self.stopping = True
+        self.closing.stop()
         self.mailbox.close()
-        self.wake.set()
 
     def cut(self) -> None:
         """Ends the step under way at its next effect; an order in flight is still seen through."""
         self.stopping = True
+        self.closing.stop()
         self._core_scope.cancel()
         self.mailbox.close()
-        self.wake.set()
 
     async def finish(self) -> list[Order]:
         """The last records of a clean stop; the orders that stay open as uncertain."""
@@ -231,7 +250,6 @@ class Cell:
             return
         self.missed += 0 if last is None else missed_between(last, row.timestamp, self._interval_ns)
         self.last_row, self._last_at = row, row.timestamp
-        self.latest = [row]
         self.ticks += 1
         self._progress()
         self._take_configuration()
@@ -285,7 +303,46 @@ class Cell:
         """Closes the gate at once and discards the core; closing goes on in `run`."""
         self.gate.close(f"emergency stop: {reason}")
         self._core_scope.cancel()
-        self.wake.set()
+        self._latched.set()
+        self.closing.ask()
+
+    async def _close_when_latched(self) -> None:
+        """Closing begins when the core has ended; one that cannot (its journal hangs) is not waited for longer than an
+        order of it could still be under way: nothing of it leaves any more, the gate is closed."""
+        await self._latched.wait()
+        patience = self.around.patience
+        with trio.move_on_after(patience.order_grace_s + patience.unknown_budget_s + patience.legs_s):
+            await self._core_ended.wait()
+        if self.gate.closed and not self.stopping:
+            latch = self.around.latches.of(self.strategy)
+            self.become(CellState.LATCHED, latch.reason if latch else self.gate.reason)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._let_rows_go)
+                await self.closing.run()
+                nursery.cancel_scope.cancel()
+        self._closing_ended.set()
+
+    async def _let_rows_go(self) -> None:
+        while (row := await self.mailbox.get()) is not None:
+            self.last_row = row
+            try:
+                await self.observer.refresh(positions=True)
+                self.publish()
+            except Exception as error:  # an edge: what looks cannot stop what closes
+                log.error("closing.look", strategy=self.strategy, error=repr(error), exc_info=error)
+            self.mailbox.done()
+
+    def _books(self) -> Books:
+        """What the core and the pollers know that may help closing."""
+        books = Books()
+        books.row = self.last_row
+        departed = {each.departed.id: each.departed for each in self.actor.late.values() if each.departed is not None}
+        books.in_flight = {**self.core.positions.in_flight, **departed}
+        books.doubts = dict(self.core.positions.doubts)
+        books.positions = {
+            name: dict(view.positions) for name, view in self.observer.views.items() if view.positions_at is not None
+        }
+        return books
 
     # Commands
 
@@ -350,6 +407,9 @@ class Cell:
         self.around.publish(picture(self))
 
     # Small things
+
+    def _heard(self, order: Order, trade: Trade, at: float, market_now: int) -> None:
+        self.breaker.heard(order, trade, at, market_now)
 
     def _moved_bps(self, order: Order) -> float:
         """How far the price has moved against an exchange order since its row, as far as a newer row tells."""

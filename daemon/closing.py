@@ -1,121 +1,278 @@
-"""A cell under a latch: closes the account by the emergency path, then watches until an operator resumes it."""
+"""A strategy under a latch: closes its account by the emergency path, then watches until an operator resumes it.
+
+It has no core and needs none: a cell has one closing, and so has a strategy whose cell cannot live (a broken journal, a
+crash). It closes as often as a latch asks for it anew, and goes on for as long as something is awaited.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from math import inf
 
 import structlog
 import trio
 
+from components.model.awaited import Awaited, Unvalued
 from components.model.errors import Stop
-from components.model.orders import OrderGroup
-from daemon.dispatch import Dispatch, Gate
-from daemon.emergency import BestEffortLog, Emergency
+from components.model.keys import PositionKey
+from components.model.orders import InFlight, Order, OrderId
+from components.model.slices import RunSlice
+from daemon.dispatch import Dispatch, Gate, OrderLog
+from daemon.doors import Doors
+from daemon.emergency import LOOK_S, BestEffortLog, Emergency, Progress, ReserveLog, overdue
+from daemon.emergency_plan import Planned, projected
+from daemon.emergency_route import worst_delta
 from daemon.journal.records import LatchChanged
 from daemon.latch import Phase
-from daemon.replica import CellState
-
-if TYPE_CHECKING:
-    from daemon.cell import Cell
-    from daemon.surroundings import Surroundings
+from daemon.marks import marked_row
+from daemon.surroundings import Surroundings
+from daemon.ticks import MarketRow
+from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
+READ_ONLY = "READ_ONLY: nothing is sent, close by hand at the venues"
+
+
+class Books:
+    """What is known beside the venues: empty where there is no core."""
+
+    def __init__(self) -> None:
+        self.row: MarketRow | None = None
+        self.in_flight: Mapping[str, InFlight] = {}
+        self.doubts: Mapping[OrderId, Order] = {}
+        self.positions: Mapping[str, Mapping[PositionKey, float]] = {}  # by door, as last seen
 
 
 class Closing:
-    """What one cell does while its gate is closed. It has no core: rows are looked at and let go."""
+    """What happens to one account while its gate is closed. `life` makes order ids its own."""
 
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
+    def __init__(
+        self,
+        strategy: str,
+        run: Callable[[], RunSlice],
+        clients: tuple[VenueClient, ...],
+        around: Callable[[], Surroundings],
+        journal: ReserveLog | None,
+        life: Callable[[], str],
+        *,
+        books: Callable[[], Books] = Books,
+        publish: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.strategy = strategy
+        self._run = run
+        self._clients = clients
+        self._surrounded = around
+        self._journal = journal
+        self._life = life
+        self.books = books
+        self._publish = publish
+        self.stopping = False
+        self.until: float | None = None  # of a stop that closes: what does not fit into it is awaited
+        self.wait_until = inf  # process time; what still travels then is left to whoever comes next
+        self.wake = trio.Event()
+        self.looked = trio.Event()  # something is known of what is awaited
         self.program: Emergency | None = None
+        self._paged: set[str] = set()
+
+    @property
+    def progress(self) -> Progress:
+        return self.program.progress if self.program is not None else Progress()
+
+    @property
+    def awaited(self) -> tuple[Awaited, ...]:
+        """Of this life, or of the one before as the latch remembers it."""
+        latch = self._around.latches.of(self.strategy)
+        return self.progress.awaited if self.program is not None else latch.awaited if latch is not None else ()
+
+    @property
+    def unvalued(self) -> tuple[Unvalued, ...]:
+        return self.progress.unvalued
+
+    @property
+    def equity(self) -> float | None:
+        """Of what the venues said last, share-class currency; None while one of them is silent."""
+        return self.program.worth if self.program is not None else None
+
+    @property
+    def reason(self) -> str:
+        latch = self._around.latches.of(self.strategy)
+        return "" if latch is None else latch.reason
+
+    @property
+    def phase(self) -> str:
+        latch = self._around.latches.of(self.strategy)
+        return "" if latch is None else latch.phase.value
+
+    @property
+    def error(self) -> str:
+        latch = self._around.latches.of(self.strategy)
+        if self._around.read_only and latch is not None and not latch.is_closed:
+            return READ_ONLY
+        return self.progress.error
+
+    def stop(self) -> None:
+        """Asks `run` to end; a group under way is seen through."""
+        self.stopping = True
+        if self.program is not None:
+            self.program.stop()
+        self.wake.set()
+
+    def ask(self) -> None:
+        """There may be a new latch."""
+        self.wake.set()
 
     @property
     def _around(self) -> Surroundings:
         """As a reload has left them."""
-        return self._cell.around
+        return self._surrounded()
 
     async def run(self) -> None:
-        """Closes as often as a latch asks for it anew, until the cell is stopped."""
-        cell, around = self._cell, self._around
-        latch = around.latches.of(cell.strategy)
-        cell.become(CellState.LATCHED, latch.reason if latch else cell.gate.reason)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._let_rows_go)
-            tries = 0
-            cell.publish()
-            while not cell.stopping:
-                cell.wake = trio.Event()
-                latch = around.latches.of(cell.strategy)
-                if latch is None or latch.is_closed or around.read_only:
-                    await cell.wake.wait()
-                    continue
-                if latch.phase is Phase.FAILED:
-                    with trio.move_on_after(AGAIN_S):  # somebody is paged; a venue may answer again before they come
-                        await cell.wake.wait()
+        """Closes until it is stopped; ends by itself when the latch is gone."""
+        tries = 0
+        while not self.stopping:
+            self.wake = trio.Event()
+            latch = self._around.latches.of(self.strategy)
+            if latch is None or latch.is_closed or self._around.read_only or self._is_late():
+                self._publish()
+                self.looked.set()
+                await self.wake.wait()
+                continue
+            if latch.phase is Phase.FAILED:
+                with trio.move_on_after(AGAIN_S):  # somebody is paged; a venue may answer again before they come
+                    await self.wake.wait()
+                    if not self.stopping:
                         continue
-                tries += 1
-                await self._flatten(f"{latch.id}/{cell.epoch}.{tries}")  # ids of its own for every life and every try
-                cell.publish()
-            nursery.cancel_scope.cancel()
+            if self.stopping:
+                return
+            tries += 1
+            # ids of its own for every life and every try
+            await self._flatten(f"{latch.id}/{self._life()}.{tries}")
 
-    def plan(self) -> list[OrderGroup]:
-        """What an emergency stop would send first, at the last row and what the venues hold now."""
-        cell, around, row = self._cell, self._around, self._cell.last_row
-        if row is None:
-            return []
-        program = Emergency(
-            cell.run_slice, cell.strategy, cell.clients, cell.dispatch, cell.journal, around.clock, around.patience
-        )
-        return program.plan(cell.observer.observed() or dict(cell.core.positions.snapshot()), row)
+    async def once(self, wait_s: float) -> Phase:
+        """Closes what the latch asks for, and waits at most so long (process time) for what travels; how far it got."""
+        latch = self._around.latches.of(self.strategy)
+        if latch is not None and not latch.is_closed:
+            self.wait_until = trio.current_time() + wait_s
+            await self._flatten(f"{latch.id}/{self._life()}")
+        latch = self._around.latches.of(self.strategy)
+        return Phase.FLAT if latch is None else latch.phase
+
+    async def exposure(self) -> float | None:
+        """|net coins| ÷ gross at the worst end of what is in doubt, by what the venues say now; 0 for a strategy that
+        is not hedged, None when a venue does not say: nobody knows then."""
+        run, books = self._run(), self.books()
+        if not run.mode.hedge_allocation:
+            return 0.0
+        reading = await Doors(self._clients, LOOK_S).read(cancel=False)
+        if reading.silent:
+            return None
+        marked = marked_row(run, self._around.clock.now(), reading.marks, books.row, reading.positions)
+        return worst_delta(run, marked, reading.positions, books.doubts.values())
+
+    async def plan(self) -> list[Planned]:
+        """Everything that an emergency stop would do from here, wave by wave, and what it would cost."""
+        run, books = self._run(), self.books()
+        doors = Doors(self._clients, LOOK_S)
+        for door, held in books.positions.items():
+            doors.remember(door, held)
+        reading = await doors.read(cancel=False)
+        row = marked_row(run, self._around.clock.now(), reading.marks, books.row, reading.positions)
+        return projected(run, reading.positions, row, books.in_flight.values())
 
     async def _flatten(self, id: str) -> None:
-        cell, around = self._cell, self._around
-        while cell.last_row is None and not cell.stopping:
-            await trio.sleep(0.05)
-        if cell.last_row is None:
-            return
-        await self._phase(Phase.CLOSING)
-        best = BestEffortLog(cell.journal, around.shout)
-        by_venue = {venue: client for client in cell.clients for venue in (*client.venues, client.name)}
-        path = Dispatch(cell.strategy, by_venue, best, Gate(), around.clock, around.patience, around.telemetry)
+        around, books, until = self._around, self.books(), self.until
+        best = BestEffortLog(self._journal, around.shout)
         program = self.program = Emergency(
-            cell.run_slice, cell.strategy, cell.clients, path, best, around.clock, around.patience
+            self._run(),
+            self.strategy,
+            self._clients,
+            self.path(best),
+            best,
+            around.clock,
+            around.patience,
+            until=until,
+            wait_until=self.wait_until,
+            in_flight={**(self.program.in_flight if self.program else {}), **books.in_flight},
+            doubts={**(self.program.doubts if self.program else {}), **books.doubts},
+            last=lambda: self.books().row,
+            told=self._tell,
         )
-        flat = await program.flatten(id, cell.last_row, cell.latest)
-        await self._phase(Phase.FLAT if flat else Phase.FAILED)
+        for door, held in books.positions.items():
+            program.doors.remember(door, held)
+        await self._phase(best, Phase.CLOSING)
+        flat = await program.flatten(id)
+        progress = program.progress
+        cut_short = self.stopping or until is not None or progress.waits
+        if flat:
+            await self._phase(best, Phase.FLAT)
+        elif not cut_short:
+            await self._phase(best, Phase.FAILED)
         log.critical(
-            "emergency.flat" if flat else "emergency.failed",
-            strategy=cell.strategy,
-            attempts=program.progress.attempts,
-            left=program.progress.left,
-            error=program.progress.error,
+            "emergency.flat" if flat else "emergency.closing" if cut_short else "emergency.failed",
+            strategy=self.strategy,
+            attempts=progress.attempts,
+            left=progress.left,
+            unvalued=[each.key for each in progress.unvalued],
+            error=progress.error,
         )
 
-    async def _phase(self, phase: Phase) -> None:
-        cell, around = self._cell, self._around
-        latch = around.latches.of(cell.strategy)
-        try:
-            if latch is not None:
-                around.latches.advance(cell.strategy, phase)
-            cell.journal.append(
-                LatchChanged(
-                    at=around.clock.now(),
-                    phase=phase.value,
-                    scope=cell.strategy,
-                    reason=latch.reason if latch else "",
-                )
-            )
-            await cell.journal.commit()
-        except (OSError, Stop) as error:
-            around.shout(f"{cell.strategy}: latch phase {phase.value} could not be written: {error}")
-        cell.publish()
+    def _is_late(self) -> bool:
+        """Whether the time of a stop is over; a new try needs a little of it."""
+        return self.until is not None and trio.current_time() >= self.until - 1.0
 
-    async def _let_rows_go(self) -> None:
-        cell = self._cell
-        while (row := await cell.mailbox.get()) is not None:
-            cell.last_row = row
-            cell.latest[:] = [row]
-            await cell.observer.refresh(positions=True)
-            cell.publish()
-            cell.mailbox.done()
+    def path(self, log: OrderLog) -> Dispatch:
+        """A dispatch of its own: its gate is open, what all senders share stands."""
+        around = self._around
+        by_venue = {venue: client for client in self._clients for venue in (*client.venues, client.name)}
+        return Dispatch(
+            self.strategy,
+            by_venue,
+            log,
+            Gate(),
+            around.clock,
+            around.patience,
+            around.telemetry,
+            read_only=around.read_only,
+        )
+
+    def _tell(self, progress: Progress) -> None:
+        """After every reading: the latch remembers what is awaited, people are told what changed, and paged when
+        something is overdue."""
+        latches, before = self._around.latches, self._around.latches.of(self.strategy)
+        if before is not None and _names(before.awaited) != _names(progress.awaited):
+            self._kept(lambda: latches.advance(self.strategy, before.phase, progress.awaited))
+            log.warning("emergency.awaits", strategy=self.strategy, awaited=progress.left, error=progress.error)
+        self.looked.set()
+        for each in overdue(progress.awaited):
+            if each.detail not in self._paged:
+                self._paged.add(each.detail)
+                log.critical("transfer.overdue", strategy=self.strategy, what=str(each))
+        self._publish()
+
+    async def _phase(self, best: BestEffortLog, phase: Phase) -> None:
+        around = self._around
+        latch = around.latches.of(self.strategy)
+        if latch is not None and latch.phase is not phase:
+            self._kept(lambda: around.latches.advance(self.strategy, phase, self.progress.awaited))
+        best.append(
+            LatchChanged(
+                at=around.clock.now(),
+                phase=phase.value,
+                scope=self.strategy,
+                reason=latch.reason if latch else "",
+                awaited=self.progress.left,
+            )
+        )
+        await best.commit()
+        self._publish()
+
+    def _kept(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except (OSError, Stop, ValueError) as error:  # resumed meanwhile, or the disk: it stands in memory
+            self.progress.error = f"the latch could not be written: {error}"
+
+
+def _names(awaited: tuple[Awaited, ...]) -> list[tuple[str, str, bool, int | None]]:
+    return [(each.kind.value, each.what, each.overdue, each.until) for each in awaited]

@@ -22,6 +22,7 @@ from components.model.errors import BasisError, InvalidInput, Stop
 from daemon.authority import Limits
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
+from daemon.closing import Closing
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
@@ -36,7 +37,8 @@ from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Note, Record
 from daemon.journal_log import JournalLog
-from daemon.latch import Latches
+from daemon.latch import ALL, Latch, requested
+from daemon.latch_keeper import LatchKeeper
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
@@ -61,6 +63,7 @@ AUDIT = "daemon"
 INDEX_EVERY_S = 2.0
 MEND_EVERY_S = 2.0
 MEND_FREE_BYTES = 1 << 20
+CLOSE_SHARE = 0.7  # of the time of a stop, for strategies that are closed then
 START_GRACE_S = 30.0  # asked for again and again while journals are read
 
 
@@ -99,12 +102,17 @@ class Daemon:
         self.committer = Committer(
             threads=parts.threads, observe=lambda _, seconds, __: self._to_metrics.tell(self.metrics.commit, seconds)
         )
-        self.latches = Latches(self._state)
+        self.latches = LatchKeeper(self._state, threads=parts.threads)
         self._journals: dict[str, JournalLog] = {}
         check_daemon_journal(parts.disk, self._state)
         self._audit = self._open(AUDIT, self._state / "journal" / "daemon", world.at)
         self.supervisor = Supervisor(
-            config, self._make_cell, self.latches, ToldReports(reports, self._to_reports), self.clock.now
+            config,
+            self._make_cell,
+            self._make_closing,
+            self.latches,
+            ToldReports(reports, self._to_reports),
+            self.clock.now,
         )
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
         audited = [record for _, record in self._audit.journal.records() if isinstance(record, (Command, Note))]
@@ -114,6 +122,7 @@ class Daemon:
         self._reader = trio.CapacityLimiter(1)
         self._stop_asked = trio.Event()
         self._cut_asked = False
+        self._closed_on_stop: list[str] = []
         self.operator = Operator(
             self.supervisor,
             self.latches,
@@ -154,6 +163,7 @@ class Daemon:
         ended = Ended({})
         async with trio.open_nursery() as outer:
             await outer.start(self.committer.run)
+            outer.start_soon(self.latches.run)
             async with trio.open_nursery() as around:
                 await self._start_servers(around)
                 for reader in self._readers:
@@ -161,6 +171,8 @@ class Daemon:
                 self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
                 self._keep(around, "guard", partial(self._watch.guard, self.config.guard))
                 self._keep(around, "journal.mend", self._mend_audit)
+                look = partial(self.latches.watch, self._ids, self._parts.latch_every_s, self._found)
+                self._keep(around, "latches", look)
                 async with trio.open_nursery() as cells:
                     up: Mapping[str, bool] = {}
                     finished: list[Ended] = []
@@ -214,6 +226,8 @@ class Daemon:
     async def _end(self) -> None:
         """Clean, then at the next effect, then whatever is left is cancelled; all within the time of a stop."""
         budget = self.config.limits.stop_within_s
+        await self._close_on_stop(CLOSE_SHARE * budget)
+        budget -= CLOSE_SHARE * budget if self._closed_on_stop else 0.0
         self.supervisor.stop()
         with trio.move_on_after(budget * 0.4):
             while self.supervisor.cells and not self._cut_asked:
@@ -224,6 +238,33 @@ class Daemon:
                 while self.supervisor.cells:
                     await trio.sleep(0.05)
         self.supervisor.cancel()
+
+    async def _close_on_stop(self, within_s: float) -> None:
+        """Strategies that are to be closed at a stop are latched, and what fits is sent; the rest is awaited, and the
+        next start or the timer of the safety program goes on with it."""
+        until = trio.current_time() + within_s
+        for entry in self.supervisor.config.strategies:
+            latch = self.latches.of(entry.id)
+            if entry.run.mode.on_stop != "close" or (latch is not None and latch.is_closed):
+                continue
+            self._closed_on_stop.append(entry.id)
+            if (closing := self.supervisor.closing_of(entry.id)) is not None:
+                closing.until = until
+            if latch is None:
+                self.latches.set(requested(entry.id, "on_stop: close", at=self.clock.now(), uid=-1))
+            self.supervisor.emergency_stop(entry.id, "on_stop: close")
+        if not self._closed_on_stop:
+            return
+        log.warning("stop.closes", strategies=self._closed_on_stop, within_s=within_s)
+        while trio.current_time() < until and not self._cut_asked:
+            if all(self._has_closed(strategy) for strategy in self._closed_on_stop):
+                break
+            await trio.sleep(0.05)
+        await self.latches.settle()
+
+    def _has_closed(self, strategy: str) -> bool:
+        closing = self.supervisor.closing_of(strategy)
+        return closing is None or closing.phase == "flat" or closing.progress.waits
 
     # Parts
 
@@ -250,6 +291,21 @@ class Daemon:
         )
         cell.paused = self.supervisor.paused.get(entry.id, "")
         return cell
+
+    def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:
+        """For a strategy whose cell cannot live; its journal, if it is open and takes anything, is still written."""
+        journal = self._journals.get(entry.id)
+        usable = journal if journal is not None and not journal.journal.poisoned else None
+        began = self.clock.now()  # no epoch is known: the time makes the ids of its orders its own
+        return Closing(
+            entry.id,
+            lambda: entry.run,
+            self.world.places[entry.id].clients,
+            lambda: self._surroundings(self.supervisor.config),
+            usable,
+            lambda: f"at{began}",
+            publish=publish,
+        )
 
     def _surroundings(self, config: DaemonSlice) -> Surroundings:
         """What every cell is given under a configuration."""
@@ -453,6 +509,14 @@ class Daemon:
         self._to_health.tell(self.health.publish, replica)
         if self._narrator is not None:
             self._to_narrator.tell(self._narrator.publish, replica)
+
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(entry.id for entry in self.supervisor.config.strategies)
+
+    def _found(self, latch: Latch) -> None:
+        """A latch that somebody has put on the disk is as good as one that was asked for."""
+        for name in self._ids() if latch.scope == ALL else (latch.scope,):
+            self.supervisor.emergency_stop(name, latch.reason)
 
     def _free_bytes(self) -> int | None:
         try:

@@ -29,6 +29,7 @@ EXE_HALTED = catalogued(
     "The gate of this strategy is closed",
     "Nothing leaves until an operator resumes it: basis resume STRATEGY",
 )
+READ_ONLY = "READ_ONLY: nothing is sent"
 STATES = {
     TradeStatus.FILLED: OrderState.FILLED,
     TradeStatus.PARTIAL: OrderState.PARTIAL,
@@ -99,7 +100,10 @@ class Dispatch:
         telemetry: Telemetry,
         moved_bps: Callable[[Order], float] = lambda order: 0.0,
         heard: Callable[[Order, Trade, float, int], None] = lambda order, trade, at, market_now: None,
+        *,
+        read_only: bool = False,
     ) -> None:
+        self._read_only = read_only
         self._heard = heard
         self._moved_bps = moved_bps
         self._strategy = strategy
@@ -112,10 +116,11 @@ class Dispatch:
         self.in_flight: dict[str, Order] = {}
 
     async def send(self, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
-        """One trade per order, in order-list order. TradingHalted when the gate is closed: nothing was sent."""
-        if self._gate.closed and origin != "emergency":
-            await self._never_left(group, origin)
-            raise TradingHalted(EXE_HALTED, self._gate.reason)
+        """One trade per order, in order-list order. TradingHalted when it may not leave: nothing was sent."""
+        refusal = self._refusal(group, origin)
+        if refusal:
+            await self._never_left(group, origin, refusal)
+            raise TradingHalted(EXE_HALTED, refusal)
         trades: dict[str, Trade] = {}
         failed: list[Stop] = []
         async with trio.open_nursery() as nursery:
@@ -126,6 +131,12 @@ class Dispatch:
         await self._log.commit()
         return tuple(trades[order.id] for order in group.orders)
 
+    def _refusal(self, group: OrderGroup, origin: str) -> str:
+        """Why this group may not leave, "" when it may: the one place for cell, closing and safety program alike."""
+        if self._read_only:
+            return READ_ONLY
+        return self._gate.reason if origin != "emergency" else ""
+
     async def ask(self, order: Order) -> Trade | None:
         """What became of an order whose outcome is open; None while nobody can say. An order that the venue never had
         comes back as a rejected trade."""
@@ -133,7 +144,7 @@ class Dispatch:
         try:
             with trio.fail_after(self.patience.order_grace_s):
                 report = await client.query(order.id)
-                if report.status is ReportStatus.OPEN:
+                if report.status is ReportStatus.OPEN and not self._read_only:
                     report = await client.cancel(order.id)
         except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
             return None
@@ -233,16 +244,16 @@ class Dispatch:
             found = {}  # its steps were done together or not at all: half an answer is none
         return [found.get(order.id) or self._unknown(order, reason) for order in leg.orders]
 
-    async def _never_left(self, group: OrderGroup, origin: str) -> None:
+    async def _never_left(self, group: OrderGroup, origin: str, reason: str) -> None:
         for order in group.orders:
             self._log.append(
                 Outcome(
                     at=self._clock.now(),
                     order_id=order.id,
                     state=OrderState.NOT_SENT.value,
-                    trade=self._nothing(order, "not sent: the gate is closed"),
+                    trade=self._nothing(order, f"not sent: {reason}"),
                     origin=origin,
-                    reason=self._gate.reason,
+                    reason=reason,
                 )
             )
         await self._log.commit()

@@ -1,45 +1,57 @@
 """The emergency program: closes everything of one account by its own path, and proves that it is flat.
 
-It needs no core and no core thread: it reads what the venues hold, plans a full exit with the same routing the core
-uses, and sends it reduce-only through a dispatch of its own. It is flat when two readings in a row leave nothing to
-close, the second taken later than any order of before could still arrive. Its order ids come from the latch, the
-attempt and the leg, so a restart that closes again never does the same thing twice.
+It needs no core, no core thread, no journal, no file and no market row: it reads what the venues hold and say of
+prices, plans a full exit with the same routing the core uses, and sends it through a dispatch of its own. Flat is
+judged by positions: two readings in a row with nothing to await, the second later than any order of before could still
+arrive. What travels keeps its hedge and is closed when it arrives; a venue that is silent delays no other. Order ids
+come from the latch, the attempt and the leg, so a restart that closes again never does the same thing twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Protocol
 
 import msgspec
+import structlog
 import trio
 
+from components.model.awaited import Awaited, AwaitedKind, Unvalued
 from components.model.errors import Stop
 from components.model.keys import PositionKey
-from components.model.orders import OrderGroup, TradeStatus
+from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
-from components.planner import Planner
 from components.position_monitor import PositionMonitor
-from components.routing.route import Route
-from components.situation import Situation
-from components.strategies.factory import make_strategy
-from components.utility_manager import UtilityManager
 from daemon.dispatch import Dispatch, OrderLog, Patience
+from daemon.doors import Doors, Reading
+from daemon.emergency_route import exit_route, reachable, row_of, situation
+from daemon.flat import Flatness, flatness, worth
 from daemon.journal.records import Intent, Record
-from daemon.ticks import MarketRow, window_of
-from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
+from daemon.marks import Marked, marked_row
+from daemon.ticks import MarketRow
+from venues.interfaces import VenueClient
 from venues.transport import Clock
 
-SILENCES = 3  # readings in which a venue says nothing, before the others are closed without it
+log = structlog.get_logger()
+WAIT_S = 5.0  # between two looks while something travels
+LOOK_S = 4.0  # most that one question may take: a venue that is slower is silent in this reading
 
 
 class Progress(msgspec.Struct):
-    """How far closing is; read by status while it runs."""
+    """How far closing is; read by status while it runs. `waits` = nothing can be sent before something arrives."""
 
     attempts: int = 0
     sent: int = 0
-    left: tuple[str, ...] = ()
     error: str = ""
+    awaited: tuple[Awaited, ...] = ()
+    unvalued: tuple[Unvalued, ...] = ()
+    waits: bool = False
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What is awaited, in words."""
+        return tuple(str(each) for each in self.awaited)
 
 
 class ReserveLog(Protocol):
@@ -49,12 +61,17 @@ class ReserveLog(Protocol):
 
 
 class BestEffortLog:
-    """The journal, else its reserve, else standard error: the one exception to "durable before it is sent"."""
+    """The journal, else its reserve, else a shout: the one exception to "durable before it is sent".
 
-    def __init__(self, log: ReserveLog, shout: Callable[[str], None]) -> None:
+    A disk that does not answer within `within_s` counts as one that takes nothing; from then on nobody waits for it.
+    """
+
+    def __init__(self, log: ReserveLog | None, shout: Callable[[str], None], *, within_s: float = 2.0) -> None:
         self._log = log
         self._shout = shout
+        self._within = within_s
         self._waiting: list[Record] = []
+        self.failed = ""  # why records are shouted
 
     def append(self, record: Record) -> int:
         """Kept until `commit`; the sequence is given out there."""
@@ -63,15 +80,31 @@ class BestEffortLog:
 
     async def commit(self) -> None:
         records, self._waiting = self._waiting, []
+        if not records:
+            return
+        why = "there is no journal" if self._log is None else self.failed
+        if self._log is not None and not self.failed:
+            try:
+                with trio.fail_after(self._within):
+                    await self._log.record_emergency(*records)
+                return
+            except trio.TooSlowError:
+                why = self.failed = f"the disk has not answered for {self._within:g} s"
+            except (Stop, OSError) as error:
+                why = error.message if isinstance(error, Stop) else str(error)
+        for record in records:
+            self._say(f"not journaled ({why}): {record}")
+
+    def _say(self, text: str) -> None:
         try:
-            await self._log.record_emergency(*records)
-        except Stop as error:
-            for record in records:
-                self._shout(f"not journaled ({error.message}): {record}")
+            self._shout(text)
+        except (OSError, ValueError):  # nobody hears it: a full or closed terminal stops no closing
+            self.failed = self.failed or "nobody hears what is shouted"
 
 
 class Emergency:
-    """Closing one strategy's account."""
+    """Closing one strategy's account. Process times: after `until` no further group is begun and nothing is waited for,
+    after `wait_until` nothing that travels."""
 
     def __init__(
         self,
@@ -85,103 +118,186 @@ class Emergency:
         *,
         attempts: int = 40,
         pause_s: float = 1.0,
+        until: float | None = None,
+        wait_until: float = inf,
+        in_flight: Mapping[str, InFlight] | None = None,
+        doubts: Mapping[OrderId, Order] | None = None,
+        last: Callable[[], MarketRow | None] = lambda: None,
+        told: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._run = run
         self._strategy = strategy
-        self._clients = tuple(clients)
+        self.doors = Doors(clients, min(LOOK_S, patience.order_grace_s))
         self._dispatch = dispatch
         self._log = log
         self._clock = clock
         self._patience = patience
         self._attempts = attempts
         self._pause = pause_s
+        self._until = until
+        self._wait_until = wait_until
+        self._last = last
+        self._told = told
+        self.in_flight = dict(in_flight or {})
+        self.doubts = dict(doubts or {})
+        self._doubted: dict[OrderId, float] = {}
+        self._stopped = trio.Event()
         self.progress = Progress()
         self.observed: dict[PositionKey, float] = {}
+        self.worth: float | None = None  # of these, share-class currency; None while it is not known
 
-    async def flatten(self, latch: str, row: MarketRow, latest: list[MarketRow]) -> bool:
-        """Cancels, closes, re-reads until flat twice; False when the attempts are used up.
-
-        `latest` holds the newest row the feed has told, if any came since `row`.
-        """
-        flat_readings = silences = 0
-        for attempt in range(1, self._attempts + 1):
+    async def flatten(self, latch: str) -> bool:
+        """Cancels, closes, re-reads until flat twice. False when nothing could be done for `attempts` readings, or
+        when time was up; waiting for what travels is no failure."""
+        flat_readings = idle = attempt = 0
+        while idle < self._attempts and not self._stopped.is_set():
+            attempt += 1
             self.progress.attempts = attempt
-            await self._cancel_resting()
-            observed, silent = await self._read()
-            if silent:
-                flat_readings, silences = 0, silences + 1
-                if silences >= SILENCES and self._is_pairs and observed:
-                    await self._close(observed, f"{self._strategy}/{latch}/{attempt}", latest[-1] if latest else row)
-                await trio.sleep(self._pause)
+            reading = await self.doors.read()
+            self.observed = {**reading.positions}
+            await self._find_out()
+            marked = marked_row(self._run, self._clock.now(), reading.marks, self._last(), reading.positions)
+            planned, done = await self._close(reading, marked, f"{self._strategy}/{latch}/{attempt}")
+            state = self._judge(reading, marked)
+            self.worth = None if reading.silent else worth(self._run, row_of(marked), reading.positions)
+            waits = planned == 0 and state.only_waits and not reading.silent
+            self._tell(state, reading, waits)
+            if state.is_flat and not done:
+                flat_readings += 1
+                if flat_readings == 2:
+                    return True
+                await self._rest(self._grace)
                 continue
-            silences = 0
-            self.observed = observed
-            groups = await self._close(observed, f"{self._strategy}/{latch}/{attempt}", latest[-1] if latest else row)
-            flat_readings = flat_readings + 1 if groups == 0 else 0
-            if flat_readings == 2:
-                self.progress.left = ()
-                return True
-            grace = self._patience.order_grace_s + self._patience.unknown_budget_s
-            await trio.sleep(grace if flat_readings == 1 else self._pause)
+            flat_readings = 0
+            idle = 0 if done or waits else idle + 1
+            pause = WAIT_S if waits else self._pause
+            if self._is_over(pause, waits):
+                return False
+            await self._rest(pause)
         return False
 
-    def plan(self, observed: Mapping[PositionKey, float], row: MarketRow) -> list[OrderGroup]:
-        """The first groups that closing would send now; nothing is sent."""
-        route, _ = self._route(observed, f"{self._strategy}/plan", row)
-        first = next(route.groups(), None)
-        return [] if first is None else [first]
+    def _is_over(self, pause: float, waits: bool) -> bool:
+        """Whether the time there is ends before the next reading."""
+        next_at = trio.current_time() + pause
+        if self._until is not None:
+            return waits or next_at > self._until
+        return waits and next_at > self._wait_until
 
-    async def _close(self, observed: Mapping[PositionKey, float], run_id: str, row: MarketRow) -> int:
-        """Sends the exit, group by group; the number of groups there were to send."""
-        route, positions = self._route(observed, run_id, row)
-        count = 0
-        for group in route.groups():
-            count += 1
-            self._log.append(Intent(at=self._clock.now(), group=group, origin="emergency"))
-            await self._log.commit()
-            trades = await self._dispatch.send(group, origin="emergency")
-            self.progress.sent += len(group.orders)
-            positions.expect(trades)
-            self.progress.left = tuple(str(key) for key in positions.snapshot())
-            if any(t.status in (TradeStatus.UNKNOWN, TradeStatus.REJECTED) for t in trades):
-                self.progress.error = next((t.reason for t in trades if t.reason), "")
-                break
-        return count
+    def stop(self) -> None:
+        """Ends `flatten` before its next group; the one that is being sent is seen through."""
+        self._stopped.set()
 
-    def _route(
-        self, observed: Mapping[PositionKey, float], run_id: str, row: MarketRow
-    ) -> tuple[Route, PositionMonitor]:
-        positions = PositionMonitor()
-        positions.place(observed)
-        prices = UtilityManager(self._run.mode.share_class)
-        now = Situation(self._run, window_of(row, None).row(0), positions, prices)
-        plan = Planner(self._run.mode, make_strategy(self._run.mode)).exit("emergency stop", now, 0)
-        return Route(plan, now, run_id, 0.0), positions
-
-    async def _cancel_resting(self) -> None:
-        for client in self._clients:
-            try:
-                with trio.fail_after(self._patience.order_grace_s):
-                    for order_id in await client.open_orders():
-                        await client.cancel(order_id)
-            except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError) as error:
-                self.progress.error = f"{client.name}: open orders not cancelled: {error}"
+    async def _rest(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._stopped.wait()
 
     @property
-    def _is_pairs(self) -> bool:
-        """Each venue is hedged by itself, so that one may be closed while another says nothing. Where coins on chain
-        stand against shorts elsewhere, closing a part of it would leave the rest naked: it waits for all."""
-        return self._run.mode.lst_type is None and bool(self._run.mode.hedge_allocation)
+    def _grace(self) -> float:
+        """How long after a reading the slowest door may still do something that was asked of it before."""
+        return self._patience.order_grace_s + self._patience.unknown_budget_s
 
-    async def _read(self) -> tuple[dict[PositionKey, float], tuple[str, ...]]:
-        """What venues hold now, and which of them do not say."""
-        found: dict[PositionKey, float] = {}
-        silent = []
-        for client in self._clients:
-            try:
-                with trio.fail_after(self._patience.order_grace_s):
-                    found.update(await client.positions())
-            except (Unavailable, trio.TooSlowError) as error:
-                self.progress.error = f"{client.name} does not say what it holds: {error}"
-                silent.append(client.name)
-        return dict(sorted(found.items())), tuple(silent)
+    async def _close(self, reading: Reading, marked: Marked, run_id: str) -> tuple[int, bool]:
+        """Sends the exit, group by group; (groups there were to send, whether a venue did anything)."""
+        positions = PositionMonitor()
+        positions.place(reading.positions)
+        positions.in_flight = dict(self.in_flight)
+        now = situation(self._run, marked, positions)
+        planned, done = 0, False
+        try:
+            for group in exit_route(self._run, now, positions, reading, run_id):
+                for part in reachable(group, self.doors, reading, marked):
+                    if not self._fits(part, now.net_coins()):
+                        return planned, done
+                    planned += 1
+                    if await self._send(part, positions):
+                        done = True
+                    else:
+                        return planned, done
+        except Exception as error:  # an edge: whatever is wrong with a plan, the next reading makes another
+            log.error("emergency.plan", strategy=self._strategy, error=repr(error), exc_info=error)
+            self.progress.error = f"no exit could be planned: {error!r}"
+            planned += 1
+        return planned, done
+
+    async def _send(self, group: OrderGroup, positions: PositionMonitor) -> bool:
+        """One group; False when the list must be made anew from another reading."""
+        self._log.append(Intent(at=self._clock.now(), group=group, origin="emergency"))
+        await self._log.commit()
+        trades = await self._dispatch.send(group, origin="emergency")
+        self.progress.sent += len(group.orders)
+        positions.expect(trades)
+        for order, trade in zip(group.orders, trades, strict=True):
+            if trade.in_flight is not None:
+                self.in_flight[trade.in_flight.id] = trade.in_flight
+            if trade.status is TradeStatus.UNKNOWN:
+                self.doubts[order.id] = order
+        failed = [t for t in trades if t.status in (TradeStatus.UNKNOWN, TradeStatus.REJECTED)]
+        self.progress.error = next((t.reason for t in failed if t.reason), "" if not failed else self.progress.error)
+        return not failed
+
+    def _fits(self, group: OrderGroup, net: tuple[float, float]) -> bool:
+        """Without a limit of time everything does; with one, what can still be seen through and leaves the worst end of
+        the net exposure no worse."""
+        if self._stopped.is_set():
+            return False
+        if self._until is None:
+            return True
+        if trio.current_time() + self._patience.order_grace_s > self._until:
+            return False
+        coin = self._run.mode.asset
+        moved = sum(coins_moved(order, coin, 1.0) for order in group.orders)
+        worst = max(abs(net[0]), abs(net[1]))
+        return max(abs(net[0] + moved), abs(net[1] + moved)) <= worst + 1e-9
+
+    async def _find_out(self) -> None:
+        """Asks after what is in doubt. A "never heard of it" counts once nothing can still be on its way."""
+        now = trio.current_time()
+        for id in self.doubts:
+            self._doubted.setdefault(id, now)
+        answers = await self._dispatch.ask_all(list(self.doubts.values()), self._run.exchanges)
+        for id, trade in answers.items():
+            if trade.transient and now - self._doubted[id] < self._patience.absent_after_s:
+                continue
+            self.doubts.pop(id, None)
+            if trade.in_flight is not None:
+                self.in_flight[trade.in_flight.id] = trade.in_flight
+
+    def _judge(self, reading: Reading, marked: Marked) -> Flatness:
+        return judged(self._run, reading, marked, self._clock.now(), self.in_flight.values(), self.doubts.values())
+
+    def _tell(self, state: Flatness, reading: Reading, waits: bool) -> None:
+        progress = self.progress
+        progress.awaited, progress.unvalued, progress.waits = state.awaited, state.unvalued, waits
+        if reading.silent or reading.trouble:
+            door, why = next(iter((reading.silent or reading.trouble).items()))
+            progress.error = f"{door} does not say what it holds: {why}" if reading.silent else f"{door}: {why}"
+        elif state.is_flat or waits:
+            progress.error = ""
+        self._told(progress)
+
+
+def judged(
+    run: RunSlice,
+    reading: Reading,
+    marked: Marked,
+    now: int,
+    in_flight: Iterable[InFlight] = (),
+    doubts: Iterable[Order] = (),
+) -> Flatness:
+    """What one reading says of how far the account is from flat."""
+    held: Sequence[Order] = tuple(doubts)
+    return flatness(
+        run,
+        row_of(marked),
+        reading.positions,
+        now=now,
+        in_flight=tuple(in_flight),
+        doubts=held,
+        resting=[each for each in reading.resting if each not in {order.id for order in held}],
+        silent=reading.silent,
+    )
+
+
+def overdue(awaited: Iterable[Awaited]) -> tuple[Awaited, ...]:
+    """What travels for longer than twice its configured delay: somebody must look for it."""
+    return tuple(each for each in awaited if each.kind in (AwaitedKind.TRANSFER, AwaitedKind.QUEUE) and each.overdue)

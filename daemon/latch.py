@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from components.model.awaited import Awaited
+
 LATCH_FILE = "EMERGENCY_STOP"
 ALL = "*"
 UNREADABLE = "unreadable latch"
@@ -34,7 +36,8 @@ class Phase(StrEnum):
 
 
 class Latch(msgspec.Struct, frozen=True, kw_only=True):
-    """One emergency stop. `scope` is a strategy or `ALL`, `at` UTC ns, `released` who has been resumed since."""
+    """One emergency stop. `scope` is a strategy or `ALL`, `at` UTC ns, `released` who has been resumed since, `awaited`
+    what closing waited for when it was last looked at."""
 
     scope: str
     reason: str
@@ -43,6 +46,7 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True):
     uid: int
     id: str
     released: tuple[str, ...] = ()
+    awaited: tuple[Awaited, ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -93,12 +97,12 @@ class Latches:
         """Writes a latch in the place of its scope; one that stood there is replaced and closing starts anew."""
         self._write(latch.scope, latch)
 
-    def advance(self, strategy: str, phase: Phase) -> Latch:
-        """Notes how far closing one strategy is; ValueError when it stands under no latch."""
+    def advance(self, strategy: str, phase: Phase, awaited: tuple[Awaited, ...] = ()) -> Latch:
+        """Notes how far closing one strategy is, and what it waits for; ValueError when it stands under no latch."""
         standing = self.of(strategy)
         if standing is None:
             raise ValueError(f"{strategy} is not latched")
-        advanced = msgspec.structs.replace(standing, scope=strategy, phase=phase, released=())
+        advanced = msgspec.structs.replace(standing, scope=strategy, phase=phase, released=(), awaited=awaited)
         self._write(strategy, advanced)
         return advanced
 
@@ -109,12 +113,19 @@ class Latches:
         if everything is not None:
             released = tuple(sorted({*everything.released, strategy}))
             if set(strategies) <= set(released):
-                self._remove(self.path(ALL))
+                self._erase(ALL)
             else:
                 self._write(ALL, msgspec.structs.replace(everything, released=released))
         # Last, so that a crash in between leaves the strategy latched.
-        self._remove(self.path(strategy))
+        self._erase(strategy)
         return standing
+
+    def on_disk(self, scope: str) -> Latch | None:
+        """What the file of a scope says, whatever is remembered."""
+        return Latches._read(self, scope)
+
+    def _erase(self, scope: str) -> None:
+        self._remove(self.path(scope))
 
     def _write(self, scope: str, latch: Latch) -> None:
         path = self.path(scope)

@@ -25,7 +25,8 @@ from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import OrderLog
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
-from daemon.latch import ALL, Latches, Phase, requested
+from daemon.latch import ALL, Phase, requested
+from daemon.latch_keeper import LatchKeeper
 from daemon.recovery import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
@@ -34,6 +35,8 @@ from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
 ASKED, ACCEPTED = "asked", "accepted"  # what was refused says so and why
+FIRST_LOOK_S = 2.0  # most that an answer waits for what the venues say first
+JOURNAL_S = 0.5
 PAUSED, STOPPED = "by an operator", "stopped by an operator"
 
 
@@ -62,7 +65,7 @@ class Operator:
     def __init__(
         self,
         supervisor: Supervisor,
-        latches: Latches,
+        latches: LatchKeeper,
         audit: OrderLog,
         market_now: Callable[[], int],
         *,
@@ -122,7 +125,7 @@ class Operator:
                 await self._audit.commit()
                 return answer(self._backup(Path(request.arguments["folder"])), market_now=self._now())
             case "emergency_plan":
-                return answer(self._plans(request.strategy), market_now=self._now())
+                return answer(await self._plans(request.strategy), market_now=self._now())
             case _ if not request.key:
                 return await self._act(request, uid)
             case _:
@@ -135,12 +138,9 @@ class Operator:
     async def _act(self, request: Request, uid: int) -> Response:
         """Journaled as asked for before it is done, and as accepted or refused before that is acknowledged."""
         asked = self._command(request, uid)
-        is_emergency = request.kind == "emergency_stop"  # that one goes on without a journal
-        try:
+        is_emergency = request.kind == "emergency_stop"  # that one goes on without a journal, and before it
+        if not is_emergency:
             await self._record(asked)
-        except Stop:
-            if not is_emergency:
-                raise
         command = msgspec.structs.replace(asked, answer=ACCEPTED)
         try:
             message, data = await self._do(request, command, uid)
@@ -150,11 +150,10 @@ class Operator:
             raise
         if request.key:
             self._answered[request.key] = command
-        try:
+        if is_emergency:
+            await self._journaled(command)
+        else:
             await self._record(command)
-        except Stop:
-            if not is_emergency:
-                raise
         log.info("operator.asked", kind=request.kind, strategy=request.strategy, uid=uid, id=command.id)
         return answer({"id": command.id, **data}, message=message, market_now=self._now())
 
@@ -170,7 +169,9 @@ class Operator:
             case "resume":
                 return await self._resume(strategy, command)
             case "emergency_stop":
-                return await self.emergency(request.strategy, request.arguments.get("reason", "by an operator"), uid)
+                reason, id = request.arguments.get("reason", "by an operator"), request.arguments.get("latch", "")
+                message, data = await self.emergency(request.strategy, reason, uid, id=id)
+                return await self._first_look(request.strategy, message, data)
             case "deposit" | "withdraw" | "rebalance":
                 await self._running(strategy).order_in(command)
                 return f"{request.kind} accepted; it takes effect at the next full loop", {}
@@ -181,24 +182,65 @@ class Operator:
             case _:
                 raise Refuse(OPS_REFUSED, f"{request.kind} is not something the daemon does")
 
-    async def emergency(self, strategy: str | None, reason: str, uid: int) -> tuple[str, dict[str, Any]]:
-        """Latch first, then the gates; idempotent while one stands."""
+    async def emergency(
+        self, strategy: str | None, reason: str, uid: int, *, id: str = ""
+    ) -> tuple[str, dict[str, Any]]:
+        """Latch first, in memory, then the gates, then what can be written; idempotent while one stands. `id` is that
+        of a latch which the asker has put on the disk already."""
         scope = strategy or ALL
         standing = self._latches.of_all() if scope == ALL else self._latches.of(strategy or "")
         if standing is None or standing.phase in (Phase.FLAT, Phase.FAILED):
             standing = requested(scope, reason, at=self._now(), uid=uid)
-            try:
-                self._latches.set(standing)
-            except OSError as error:
-                log.critical("latch.not_written", scope=scope, error=str(error))
+            if id:
+                standing = msgspec.structs.replace(standing, id=id)
+            self._latches.set(standing)
         for name in [strategy] if strategy else self._ids():
             self._supervisor.emergency_stop(name, reason)
         log.critical("emergency.requested", scope=scope, reason=reason, uid=uid)
-        try:
-            await self._record(LatchChanged(at=self._now(), phase="requested", scope=scope, reason=reason, uid=uid))
-        except Stop as error:
-            log.critical("emergency.not_journaled", error=str(error))
-        return "emergency stop: nothing new leaves, everything is being closed", {"latch": standing.id}
+        unwritten = await self._latches.settle()
+        message = "emergency stop: nothing new leaves, everything is being closed"
+        if self._is_read_only:
+            message = "emergency stop: nothing leaves, and READ_ONLY is set: close by hand at the venues"
+        if unwritten:
+            why = "; ".join(dict.fromkeys(unwritten.values()))
+            message += f". THE LATCH COULD NOT BE WRITTEN ({why}): after a restart nobody knows of it"
+        if not await self._journaled(
+            LatchChanged(at=self._now(), phase="requested", scope=scope, reason=reason, uid=uid)
+        ):
+            message += ". The audit journal takes nothing: who asked is in the log only"
+        return message, {"latch": standing.id, "unwritten": unwritten}
+
+    async def _journaled(self, record: Record) -> bool:
+        """Whether the audit journal has it; an emergency does not wait for a disk that hangs."""
+        with trio.move_on_after(JOURNAL_S):
+            try:
+                await self._record(record)
+            except Stop as error:
+                log.critical("emergency.not_journaled", error=str(error))
+                return False
+            return True
+        log.critical("emergency.not_journaled", error="the disk does not answer")
+        return False
+
+    async def _first_look(self, strategy: str | None, message: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What the venues said when closing first asked them; it does not wait for a slow one."""
+        names = [strategy] if strategy else list(self._ids())
+        with trio.move_on_after(FIRST_LOOK_S):
+            for name in names:
+                while (closing := self._supervisor.closing_of(name)) is None:
+                    await trio.sleep(0.05)
+                await closing.looked.wait()
+        awaited = {
+            name: [str(each) for each in closing.awaited]
+            for name in names
+            if (closing := self._supervisor.closing_of(name)) is not None
+        }
+        told = "; ".join(f"{name} awaits {', '.join(what)}" for name, what in awaited.items() if what)
+        return message + (f". {told}" if told else ""), {**data, "awaited": awaited}
+
+    @property
+    def _is_read_only(self) -> bool:
+        return self.config.guard.read_only
 
     async def _record(self, record: Record) -> None:
         self._audit.append(record)
@@ -210,7 +252,16 @@ class Operator:
             if positions == "close":
                 raise Refuse(OPS_REFUSED, "close strategy by strategy first: basis stop STRATEGY --positions close")
             self._stop()
-            return "the daemon stops after the steps under way; positions are held", {}
+            closed = [entry.id for entry in self.config.strategies if entry.run.mode.on_stop == "close"]
+            if not closed:
+                return "the daemon stops after the steps under way; positions are held", {}
+            held = [name for name in self._ids() if name not in closed]
+            kept = f"; those of {', '.join(held)} are held" if held else ""
+            return (
+                f"the daemon stops after the steps under way; {', '.join(closed)}: closed as far as there is time, the "
+                f"next start or the timer of 'basis safety finish' goes on{kept}",
+                {},
+            )
         cell = self._running(request.strategy)
         again = f"'basis resume {request.strategy}' starts it again"
         if (positions or cell.run_slice.mode.on_stop) == "close":
@@ -224,8 +275,12 @@ class Operator:
         cell = self._supervisor.cells.get(strategy)
         if latch is not None:
             if not latch.is_closed and latch.phase is not Phase.FAILED:
+                awaits = ", ".join(str(each) for each in latch.awaited)
                 raise Refuse(
-                    OPS_REFUSED, f"{strategy} is still being closed (phase {latch.phase.value}); wait until it is flat"
+                    OPS_REFUSED,
+                    f"{strategy} is still being closed (phase {latch.phase.value}"
+                    + (f", awaits {awaits}" if awaits else "")
+                    + "); wait until it is flat",
                 )
             self._supervisor.paused.pop(strategy, None)
             if cell is not None:
@@ -275,10 +330,18 @@ class Operator:
                 return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
         raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is in doubt")
 
-    def _plans(self, strategy: str | None) -> list[dict[str, Any]]:
-        cells = self._supervisor.cells
+    async def _plans(self, strategy: str | None) -> list[dict[str, Any]]:
+        """Asked of the venues themselves, whatever has become of the strategy."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+
+        async def plan(name: str) -> None:
+            rows[name] = plan_shown(name, await self._supervisor.planner_of(name).plan())
+
         names = [strategy] if strategy else self._ids()
-        return [row for name in names if name in cells for row in plan_shown(name, cells[name].closing.plan())]
+        async with trio.open_nursery() as nursery:
+            for name in names:
+                nursery.start_soon(plan, name)
+        return [row for name in names for row in rows[name]]
 
     def _replicas(self, request: Request) -> list[Replica]:
         known = self._supervisor.replicas

@@ -13,6 +13,7 @@ from daemon.disk import Disk
 from daemon.output import Stream, shout
 
 LAG_EVERY_S = 0.25
+LATCH_EVERY_S = 1.0
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path | None = None  # of the control socket; in the state directory when None
     poll_steps: int = 1
     lag_every_s: float = LAG_EVERY_S
+    latch_every_s: float = LATCH_EVERY_S  # between two looks at the latch files
     provenance: Mapping[str, str] = {}
     shout: Callable[[str], None] = shout
     streams: Callable[[], Iterable[Stream]] = tuple  # how stdout and stderr stand

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from components.model.awaited import Unvalued
 from components.model.orders import Order
-from components.utility_manager import UtilityManager
+from daemon.flat import unvalued_of, worth
 from daemon.replica import CellState, OpenOrder, Replica
 from daemon.ticks import window_of
 
@@ -49,6 +50,10 @@ def picture(cell: Cell) -> Replica:
         contracts=cell.authority.contracts,
         venues=cell.observer.states(),
         withheld=(*actor.standing.no_trade, *actor.standing.no_risk),
+        phase=cell.closing.phase,
+        awaited=cell.closing.awaited,
+        unvalued=_unvalued(cell),
+        closing_error=cell.closing.error,
         ticks=cell.ticks,
         missed=cell.missed,
         skipped=cell.skipped,
@@ -64,15 +69,25 @@ def picture(cell: Cell) -> Replica:
 
 
 def _observed_equity(cell: Cell) -> float | None:
-    """What the venues say is held, at the prices of the last row; None until all of it is known."""
+    """What the venues say is held, at the prices of the last row, tokens without a price left out; None until all of it
+    is known."""
     views, row = cell.observer.views.values(), cell.last_row
     if row is None or any(view.positions_at is None for view in views):
         return None
-    prices, at = UtilityManager(cell.run_slice.mode.share_class), window_of(row, None).row(0)
-    try:
-        return sum(amount * prices.value_at(at, key) for key, amount in cell.observer.observed().items() if amount)
-    except KeyError:  # something is held that this strategy knows no price of
-        return None
+    return worth(cell.run_slice, window_of(row, None).row(0), cell.observer.observed())
+
+
+def _unvalued(cell: Cell) -> tuple[Unvalued, ...]:
+    """Tokens without a price, of those that the book and the venues hold."""
+    row = cell.last_row
+    if row is None:
+        return cell.closing.unvalued
+    held = {**cell.core.positions.snapshot(), **cell.observer.observed()}
+    keys = tuple(sorted(held))
+    if keys != cell.priced_keys[0]:  # what is valued does not change from row to row
+        found = unvalued_of(cell.run_slice, window_of(row, None).row(0), dict.fromkeys(held, 1.0))
+        cell.priced_keys = keys, frozenset(each.key for each in found)
+    return tuple(Unvalued(key=str(key), amount=held[key]) for key in keys if key in cell.priced_keys[1] and held[key])
 
 
 def _open(order: Order, at: int) -> OpenOrder:

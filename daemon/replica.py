@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from components.model.awaited import Awaited, Unvalued
 from components.model.orders import OrderId
 
 
@@ -94,6 +95,10 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     contracts: tuple[Contract, ...] = ()
     venues: tuple[VenueState, ...] = ()
     withheld: tuple[str, ...] = ()  # why orders do not leave now
+    phase: str = ""  # of the emergency: requested, closing, flat, failed; "" without a latch
+    awaited: tuple[Awaited, ...] = ()  # what stands between the account and flat
+    unvalued: tuple[Unvalued, ...] = ()  # tokens without a price: left out of equity
+    closing_error: str = ""  # what went wrong last while closing
     ticks: int = 0
     missed: int = 0
     skipped: int = 0  # ticks that came but were not decided (no authority, paused)

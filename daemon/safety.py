@@ -1,8 +1,10 @@
-"""The safety program: brings the accounts of a daemon that is not running to safety, by itself and reduce-only.
+"""The safety program: brings the accounts of a daemon that is not running to safety, by itself.
 
 `check` runs after the daemon has failed: it pages, cancels resting orders, and closes a strategy only if its latch asks
-for it or its net exposure at the worst end is beyond the critical limit. `flatten` closes what it is told to. Both take
-the locks of the daemon first: as long as it runs, it is the one that acts.
+for it or its net exposure at the worst end is beyond the critical limit. `flatten` closes what it is told to, `finish`
+goes on with what an earlier run, or a stop that closes, has left. All take the locks of the daemon first: as long as
+one of them runs, it is the one that acts. Strategies are closed side by side; the paper market goes on meanwhile, so
+that what travels arrives. What is still awaited at the end is kept in the latch, for the next run.
 """
 
 from __future__ import annotations
@@ -10,45 +12,46 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 import structlog
 import trio
 
+from components.model.awaited import Awaited, Unvalued
 from components.model.errors import Refuse, Stop
-from components.model.keys import PositionKey
-from components.position_monitor import PositionMonitor
-from components.situation import Situation
-from components.utility_manager import UtilityManager
+from daemon.authority import Limits
+from daemon.closing import READ_ONLY, Books, Closing
 from daemon.control.protocol import OPS_NOT_FOUND
 from daemon.daemon import patience_of
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import RealDisk
-from daemon.dispatch import Dispatch, Gate
-from daemon.emergency import BestEffortLog, Emergency
+from daemon.doors import Doors
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
-from daemon.journal.records import Record
 from daemon.journal_log import JournalLog
 from daemon.latch import Latch, Latches, Phase, requested
+from daemon.latch_keeper import LatchKeeper
 from daemon.lock import Holder, held, state_lock
 from daemon.metrics import Metrics
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.recovery import Recovered, recover_journal
-from daemon.ticks import MarketRow, window_of
-from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
+from daemon.surroundings import Surroundings
 
 log = structlog.get_logger()
 ANSWER_S = 10.0
-Action = Literal["held", "closed", "not closed", "paged", "unknown"]
+WAIT_S = 60.0  # for what travels, before the rest is left to the next run
+MARKER = "CLOSING"  # a file in the state directory while something is awaited: what the timer unit looks at
+Action = Literal["held", "closed", "closing", "not closed", "paged", "unknown"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found at one strategy, and what was done about it."""
+    """What was found at one strategy, and what was done about it. `awaited` is what stands between it and flat."""
 
     strategy: str
     action: Action
@@ -56,6 +59,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     net_delta: float | None = None
     doubts: int = 0
     left: tuple[str, ...] = ()
+    awaited: tuple[Awaited, ...] = ()
+    unvalued: tuple[Unvalued, ...] = ()
 
 
 def record_of(finding: Finding) -> dict[str, object]:
@@ -64,163 +69,199 @@ def record_of(finding: Finding) -> dict[str, object]:
     return record
 
 
-def check(config: DaemonSlice, environ: Mapping[str, str] = os.environ) -> list[Finding]:
+def check(config: DaemonSlice, environ: Mapping[str, str] = os.environ, *, wait_s: float = WAIT_S) -> list[Finding]:
     """After a failure. A configuration that does not load (exit 78) changed nothing: then it only pages."""
     latches = Latches(config.state_dir)
-    only_page = environ.get("MONITOR_EXIT_STATUS") == str(int(Exit.CONFIG))
+    only_page = environ.get("MONITOR_EXIT_STATUS") == str(Exit.CONFIG.value)
     if only_page and not any(latches.of(entry.id) for entry in config.strategies):
         return [
             Finding(strategy=entry.id, action="paged", reason="the configuration was refused; nothing was changed")
             for entry in config.strategies
         ]
-    return _locked(config, latches, None)
+    return _locked(config, None, wait_s)
 
 
-def flatten(config: DaemonSlice, strategies: tuple[str, ...]) -> list[Finding]:
+def flatten(config: DaemonSlice, strategies: tuple[str, ...], *, wait_s: float = WAIT_S) -> list[Finding]:
     """Closes these strategies (all, when none is named) whatever their state; leaves them latched."""
     known = {entry.id for entry in config.strategies}
     for name in strategies:
         if name not in known:
             raise Refuse(OPS_NOT_FOUND, f"no strategy {name!r}: there are {', '.join(sorted(known))}")
-    return _locked(config, Latches(config.state_dir), strategies or tuple(sorted(known)))
+    return _locked(config, strategies or tuple(sorted(known)), wait_s)
 
 
-def _locked(config: DaemonSlice, latches: Latches, asked: tuple[str, ...] | None) -> list[Finding]:
+def finish(config: DaemonSlice, *, wait_s: float = WAIT_S) -> list[Finding]:
+    """Goes on with what is under a latch and not flat yet; nothing else is touched, and nobody is asked for nothing."""
+    latches = Latches(config.state_dir)
+    standing = {entry.id: latches.of(entry.id) for entry in config.strategies}
+    unfinished = tuple(id for id, latch in standing.items() if latch is not None and not latch.is_closed)
+    if not unfinished:
+        mark(config.state_dir, False)
+        return []
+    return _locked(config, unfinished, wait_s)
+
+
+def exit_code(findings: list[Finding]) -> Exit:
+    """The worst of the findings: not safe, else still closing, else done."""
+    actions = {finding.action for finding in findings}
+    if actions & {"not closed", "unknown"}:
+        return Exit.CHECK
+    return Exit.CLOSING if "closing" in actions else Exit.DONE
+
+
+def mark(state: Path, closing: bool) -> None:
+    """Tells the timer unit whether there is anything to go on with. A disk that takes nothing tells nobody: then the
+    latches, which are on it or not, are all there is."""
+    with suppress(OSError):
+        if closing:
+            (state / MARKER).touch()
+        else:
+            (state / MARKER).unlink(missing_ok=True)
+
+
+def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with held(state_lock(config.state_dir), Holder(pid=os.getpid(), started=started), "the state directory"):
-        return trio.run(_bring_to_safety, config, latches, asked)
-
-
-async def _bring_to_safety(config: DaemonSlice, latches: Latches, asked: tuple[str, ...] | None) -> list[Finding]:
-    world = open_world(config)
-    world.clock.raise_ceiling(world.clock.now() + 1)
-    committer = Committer(threads=True)
-    findings = []
-    async with trio.open_nursery() as nursery:
-        await nursery.start(committer.run)
-        for entry in config.strategies:
-            program = _Program(config, entry, world, latches, committer)
-            findings.append(await program.run(None if asked is None else entry.id in asked))
-        nursery.cancel_scope.cancel()
-    for finding in findings:
-        log.critical("safety.finding", **msgspec.to_builtins(finding))
+        findings = trio.run(_bring_to_safety, config, asked, wait_s)
+        mark(config.state_dir, any(finding.action in ("closing", "not closed") for finding in findings))
     return findings
+
+
+async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
+    world = open_world(config)
+    committer, latches = Committer(threads=True), LatchKeeper(config.state_dir)
+    findings: dict[str, Finding] = {}
+
+    async def one(entry: StrategyEntry) -> None:
+        wanted = None if asked is None else entry.id in asked
+        try:
+            program = _Program(config, entry, world, latches, committer)
+            findings[entry.id] = await program.run(wanted, wait_s)
+        except Exception as error:  # an edge: what is wrong with one strategy keeps no other from being closed
+            log.critical("safety.failed", strategy=entry.id, error=repr(error), exc_info=error)
+            reason = error.message if isinstance(error, Stop) else repr(error)
+            findings[entry.id] = Finding(strategy=entry.id, action="not closed", reason=reason)
+
+    async with trio.open_nursery() as around:
+        await around.start(committer.run)
+        around.start_soon(latches.run)
+        around.start_soon(lambda: world.drive({}, step_budget_s=lambda: ANSWER_S))
+        async with trio.open_nursery() as nursery:
+            for entry in config.strategies:
+                nursery.start_soon(one, entry)
+        for scope, why in (await latches.settle()).items():
+            log.critical("latch.not_written", scope=scope, error=why)
+        around.cancel_scope.cancel()
+    with suppress(Stop, OSError):
+        world.close()
+    ordered = [findings[entry.id] for entry in config.strategies]
+    for finding in ordered:
+        log.critical("safety.finding", **msgspec.to_builtins(finding))
+    return ordered
 
 
 class _Program:
     """One strategy."""
 
     def __init__(
-        self, config: DaemonSlice, entry: StrategyEntry, world: PaperWorld, latches: Latches, committer: Committer
+        self, config: DaemonSlice, entry: StrategyEntry, world: PaperWorld, latches: LatchKeeper, committer: Committer
     ) -> None:
         self._config = config
         self._entry = entry
         self._world = world
         self._latches = latches
         self._committer = committer
+        self._place = world.place(entry.id)
 
-    async def run(self, asked: bool | None) -> Finding:
-        entry, place = self._entry, self._world.places[self._entry.id]
-        row = self._world.last_row(entry.id)
-        latch = self._latches.of(entry.id)
+    async def run(self, asked: bool | None, wait_s: float) -> Finding:
+        entry, latch = self._entry, self._latches.of(self._entry.id)
+        if asked is False:
+            return Finding(strategy=entry.id, action="held", reason="nobody asked for it")
         recovered, journal = self._journal()
-        observed, silent = await self._look(place.clients)
-        delta, doubts = self._worst_delta(observed, recovered, row)
-        limit = entry.run.mode.risk.delta.critical
+        closing = self._closing(recovered, journal)
+        silent = await self._silent(cancel=asked is None and not self._config.guard.read_only)
+        delta = None if silent or not entry.run.mode.hedge_allocation else await closing.exposure()
+        doubts, limit = len(closing.books().doubts), entry.run.mode.risk.delta.critical
         exposed = delta is not None and delta > limit
-        if asked is False or (asked is None and not (exposed and not silent) and (latch is None or latch.is_closed)):
-            if asked is None:
-                silent += await self._cancel_resting(place.clients)
+        if asked is None and not exposed and (latch is None or latch.is_closed):
             if silent:
                 return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), doubts=doubts)
             reason = "hedged within its limit" if delta is not None else "nothing asks for closing"
             return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, doubts=doubts)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"
-        latch = self._latched(latch, reason)
-        best = BestEffortLog(journal or _NoLog(), lambda text: print(text, file=sys.stderr))
-        by_venue = {venue: client for client in place.clients for venue in (*client.venues, client.name)}
-        patience = patience_of(self._config.limits)
-        telemetry = Metrics(now=lambda: 0.0)
-        dispatch = Dispatch(entry.id, by_venue, best, Gate(), self._world.clock, patience, telemetry)
-        emergency = Emergency(entry.run, entry.id, place.clients, dispatch, best, self._world.clock, patience)
-        self._latches.advance(entry.id, Phase.CLOSING)
-        flat = await emergency.flatten(f"{latch.id}/safety{self._world.row}", row, [])
-        self._latches.advance(entry.id, Phase.FLAT if flat else Phase.FAILED)
+        if self._config.guard.read_only:
+            return Finding(strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, doubts=doubts)
+        self._latched(latch, reason)
+        phase = await closing.once(wait_s)
+        progress = closing.progress
+        actions: Mapping[Phase, Action] = {Phase.FLAT: "closed", Phase.CLOSING: "closing"}
         return Finding(
             strategy=entry.id,
-            action="closed" if flat else "not closed",
-            reason=reason if flat else emergency.progress.error or "attempts used up",
+            action=actions.get(phase, "not closed"),
+            reason=reason if phase is not Phase.FAILED else progress.error or "attempts used up",
             net_delta=delta,
             doubts=doubts,
-            left=emergency.progress.left,
+            left=progress.left,
+            awaited=progress.awaited,
+            unvalued=progress.unvalued,
         )
 
-    async def _look(self, clients: tuple[VenueClient, ...]) -> tuple[dict[PositionKey, float], list[str]]:
-        """What the venues say is held, and which of them say nothing: then nobody knows what would be right."""
-        observed: dict[PositionKey, float] = {}
-        silent = []
-        for client in clients:
-            try:
-                with trio.fail_after(ANSWER_S):
-                    observed.update(await client.positions())
-            except (Unavailable, trio.TooSlowError) as error:
-                silent.append(f"{client.name} does not say what is held: {error}")
-        return observed, silent
+    async def _silent(self, *, cancel: bool) -> list[str]:
+        """Which venues say nothing, or may still hold orders: then nobody knows what would be right. Nobody watches an
+        order that rests: it is cancelled on the way."""
+        reading = await Doors(self._place.clients, ANSWER_S).read(cancel=cancel, marks=False)
+        return [
+            *(f"{door} does not say what is held: {why}" for door, why in reading.silent.items()),
+            *(f"{door} may still hold orders: {why}" for door, why in reading.trouble.items()),
+        ]
 
-    async def _cancel_resting(self, clients: tuple[VenueClient, ...]) -> list[str]:
-        """Nobody watches an order that rests: it goes. What could not be cancelled, in words."""
-        left = []
-        for client in clients:
-            try:
-                with trio.fail_after(ANSWER_S):
-                    for id in await client.open_orders():
-                        await client.cancel(id)
-            except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError) as error:
-                left.append(f"{client.name} may still hold orders: {error}")
-        return left
+    def _closing(self, recovered: Recovered | None, journal: JournalLog | None) -> Closing:
+        entry, config = self._entry, self._config
+        books = Books()
+        books.row = self._world.last_row(entry.id)
+        if recovered is not None:
+            books.doubts = {order.id: order for order in recovered.open_orders}
+            departed = {h.departed.id: h.departed for h in recovered.late.values() if h.departed is not None}
+            books.in_flight = departed
+            if recovered.state is not None:
+                books.doubts |= recovered.state.positions.doubts
+                books.in_flight = {**recovered.state.positions.in_flight, **departed}
+        around = Surroundings(
+            clock=self._world.clock,
+            patience=patience_of(config.limits),
+            limits=Limits(),
+            latches=self._latches,
+            telemetry=Metrics(now=lambda: 0.0),
+            publish=lambda replica: None,
+            shout=lambda text: print(text, file=sys.stderr),
+            free_bytes=lambda: None,
+            clock_offset_ms=lambda: None,
+            max_trade_usdt=config.guard.max_trade_size_usd,
+            read_only=config.guard.read_only,
+        )
+        life = f"safety{self._world.row}.{os.getpid()}"
+        return Closing(
+            entry.id,
+            lambda: entry.run,
+            self._place.clients,
+            lambda: around,
+            journal,
+            lambda: life,
+            books=lambda: books,
+        )
 
-    def _latched(self, latch: Latch | None, reason: str) -> Latch:
+    def _latched(self, latch: Latch | None, reason: str) -> None:
         if latch is None or latch.is_closed:
-            latch = requested(self._entry.id, f"safety: {reason}", at=self._world.clock.now(), uid=os.getuid())
-            self._latches.set(latch)
-        return latch
+            at, uid = self._world.clock.now(), os.getuid()
+            self._latches.set(requested(self._entry.id, f"safety: {reason}", at=at, uid=uid))
 
     def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
-        """What the journal says; a damaged one is told and left alone, the venues say what is held."""
+        """What the journal says; nothing when it is damaged, or the disk does not let it be opened."""
         folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
         try:
             journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
             recovered = recover_journal(journal, self._entry.run, self._entry.id)
-        except Stop as error:
+        except (Stop, OSError) as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error))
             return None, None
         return recovered, JournalLog(journal, self._committer, lambda _: None)
-
-    def _worst_delta(
-        self, observed: Mapping[PositionKey, float], recovered: Recovered | None, row: MarketRow
-    ) -> tuple[float | None, int]:
-        """|net coins| ÷ gross at the worst end of what is in doubt; None for a strategy that is not hedged."""
-        run = self._entry.run
-        positions = PositionMonitor()
-        positions.place(observed)
-        if recovered is not None:
-            for order in recovered.open_orders:
-                positions.doubt(order)
-            for order in recovered.state.positions.doubts.values() if recovered.state else ():
-                positions.doubt(order)
-        if not run.mode.hedge_allocation:
-            return None, len(positions.doubts)
-        now = Situation(run, window_of(row, None).row(0), positions, UtilityManager(run.mode.share_class))
-        short = sum(abs(now.size(venue)) for venue in run.mode.hedge_allocation)
-        gross = max(abs(now.long_coins()), short)
-        worst = max(abs(each) for each in now.net_coins())
-        return (worst / gross if gross else 0.0), len(positions.doubts)
-
-
-class _NoLog:
-    """In the place of a journal that cannot be written: everything goes to standard error."""
-
-    async def record_emergency(self, *records: Record) -> None:
-        await trio.lowlevel.checkpoint()
-        for record in records:
-            print(f"not journaled: {record}", file=sys.stderr)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 from typing import Any
 
 import msgspec
 
-from components.model.orders import OrderGroup
 from daemon.holdings import holdings
+from daemon.emergency_plan import Planned
 from daemon.replica import Replica
 
 
@@ -17,17 +18,22 @@ def positions_shown(replicas: Iterable[Replica]) -> list[dict[str, Any]]:
     return [msgspec.to_builtins(holding) for holding in holdings(replicas)]
 
 
-def plan_shown(strategy: str, groups: Iterable[OrderGroup]) -> list[dict[str, Any]]:
-    """A row per order."""
+def plan_shown(strategy: str, steps: Iterable[Planned]) -> list[dict[str, Any]]:
+    """A row per order of the whole plan; `cost` of its group stands in the first, share-class currency, None without a
+    price. `after_s` is how much later it can be sent, market time, None when nobody knows what it waits for."""
     return [
         {
             "strategy": strategy,
+            "step": number,
+            "after_s": step.after_s,
             "venue": order.venue,
             "verb": order.verb.value,
             "token": order.token,
             "amount": order.amount,
             "leg": order.leg,
+            "cost": (None if isnan(step.cost) else step.cost) if i == 0 else 0.0,
+            "refused": step.refused,
         }
-        for group in groups
-        for order in group.orders
+        for number, step in enumerate(steps, start=1)
+        for i, order in enumerate(step.group.orders)
     ]

@@ -17,6 +17,7 @@ import trio
 from components.model.errors import BasisError, InvalidInput, Stop
 from components.model.orders import Order
 from daemon.cell import Cell
+from daemon.closing import Closing
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.daemon_restart import CFG_STATE
 from daemon.exits import Exit, exit_of
@@ -26,8 +27,10 @@ from daemon.replica import CellState, Replica
 log = structlog.get_logger()
 
 MakeCell = Callable[[StrategyEntry], Awaitable[Cell]]
+MakeClosing = Callable[[StrategyEntry, Callable[[], None]], Closing]
 LONGEST_BACKOFF_S = 60.0
 DOUBLINGS = 30  # of a pause; more would only overflow
+CLOSE_AGAIN_S = 5.0
 
 
 class Reports(Protocol):
@@ -79,16 +82,19 @@ class Supervisor:
         self,
         config: DaemonSlice,
         make_cell: MakeCell,
+        make_closing: MakeClosing,
         latches: Latches,
         reports: Reports,
         market_now: Callable[[], int],
     ) -> None:
         self.config = config
         self._make_cell = make_cell
+        self._make_closing = make_closing
         self._latches = latches
         self._reports = reports
         self._market_now = market_now
         self.cells: dict[str, Cell] = {}
+        self.closings: dict[str, Closing] = {}  # of latched strategies whose cell cannot live
         self.replicas: dict[str, Replica] = {}
         self.restarts: dict[str, int] = {entry.id: 0 for entry in config.strategies}
         self.paused: dict[str, str] = {}  # why, by strategy: a pause outlives its cell
@@ -122,6 +128,8 @@ class Supervisor:
         self._stopping = True
         for cell in self.cells.values():
             cell.stop()
+        for closing in self.closings.values():
+            closing.stop()
         for event in self._restart_now.values():
             event.set()
 
@@ -137,12 +145,24 @@ class Supervisor:
             self._nursery.cancel_scope.cancel()
 
     def emergency_stop(self, strategy: str, reason: str) -> None:
-        """The latch is written already: gate, cancel, close."""
-        cell = self.cells.get(strategy)
+        """The latch stands already: gate, cancel, close."""
+        cell, closing = self.cells.get(strategy), self.closings.get(strategy)
         if cell is not None:
             cell.emergency_stop(reason)
+        elif closing is not None:
+            closing.ask()
         else:  # backing off or given up: a cell that starts under the latch closes
             self._restart_now.setdefault(strategy, trio.Event()).set()
+
+    def closing_of(self, strategy: str) -> Closing | None:
+        """Who closes this strategy, or would."""
+        cell = self.cells.get(strategy)
+        return cell.closing if cell is not None else self.closings.get(strategy)
+
+    def planner_of(self, strategy: str) -> Closing:
+        """Who can say what closing this strategy would take, whether it lives or not."""
+        entry = next(entry for entry in self.config.strategies if entry.id == strategy)
+        return self.closing_of(strategy) or self._make_closing(entry, lambda: None)
 
     def restart(self, strategy: str) -> None:
         """Ends a latched, held or failed cell and starts it anew."""
@@ -162,6 +182,9 @@ class Supervisor:
             if error is None:
                 continue  # asked to start anew
             self._report(entry.id, error)
+            if self._is_to_close(entry.id):
+                await self._close_without_cell(entry, error)
+                continue
             now = trio.current_time()
             crashes.append(now)
             while crashes and crashes[0] < now - entry.restart.window_s:
@@ -215,15 +238,50 @@ class Supervisor:
             return await cell.finish()
         return []
 
+    def _is_to_close(self, strategy: str) -> bool:
+        latch = self._latches.of(strategy)
+        return latch is not None and not latch.is_closed
+
+    async def _close_without_cell(self, entry: StrategyEntry, error: Exception) -> None:
+        """Under a latch, and the cell cannot live: its account is closed without journal and core, and stays so until
+        it is resumed."""
+
+        def publish() -> None:
+            if closing.program is not None:
+                self._tell_closing(entry, closing, f"{closing.reason}; without its cell: {_short(error)}")
+
+        closing = self.closings[entry.id] = self._make_closing(entry, publish)
+        log.critical("closing.without_cell", strategy=entry.id, error=_short(error))
+        self._tell(entry, CellState.LATCHED, f"{closing.reason}; without its cell: {_short(error)}", None)
+        self._restart_now[entry.id] = trio.Event()
+        if self._stopping:
+            closing.stop()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._close_for_ever, entry, closing)
+                await self._restart_now[entry.id].wait()
+                closing.stop()
+        finally:
+            self.closings.pop(entry.id, None)
+
+    async def _close_for_ever(self, entry: StrategyEntry, closing: Closing) -> None:
+        """What goes wrong with closing is told, and closing goes on."""
+        while not closing.stopping:
+            try:
+                await closing.run()
+            except Exception as error:  # the edge, as around a cell
+                log.critical("closing.crashed", strategy=entry.id, error=_short(error), exc_info=error)
+                await trio.sleep(CLOSE_AGAIN_S)
+
     async def _give_up(self, entry: StrategyEntry, error: Exception) -> None:
         """Restarts are used up: hold what is hedged, or close, and wait for an operator."""
-        last = self.replicas.get(entry.id)
-        exposed = last is not None and abs(last.columns.get("net_delta", 0.0)) > entry.run.mode.risk.delta.critical
-        flatten = entry.on_failure == "flatten" or (entry.on_failure == "default" and exposed)
+        is_stop = isinstance(_first(error), Stop)
+        flatten = entry.on_failure == "flatten" and not is_stop
+        if entry.on_failure == "default":
+            flatten = await self._is_exposed(entry)
         log.critical("cell.failed", strategy=entry.id, error=_short(error), positions="close" if flatten else "hold")
-        if flatten and not isinstance(_first(error), Stop):
-            latch = requested(entry.id, "restarts used up", at=self._market_now(), uid=-1)
-            self._latches.set(latch)
+        if flatten:
+            self._latches.set(requested(entry.id, "restarts used up", at=self._market_now(), uid=-1))
             return
         self._tell(entry, CellState.FAILED, f"restarts used up: {_short(error)}", None)
         await self._restart_now[entry.id].wait()
@@ -232,19 +290,51 @@ class Supervisor:
         """An entry as the last reload has left it."""
         return next((each for each in self.config.strategies if each.id == entry.id), entry)
 
+    async def _is_exposed(self, entry: StrategyEntry) -> bool:
+        """Whether the account is naked beyond its limit, by what its venues hold; one that nobody can tell is."""
+        try:
+            delta = await self._make_closing(entry, lambda: None).exposure()
+        except Exception as error:  # the edge: not to know is the worst end
+            log.error("exposure.unknown", strategy=entry.id, error=_short(error), exc_info=error)
+            delta = None
+        return delta is None or delta > entry.run.mode.risk.delta.critical
+
     def _started(self, strategy: str, up: bool) -> None:
         self._up.setdefault(strategy, up)
         if len(self._up) == len(self.config.strategies):
             self._first_try.set()
 
-    def _tell(self, entry: StrategyEntry, state: CellState, reason: str, at: float | None) -> None:
-        last = self.replicas.get(entry.id) or Replica(
+    def _tell_closing(self, entry: StrategyEntry, closing: Closing, reason: str) -> None:
+        """What is known of an account that is closed without a cell: what its venues say."""
+        observed = closing.program.observed if closing.program is not None else {}
+        picture = msgspec.structs.replace(
+            self._last(entry, CellState.LATCHED),
+            state=CellState.LATCHED,
+            reason=reason,
+            restart_at=None,
+            heartbeat=trio.current_time(),
+            phase=closing.phase,
+            awaited=closing.awaited,
+            unvalued=closing.unvalued,
+            closing_error=closing.error,
+            equity=closing.equity,
+            equity_is_observed=True,
+            positions={},
+            observed={str(key): amount for key, amount in observed.items() if amount},
+        )
+        self._published.get(entry.id, self.publish)(picture)
+
+    def _last(self, entry: StrategyEntry, state: CellState) -> Replica:
+        return self.replicas.get(entry.id) or Replica(
             strategy=entry.id,
             mode=entry.mode,
             share_class=entry.run.mode.share_class,
             account=entry.account,
             state=state,
         )
+
+    def _tell(self, entry: StrategyEntry, state: CellState, reason: str, at: float | None) -> None:
+        last = self._last(entry, state)
         publish = self._published.get(entry.id, self.publish)
         publish(msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time()))
         log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)

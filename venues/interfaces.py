@@ -134,6 +134,11 @@ class VenueClient(Protocol):
         """All balances and positions, past any cache."""
         ...
 
+    async def marks(self) -> Mapping[str, float]:
+        """What this venue prices and counts with now, by series name (`binance.perp.BTC`; the chain: oracle ratios,
+        pools, indices, gas): what an emergency goes by when nobody tells it a market row."""
+        ...
+
     async def settled(self, cursor: int) -> SettledPage:
         """What the venue did on its own since `cursor` (0 = the beginning)."""
         ...

@@ -97,12 +97,16 @@ class InvalidInput(Refuse):
 
 
 class MissingData(Refuse):
-    """A column, file or date range that is needed and not there."""
+    """A column, file or date range that is needed and not there; `missing` names the column if it is one."""
+
+    missing: str = ""
 
     @classmethod
     def column(cls, name: str, known: Mapping[str, object]) -> Self:
         nearest = nearest_name(name, known)
-        return cls(DAT_COLUMN_MISSING, f"no column {name!r}", nearest=nearest or "none")
+        error = cls(DAT_COLUMN_MISSING, f"no column {name!r}", nearest=nearest or "none")
+        error.missing = name
+        return error
 
 
 def nearest_name(word: str, known: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from daemon.latch import Latch
 
 PATIENCE_S = 5.0
+DISK_S = 2.0
+PLAN_S = 20.0  # venues are asked for it
 _LOOK_EVERY_S = 0.05
 
 
@@ -43,10 +46,21 @@ _LOOK_EVERY_S = 0.05
 def emergency_stop(strategy: str | None, reason: str, plan: bool, yes: bool, state: Path, output: str) -> None:
     """Close everything of STRATEGY, or of all, now, and stay closed until 'basis resume'."""
     if plan:
-        emit_records(asked(state, "emergency_plan", strategy), output)
+        emit_records(asked(state, "emergency_plan", strategy, timeout_s=PLAN_S), output)
         return
     _check(state, strategy)
     latch, is_on_disk = _latched(state, strategy, reason)
+    try:
+        _carried_out(state, latch, is_on_disk, output)
+    except KeyboardInterrupt:
+        give_up(
+            Exit.INTERRUPTED,
+            f"Interrupted, and not undone: {_standing(is_on_disk) or 'the daemon may have been told. '}"
+            "Follow it with 'basis status'; only 'basis resume' takes the latch away.",
+        )
+
+
+def _carried_out(state: Path, latch: Latch, is_on_disk: bool, output: str) -> None:
     response = _told(state, latch)
     if response is not None and response.ok:
         emit_done(response, output)
@@ -77,12 +91,24 @@ def _latched(state: Path, strategy: str | None, reason: str) -> tuple[Latch, boo
     from daemon.latch import ALL, Latches, requested
 
     latch = requested(strategy or ALL, reason, at=now_ns(), uid=os.getuid())
-    try:
-        Latches(state).set(latch)
-    except OSError as exc:
-        click.echo(f"THE LATCH COULD NOT BE WRITTEN ({exc}): after a restart the daemon will not know of it", err=True)
-        return latch, False
-    return latch, True
+    failed: list[str] = []
+
+    def write() -> None:
+        try:
+            Latches(state).set(latch)
+        except OSError as exc:
+            failed.append(str(exc))
+
+    writing = threading.Thread(target=write, daemon=True)  # a disk that hangs does not keep the daemon from hearing it
+    writing.start()
+    writing.join(DISK_S)
+    if writing.is_alive():
+        failed.append(f"the disk has not answered for {DISK_S:g} s")
+    if failed:
+        click.echo(
+            f"THE LATCH COULD NOT BE WRITTEN ({failed[0]}): after a restart the daemon will not know of it", err=True
+        )
+    return latch, not failed
 
 
 def _told(state: Path, latch: Latch) -> Response | None:
@@ -106,46 +132,73 @@ def _told(state: Path, latch: Latch) -> Response | None:
 
 
 def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
-    """The second way in: SIGUSR1 to whoever holds the lock. It means all strategies, so it is not sent for one."""
+    """The ways that no crowd at the socket can block: the daemon looks at the latch on the disk every second, and hears
+    SIGUSR1, which means all strategies and is not sent for one."""
     from daemon.latch import ALL
     from daemon.lock import holder_of, state_lock
 
     with refusals():
         holder = holder_of(state_lock(state))
     if holder is None or not holder.pid:
-        _say_flatten(Exit.UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.")
-    if latch.scope != ALL:
-        _say_flatten(
-            Exit.TEMPFAIL, is_on_disk, "'basis emergency-stop' without a name can still signal it (all strategies)."
+        _say_flatten(Exit.UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.", None)
+    if not holder.socket:
+        click.echo(
+            f"Process {holder.pid} is 'basis safety', bringing these accounts to safety; it is not disturbed. "
+            f"{_standing(is_on_disk)}",
+            err=True,
         )
-    try:
-        os.kill(holder.pid, signal.SIGUSR1)
-    except (ProcessLookupError, PermissionError) as exc:
-        _say_flatten(Exit.TEMPFAIL, is_on_disk, f"Process {holder.pid} could not be signalled: {exc.strerror}.")
-    click.echo(f"signalled process {holder.pid} (SIGUSR1)", err=True)
-    if not _has_begun(state, latch):
-        _say_flatten(Exit.TEMPFAIL, is_on_disk, f"Process {holder.pid} has not begun to close within {PATIENCE_S:g} s.")
+        return
+    before = _phases(state)
+    if latch.scope == ALL:
+        try:
+            os.kill(holder.pid, signal.SIGUSR1)
+        except (ProcessLookupError, PermissionError) as exc:
+            click.echo(f"process {holder.pid} could not be signalled: {exc.strerror}", err=True)
+        else:
+            click.echo(f"signalled process {holder.pid} (SIGUSR1)", err=True)
+    elif not is_on_disk:
+        click.echo("'basis emergency-stop' without a name can still signal it (all strategies).", err=True)
+    if not _has_begun(state, latch, before):
+        _say_flatten(
+            Exit.TEMPFAIL,
+            is_on_disk,
+            f"Process {holder.pid} has not begun to close within {PATIENCE_S:g} s.",
+            holder.pid,
+        )
     click.echo("closing has begun; follow it with 'basis status'")
 
 
-def _has_begun(state: Path, latch: Latch) -> bool:
-    """A strategy notes its progress under the id of the latch."""
+def _phases(state: Path) -> dict[str, tuple[str, str]]:
+    """Id and phase of the latch of each strategy that has one of its own."""
     from daemon.latch import LATCH_FILE, Latches
 
     latches = Latches(state)
+    owned = {path.parent.name for path in (state / "strategies").glob(f"*/{LATCH_FILE}")}
+    return {name: (own.id, own.phase.value) for name in owned if (own := latches.own(name)) is not None}
+
+
+def _has_begun(state: Path, latch: Latch, before: dict[str, tuple[str, str]]) -> bool:
+    """A strategy notes its progress; one that was closing already goes on."""
+    from daemon.latch import ALL, Phase
+
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        for path in (state / "strategies").glob(f"*/{LATCH_FILE}"):
-            own = latches.own(path.parent.name)
-            if own is not None and own.id == latch.id:
+        for name, (id, phase) in _phases(state).items():
+            if latch.scope not in (ALL, name):
+                continue
+            if phase == Phase.CLOSING.value or (phase != Phase.REQUESTED.value and before.get(name) != (id, phase)):
                 return True
         time.sleep(_LOOK_EVERY_S)
     return False
 
 
-def _say_flatten(code: int, is_on_disk: bool, what: str) -> NoReturn:
-    give_up(code, f"{what} {_standing(is_on_disk)}To close positions now, without the daemon: basis safety flatten")
+def _say_flatten(code: int, is_on_disk: bool, what: str, pid: int | None) -> NoReturn:
+    """What to type next: the safety program acts only when nobody else does."""
+    flatten = "basis safety flatten"
+    if pid is not None:
+        flatten = f"kill -9 {pid} && {flatten}    (under systemd: systemctl start basisd-flatten@INSTANCE)"
+    give_up(code, f"{what} {_standing(is_on_disk)}To close positions now, without the daemon: {flatten}")
 
 
 def _standing(is_on_disk: bool) -> str:
-    return "The latch is set: the daemon closes when it starts. " if is_on_disk else ""
+    return "The latch is set: it is carried out, and a daemon closes when it starts. " if is_on_disk else ""

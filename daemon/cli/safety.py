@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +15,21 @@ import click
 
 from daemon.cli.console import make_sure, yes_option
 from daemon.cli.output import emit, output_option, refusals
-from daemon.exits import Exit
 
 if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
+    from daemon.safety import Finding
 
-NOT_SAFE = ("not closed", "unknown")
-COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts")
+COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts", "left", "unvalued")
 
 config_option = click.option(
     "--config", "config_path", type=click.Path(path_type=Path), help="The daemon file.  [default: configs/paper.yaml]"
 )
 state_option = click.option("--state", type=click.Path(path_type=Path), help="State directory (BASIS_STATE_DIR).")
+wait_option = click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0.0), default=60.0, show_default=True, metavar="SECONDS",
+    help="How long to wait for what travels; what has not arrived then is left to 'basis safety finish'.",
+)  # fmt: skip
 
 
 @click.group()
@@ -34,19 +40,18 @@ def safety() -> None:
 @safety.command()
 @config_option
 @state_option
+@wait_option
 @output_option
-def check(config_path: Path | None, state: Path | None, output: str) -> None:
+def check(config_path: Path | None, state: Path | None, wait_s: float, output: str) -> None:
     """After a failure: page, cancel resting orders, close what its latch or its exposure asks for.
 
-    Exit code 3 when something could not be closed, or a venue does not say what it holds.
+    Exit code 3 when something could not be closed, or a venue does not say what it holds; 6 when all was done that can
+    be done now and something is still awaited: 'basis safety finish' goes on, and its timer unit does so by itself.
     """
-    with refusals():
+    with refusals(), _undisturbed():
         from daemon.safety import check as run_check
-        from daemon.safety import record_of
 
-        findings = run_check(_config(config_path, state))
-    emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
-    sys.exit(Exit.CHECK if any(finding.action in NOT_SAFE for finding in findings) else 0)
+        _tell(run_check(_config(config_path, state), wait_s=wait_s), output)
 
 
 @safety.command()
@@ -54,17 +59,58 @@ def check(config_path: Path | None, state: Path | None, output: str) -> None:
 @yes_option
 @config_option
 @state_option
+@wait_option
 @output_option
-def flatten(strategies: tuple[str, ...], yes: bool, config_path: Path | None, state: Path | None, output: str) -> None:
-    """Close everything of STRATEGIES (all, when none is named), reduce-only, and leave them latched."""
-    make_sure(f"Close everything of {', '.join(strategies) or 'all strategies'}?", yes=yes)
-    with refusals():
-        from daemon.safety import flatten as run_flatten
-        from daemon.safety import record_of
+def flatten(
+    strategies: tuple[str, ...], yes: bool, config_path: Path | None, state: Path | None, wait_s: float, output: str
+) -> None:
+    """Close everything of STRATEGIES (all, when none is named) side by side, and leave them latched.
 
-        findings = run_flatten(_config(config_path, state), strategies)
-    emit([record_of(finding) for finding in findings], output, columns=COLUMNS)
-    sys.exit(Exit.CHECK if any(finding.action == "not closed" for finding in findings) else 0)
+    Exit codes as of 'basis safety check'.
+    """
+    make_sure(f"Close everything of {', '.join(strategies) or 'all strategies'}?", yes=yes)
+    with refusals(), _undisturbed():
+        from daemon.safety import flatten as run_flatten
+
+        _tell(run_flatten(_config(config_path, state), strategies, wait_s=wait_s), output)
+
+
+@safety.command()
+@config_option
+@state_option
+@wait_option
+@output_option
+def finish(config_path: Path | None, state: Path | None, wait_s: float, output: str) -> None:
+    """Go on with what is under a latch and not flat yet; does nothing when there is nothing. The timer unit runs it.
+
+    Exit codes as of 'basis safety check'.
+    """
+    with refusals(), _undisturbed():
+        from daemon.safety import finish as run_finish
+
+        _tell(run_finish(_config(config_path, state), wait_s=wait_s), output)
+
+
+def _tell(findings: list[Finding], output: str) -> None:
+    from daemon.safety import exit_code, record_of
+
+    records = [record_of(finding) for finding in findings]
+    if output == "table":
+        for record, finding in zip(records, findings, strict=True):
+            record["left"] = ", ".join(finding.left)
+            record["unvalued"] = ", ".join(f"{each.key} {each.amount:g}" for each in finding.unvalued)
+    emit(records, output, columns=COLUMNS)
+    sys.exit(exit_code(findings))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """SIGUSR1 means an emergency stop: here one is at work already, and the signal must not end it."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:

@@ -153,13 +153,14 @@ class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.chang
 
 
 class LatchChanged(msgspec.Struct, frozen=True, kw_only=True, tag="latch"):
-    """The emergency latch: requested, closing, flat, failed, or cleared by an operator."""
+    """The emergency latch: requested, closing, flat, failed, or cleared by an operator; `awaited` in words."""
 
     at: int
     phase: str
     scope: str
     reason: str
     uid: int = -1
+    awaited: tuple[str, ...] = ()
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):

@@ -157,6 +157,10 @@ class HandVenue:
         await self._answer()
         return dict(self.book)
 
+    async def marks(self) -> Mapping[str, float]:
+        await self._answer()
+        return {}
+
     async def settled(self, cursor: int) -> SettledPage:
         await self._answer()
         self.cursors.append(cursor)

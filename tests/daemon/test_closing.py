@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from daemon.daemon import Daemon
+from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
 from daemon.latch import Latch, Phase
 from daemon.replica import CellState
@@ -106,10 +107,11 @@ def test_the_plan_is_shown_without_sending_anything(tmp_path: Path) -> None:
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 2)
-        groups = cell_of(daemon, BTC).closing.plan()
-        legs = {order.leg for group in groups for order in group.orders}
+        steps = await cell_of(daemon, BTC).closing.plan()
+        legs = {order.leg for step in steps for order in step.group.orders}
         assert {"okx_spot", "okx_perp", "binance_spot", "binance_perp"} <= legs
-        assert all(order.reduce_only or order.amount < 0.0 for group in groups for order in group.orders)
+        assert all(order.reduce_only or order.amount < 0.0 for step in steps for order in step.group.orders)
+        assert 0.0 < (cost_of(steps) or 0.0) < 500.0, "fees and impact of two sides of 100,000 USDT"
         await ticked(daemon, BTC, 2)
 
     house.live(play)

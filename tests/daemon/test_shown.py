@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import nan
+
 from components.model.orders import Verb
+from daemon.emergency_plan import Planned
 from daemon.shown import plan_shown, positions_shown
 from tests.builders import group, order
 from tests.daemon.cells import running
@@ -17,9 +20,18 @@ def test_what_either_side_knows_of_is_shown() -> None:
     ]
 
 
-def test_a_plan_is_one_row_per_order() -> None:
-    groups = [group(order(Verb.SPOT, "okx", "BTC", -1.0), order(Verb.PERP, "okx", "BTC", 1.0))]
-    assert [(row["strategy"], row["venue"], row["verb"], row["amount"]) for row in plan_shown("a", groups)] == [
-        ("a", "okx", "spot", -1.0),
-        ("a", "okx", "perp", 1.0),
+def test_a_plan_is_one_row_per_order_and_its_cost_is_told_once() -> None:
+    pair = group(order(Verb.SPOT, "okx", "BTC", -1.0), order(Verb.PERP, "okx", "BTC", 1.0))
+    later = group(order(Verb.SPOT, "binance", "ETH", -1.0))
+    steps = [
+        Planned(group=pair, wave=0, after_s=0.0, cost=12.5),
+        Planned(group=later, wave=1, after_s=None, cost=nan, refused="no price"),
+    ]
+    assert [
+        (row["step"], row["venue"], row["verb"], row["amount"], row["after_s"], row["cost"], row["refused"])
+        for row in plan_shown("a", steps)
+    ] == [
+        (1, "okx", "spot", -1.0, 0.0, 12.5, ""),
+        (1, "okx", "perp", 1.0, 0.0, 0.0, ""),
+        (2, "binance", "spot", -1.0, None, None, "no price"),
     ]

@@ -183,6 +183,7 @@ class _Stage:
             sockets=False,
             baton=baton,
             lag_every_s=57.0,
+            latch_every_s=31.0,
             clock_offset_ms=lambda: run.offset_ms,
         )
         crashes = Crashes()

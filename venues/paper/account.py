@@ -162,6 +162,11 @@ class PaperAccount:
             balances = past[-1] if past else self._past[0][1]
         return {key: balances[key] for key in sorted(balances) if self.door_of(key.venue) == door}
 
+    def marks(self, door: str) -> dict[str, float]:
+        """The series that this door goes by, at the last row lived through."""
+        row = self.world.row
+        return {name: row.value(name) for name in self._market.columns if self.door_of(name.partition(".")[0]) == door}
+
     def settled(self, door: str, cursor: int, *, limit: int | None = None) -> SettledPage:
         return self._listing.page(door, cursor, foreign=False, limit=limit)
 

@@ -62,6 +62,9 @@ class RemoteVenue:
     async def positions(self) -> Mapping[PositionKey, float]:
         return cast(Mapping[PositionKey, float], await self._line.question("positions"))
 
+    async def marks(self) -> Mapping[str, float]:
+        return cast(Mapping[str, float], await self._line.question("marks"))
+
     async def settled(self, cursor: int) -> SettledPage:
         return cast(SettledPage, await self._line.question("settled", cursor))
 

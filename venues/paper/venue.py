@@ -89,6 +89,9 @@ class PaperVenue:
     async def positions(self) -> Mapping[PositionKey, float]:
         return await self._question("positions", lambda: self._answers.positions(self._now()))
 
+    async def marks(self) -> Mapping[str, float]:
+        return await self._question("marks", lambda: self._account.marks(self._name))
+
     async def settled(self, cursor: int) -> SettledPage:
         return await self._question("settled", lambda: self._answers.settled(cursor, self._now()))
 

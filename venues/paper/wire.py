@@ -45,6 +45,7 @@ METHODS: Mapping[str, Method] = {
     "cancel": Method((OrderId,), OrderReport),
     "open_orders": Method((), tuple[OrderId, ...]),
     "positions": Method((), dict[PositionKey, float]),
+    "marks": Method((), dict[str, float]),
     "settled": Method((int,), SettledPage),
     "foreign": Method((int,), SettledPage),
     # of an account
@@ -59,7 +60,7 @@ METHODS: Mapping[str, Method] = {
     "heal": Method((), None),
     "fault_report": Method((), FaultReport),
 }
-OF_A_DOOR = frozenset({"submit", "query", "cancel", "open_orders", "positions", "settled", "foreign"})
+OF_A_DOOR = frozenset({"submit", "query", "cancel", "open_orders", "positions", "marks", "settled", "foreign"})
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

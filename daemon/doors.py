@@ -1,0 +1,94 @@
+"""All doors of an account asked at once: what rests is cancelled, then what is held, then what it is worth.
+
+Each door has its own time-out, so that a dead one never delays another; what a silent one held last is remembered, and
+said to be old. Nothing here raises what a venue does wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from components.model.keys import PositionKey, VenueName
+from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
+
+T = TypeVar("T")
+ERRORS = (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError)
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """One look at all doors. `positions` of a door in `silent` are those it told before; one in `unknown` never did."""
+
+    positions: dict[PositionKey, float] = {}
+    marks: dict[str, float] = {}
+    silent: dict[str, str] = {}
+    unknown: frozenset[str] = frozenset()
+    resting: dict[str, str] = {}  # order id → door: what could not be cancelled
+    trouble: dict[str, str] = {}  # door → what it failed to do beside telling positions
+
+
+class Doors:
+    """The doors of one account; `timeout_s` bounds one question, process time."""
+
+    def __init__(self, clients: Iterable[VenueClient], timeout_s: float) -> None:
+        self.clients = tuple(clients)
+        self._timeout = timeout_s
+        self._last: dict[str, dict[PositionKey, float]] = {}
+        self._marks: dict[str, float] = {}
+
+    def remember(self, door: str, positions: Mapping[PositionKey, float]) -> None:
+        """What a door told somebody else, for as long as it tells nothing here."""
+        self._last.setdefault(door, dict(positions))
+
+    def door_of(self, venue: VenueName) -> str | None:
+        """The door that answers for a venue of position keys or orders; None when there is none."""
+        for client in self.clients:
+            if venue == client.name or venue in client.venues:
+                return client.name
+        return None
+
+    async def read(self, *, cancel: bool = True, marks: bool = True) -> Reading:
+        """Asks all; returns when the last has answered or run out of time."""
+        reading = Reading()
+        told: dict[str, dict[PositionKey, float]] = {}
+
+        async def ask(client: VenueClient) -> None:
+            if cancel:
+                await self._cancel(client, reading)
+            held = await self._try(client.positions, lambda why: reading.silent.__setitem__(client.name, why))
+            if held is not None:
+                told[client.name] = dict(held)
+            if marks:
+                values = await self._try(client.marks, lambda why: reading.trouble.__setitem__(client.name, why))
+                reading.marks.update(values or {})
+
+        async with trio.open_nursery() as nursery:
+            for client in self.clients:
+                nursery.start_soon(ask, client)
+        self._last.update(told)
+        self._marks.update(reading.marks)
+        reading.marks = {**self._marks, **reading.marks}
+        reading.positions = {
+            key: amount for client in self.clients for key, amount in sorted(self._last.get(client.name, {}).items())
+        }
+        reading.unknown = frozenset(name for name in reading.silent if name not in self._last)
+        return reading
+
+    async def _cancel(self, client: VenueClient, reading: Reading) -> None:
+        def failed(why: str) -> None:
+            reading.trouble[client.name] = f"open orders not cancelled: {why}"
+
+        for order_id in await self._try(client.open_orders, failed) or ():
+            if await self._try(lambda id=order_id: client.cancel(id), failed) is None:  # type: ignore[misc]
+                reading.resting[order_id] = client.name
+
+    async def _try(self, question: Callable[[], Awaitable[T]], failed: Callable[[str], None]) -> T | None:
+        try:
+            with trio.fail_after(self._timeout):
+                return await question()
+        except ERRORS as error:
+            failed("no answer in time" if isinstance(error, trio.TooSlowError) else error.message)
+            return None

@@ -1,0 +1,112 @@
+"""The exit of an emergency as groups: the core's routing, told which doors are silent.
+
+Where a venue says nothing, what is known of it counts as held there. The coins that its shorts hedge are kept, as its
+shorts could not be closed with them; everything else goes. Pure but for the positions it is given to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
+
+import msgspec
+
+from components.model.keys import PositionKey, perp
+from components.model.market import Row
+from components.model.orders import GroupKind, Order, OrderGroup, Verb
+from components.model.slices import RunSlice
+from components.planner import Planner
+from components.position_monitor import PositionMonitor
+from components.routing.route import Route
+from components.situation import Situation
+from components.strategies.factory import make_strategy
+from components.strategies.strategy import Target
+from components.utility_manager import UtilityManager
+from daemon.doors import Doors, Reading
+from daemon.marks import Marked
+from daemon.ticks import window_of
+
+REASON = "emergency stop"
+
+
+def row_of(marked: Marked) -> Row:
+    """The row an emergency goes by."""
+    return window_of(marked.row, None).row(0)
+
+
+def situation(run: RunSlice, marked: Marked, positions: PositionMonitor) -> Situation:
+    """What is held at that row."""
+    return Situation(run, row_of(marked), positions, UtilityManager.of(run.mode))
+
+
+def exit_route(
+    run: RunSlice, now: Situation, positions: PositionMonitor, reading: Reading, run_id: str
+) -> Iterator[OrderGroup]:
+    """Everything sold, but for what hedges the shorts of venues that say nothing."""
+    mode = run.mode
+    plan = Planner(mode, make_strategy(mode)).exit(REASON, now, 0)
+    silent = [venue for venue in mode.hedge_allocation if venue in reading.silent]
+    if silent and mode.lst_type is not None:
+        _assume(run, now, positions, reading, silent)
+        kept: dict[PositionKey, float] = {perp(venue, now.coin): now.size(venue) for venue in silent}
+        plan = msgspec.structs.replace(plan, target=Target(kept))
+    return Route(plan, now, run_id, 0.0).groups()
+
+
+def worst_delta(
+    run: RunSlice, marked: Marked, held: Mapping[PositionKey, float], doubts: Iterable[Order] = ()
+) -> float:
+    """|net coins| ÷ gross at the worst end of what is in doubt; 0 when nothing is held."""
+    positions = PositionMonitor()
+    positions.place(held)
+    for order in doubts:
+        positions.doubt(order)
+    now = situation(run, marked, positions)
+    short = sum(abs(now.size(venue)) for venue in run.mode.hedge_allocation)
+    gross = max(abs(now.long_coins()), short)
+    worst = max(abs(each) for each in now.net_coins())
+    return worst / gross if gross else 0.0 if worst == 0.0 else inf
+
+
+def _assume(run: RunSlice, now: Situation, positions: PositionMonitor, reading: Reading, silent: list[str]) -> None:
+    """A venue that has never said anything holds, for all we know, the shorts that hedge what nobody else hedges."""
+    unknown = [venue for venue in silent if venue in reading.unknown]
+    if not unknown:
+        return
+    hedged = sum(abs(now.size(venue)) for venue in run.mode.hedge_allocation)
+    share = max(0.0, now.long_coins() - hedged) / len(unknown)
+    positions.expected.apply({perp(venue, now.coin): -share for venue in unknown})
+
+
+def reachable(group: OrderGroup, doors: Doors, reading: Reading, marked: Marked) -> list[OrderGroup]:
+    """The group without what a silent door would have to do, as one group or two: legs that nobody has a price of are
+    sent after the others. An atomic group, and one that would send something to a silent door, is left out."""
+    orders = [order for order in group.orders if not _is_cut_off(order, doors, reading)]
+    if not orders or (group.kind is not GroupKind.TOGETHER and len(orders) < len(group.orders)):
+        return []
+    if group.kind is not GroupKind.TOGETHER:
+        return [group]
+    unpriced = {order.venue for order in orders if f"{order.venue}.{order.verb.value}.{order.token}" in marked.missing}
+    first = [order for order in orders if order.venue not in unpriced]
+    last = [order for order in orders if order.venue in unpriced]
+    if not first or not last or not _are_pairs(orders):
+        return [_with(group, orders, "")]
+    return [_with(group, first, ""), _with(group, last, "/unpriced")]
+
+
+def _is_cut_off(order: Order, doors: Doors, reading: Reading) -> bool:
+    touched = [order.venue] + ([order.target.venue] if order.target is not None else [])
+    return any(doors.door_of(venue) in reading.silent for venue in touched)
+
+
+def _are_pairs(orders: list[Order]) -> bool:
+    """Whether every venue is hedged by itself, so that one may go before another."""
+    spot = {order.venue for order in orders if order.verb is Verb.SPOT}
+    return spot == {order.venue for order in orders if order.verb is Verb.PERP}
+
+
+def _with(group: OrderGroup, orders: list[Order], suffix: str) -> OrderGroup:
+    if len(orders) == len(group.orders):
+        return group
+    kind = GroupKind.TOGETHER if len(orders) > 1 else GroupKind.ONE
+    return msgspec.structs.replace(group, id=group.id + suffix, kind=kind, orders=tuple(orders))
