@@ -7,11 +7,12 @@ Of a state directory the folder itself is locked first: who removes the lock fil
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -25,16 +26,19 @@ OPS_LOCKED = catalogued(
     "Stop the process named ('basis stop'), or use another state directory or account",
 )
 STATE_LOCK = "lock"
+SAFETY = "safety"  # brings the accounts to safety, and must not be disturbed
 _TRIES = 8
 _BETWEEN_TRIES_S = 0.01
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock: process id, when it started (ISO 8601, UTC), and where its control socket is, if it has one."""
+    """Who holds a lock: process id, when it started (ISO 8601, UTC), where its control socket is, if it has one, and
+    what it does, where that matters to others (`SAFETY`)."""
 
     pid: int
     started: str
     socket: str = ""
+    doing: str = ""
 
 
 UNKNOWN = Holder(pid=0, started="unknown")
@@ -49,11 +53,12 @@ def held(path: Path, holder: Holder, what: str) -> Iterator[None]:
             folder = _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY, opened)
             if not _locked(folder):
                 raise _owned(what, holder_of(path) or UNKNOWN, path)
-        lock = _opened(path, os.O_RDWR | os.O_CREAT, opened)
+        lock = _lock_file(path, opened)
         if not _locked(lock):
             raise _owned(what, _read(lock), path)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, msgspec.json.encode(holder), 0)
+        with suppress(OSError):  # a disk that takes nothing: the lock is held all the same, its holder has no name
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, msgspec.json.encode(holder), 0)
         yield
 
 
@@ -98,6 +103,16 @@ def _opened(path: Path, flags: int, until: ExitStack) -> int:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
     until.callback(os.close, descriptor)
     return descriptor
+
+
+def _lock_file(path: Path, until: ExitStack) -> int:
+    """To be written, or at least to be locked where the disk is read-only."""
+    try:
+        return _opened(path, os.O_RDWR | os.O_CREAT, until)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return _opened(path, os.O_RDONLY, until)
 
 
 def _owned(what: str, other: Holder, path: Path) -> Stop:

@@ -36,7 +36,7 @@ from daemon.journal.journal import Journal
 from daemon.journal_log import JournalLog
 from daemon.latch import Latch, Latches, Phase, requested
 from daemon.latch_keeper import LatchKeeper
-from daemon.lock import Holder, held, state_lock
+from daemon.lock import SAFETY, Holder, held, state_lock
 from daemon.metrics import Metrics
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
@@ -121,7 +121,8 @@ def mark(state: Path, closing: bool) -> None:
 
 def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    with held(state_lock(config.state_dir), Holder(pid=os.getpid(), started=started), "the state directory"):
+    holder = Holder(pid=os.getpid(), started=started, doing=SAFETY)
+    with held(state_lock(config.state_dir), holder, "the state directory"):
         findings = trio.run(_bring_to_safety, config, asked, wait_s)
         mark(config.state_dir, any(finding.action in ("closing", "not closed") for finding in findings))
     return findings

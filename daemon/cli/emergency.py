@@ -135,16 +135,16 @@ def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
     """The ways that no crowd at the socket can block: the daemon looks at the latch on the disk every second, and hears
     SIGUSR1, which means all strategies and is not sent for one."""
     from daemon.latch import ALL
-    from daemon.lock import holder_of, state_lock
+    from daemon.lock import SAFETY, holder_of, state_lock
 
     with refusals():
         holder = holder_of(state_lock(state))
     if holder is None or not holder.pid:
         _say_flatten(Exit.UNAVAILABLE, is_on_disk, "No daemon is running on this state directory.", None)
-    if not holder.socket:
+    if holder.doing == SAFETY:
         click.echo(
             f"Process {holder.pid} is 'basis safety', bringing these accounts to safety; it is not disturbed. "
-            f"{_standing(is_on_disk)}",
+            f"{_standing(is_on_disk)}What it leaves, 'basis safety finish' goes on with.",
             err=True,
         )
         return

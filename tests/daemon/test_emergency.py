@@ -15,7 +15,6 @@ from daemon.emergency import BestEffortLog, Emergency
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Note, Outcome, Record
 from daemon.ticks import EmbeddedMarket
-from tests.builders import run_of
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order
 from venues.paper.passage import Profile

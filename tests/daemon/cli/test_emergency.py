@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +28,12 @@ from pathlib import Path
 from daemon.latch import Latches, Phase
 from daemon.lock import Holder, held, state_lock
 state, hears = Path(sys.argv[1]), sys.argv[2] == "hears"
+doing = "safety" if sys.argv[2] == "safety" else ""
 def close(number, frame):
     if hears:
         Latches(state).advance("btc", Phase.CLOSING)
 signal.signal(signal.SIGUSR1, close)
-with held(state_lock(state), Holder(pid=os.getpid(), started="then"), "state"):
+with held(state_lock(state), Holder(pid=os.getpid(), started="then", doing=doing), "state"):
     print("held", flush=True)
     while True:
         signal.pause()
@@ -44,8 +48,8 @@ def state(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def deaf_daemon(state: Path, *, hears: bool) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-c", DEAF, str(state), "hears" if hears else "hangs"]
+def deaf_daemon(state: Path, *, hears: bool = False, is_safety: bool = False) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-c", DEAF, str(state), "safety" if is_safety else "hears" if hears else "hangs"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -132,15 +136,68 @@ def test_a_daemon_that_does_nothing_is_not_waited_for(
         assert call("emergency-stop", "--state", str(state)) == 75
         told = capsys.readouterr().err
         assert f"signalled process {process.pid}" in told
-        assert "basis safety flatten" in told
+        assert f"kill -9 {process.pid} && basis safety flatten" in told, "as long as it lives, flatten would refuse"
         assert process.poll() is None
+
+
+def test_the_safety_program_is_not_disturbed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with deaf_daemon(state, is_safety=True) as process:
+        assert call("emergency-stop", "--state", str(state)) == 0
+        assert process.poll() is None
+    told = capsys.readouterr().err
+    assert "signalled" not in told
+    assert "it is not disturbed" in told and "basis safety finish" in told
+    assert Latches(state).of_all() is not None, "and what it leaves is gone on with"
+
+
+def test_a_daemon_that_finds_the_latch_by_itself_needs_no_socket(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def finds() -> None:
+        while (latch := Latches(state).of("eth")) is None:
+            time.sleep(0.01)
+        Latches(state).advance("eth", Phase.CLOSING)
+        assert latch.reason == "operator"
+
+    with deaf_daemon(state), ThreadPoolExecutor(1) as pool:
+        found = pool.submit(finds)
+        assert call("emergency-stop", "eth", "--state", str(state)) == 0
+        found.result()
+    assert "closing has begun" in capsys.readouterr().out
+
+
+def test_who_interrupts_it_hears_that_the_latch_stands(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emergency, "_told", interrupted)
+    assert call("emergency-stop", "--state", str(state)) == 130
+    told = capsys.readouterr().err
+    assert "not undone" in told and "The latch is set" in told
+    assert "nothing was written" not in told
+    assert Latches(state).of_all() is not None
+
+
+def test_a_disk_that_hangs_keeps_nobody_from_asking(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: let_go.wait(20.0))
+    monkeypatch.setattr(emergency, "DISK_S", 0.1)
+    with running(state) as daemon:
+        assert call("emergency-stop", "--state", str(state)) == 0
+    assert [request.kind for request in daemon.asked] == ["emergency_stop"]
+    assert "the disk has not answered" in capsys.readouterr().err
+    let_go.set()
 
 
 def test_one_strategy_alone_is_never_signalled(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with deaf_daemon(state, hears=True) as process:
         assert call("emergency-stop", "eth", "--state", str(state)) == 75
         assert process.poll() is None
-    assert "all strategies" in capsys.readouterr().err
+    assert "signalled" not in capsys.readouterr().err
     assert Latches(state).of("btc") is None
     assert Latches(state).of("eth") is not None
 

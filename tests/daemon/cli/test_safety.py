@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -56,13 +58,13 @@ def test_a_check_says_what_it_did_at_each_strategy(house: House, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("action", "code"), [("held", 0), ("closed", 0), ("paged", 0), ("not closed", 3), ("unknown", 3)]
+    ("action", "code"), [("held", 0), ("closed", 0), ("paged", 0), ("closing", 6), ("not closed", 3), ("unknown", 3)]
 )
 def test_it_fails_when_somebody_has_to_look(
     action: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = Finding(strategy=LENDING, action=action, reason="a reason")  # type: ignore[arg-type]
-    monkeypatch.setattr("daemon.safety.check", lambda config: [finding])
+    monkeypatch.setattr("daemon.safety.check", lambda config, *, wait_s: [finding])
     result = ran(tmp_path, "check")
     assert result.exit_code == code
     assert "a reason" in result.stdout
@@ -78,7 +80,7 @@ def test_flatten_asks_first(house: House) -> None:
 def test_flatten_closes_and_leaves_a_latch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def flat(config: object, strategies: tuple[str, ...]) -> list[Finding]:
+    def flat(config: object, strategies: tuple[str, ...], *, wait_s: float) -> list[Finding]:
         asked.append(strategies)
         return [Finding(strategy=name, action="closed", reason="asked for") for name in strategies]
 
@@ -86,6 +88,23 @@ def test_flatten_closes_and_leaves_a_latch(house: House, monkeypatch: pytest.Mon
     result = ran(house.state, "flatten", LENDING, "--yes")
     assert result.exit_code == 0
     assert asked == [(LENDING,)]
+
+
+def test_finish_does_nothing_when_nothing_is_awaited(house: House) -> None:
+    result = ran(house.state, "finish", "-o", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == []
+    assert house.latches.of(LENDING) is None
+
+
+def test_an_emergency_signal_does_not_end_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def signalled(config: object, *, wait_s: float) -> list[Finding]:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return [Finding(strategy=LENDING, action="closed", reason="a reason")]
+
+    monkeypatch.setattr("daemon.safety.check", signalled)
+    assert ran(house.state, "check").exit_code == 0
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL, "and afterwards it means what it meant"
 
 
 def test_beside_a_running_daemon_it_refuses(house: House) -> None:
