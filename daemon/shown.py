@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from daemon.holdings import holdings
 from daemon.emergency_plan import Planned
+from daemon.holdings import holdings
 from daemon.replica import Replica
 
 
