@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from components.data_provider import DataProvider
+from components.deviation import Unmended
 from components.event_logger import EventLogger
 from components.exposure_monitor import Exposure, ExposureMonitor
 from components.model.events import EventType
@@ -53,6 +54,7 @@ CLOSE = "close"
 # while nothing can, and told when the first of its orders leaves.
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
 DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
+NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
     "break_even": EventType.BREAK_EVEN_ALARM,
@@ -175,6 +177,10 @@ class Core:
             self.manager.resume(book.quantities)
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
+        if any(happening.event_type in NEW_MEANS for happening in settlements.happenings):
+            self.manager.means_arrived()
+            self.risk.means_arrived()
+        unmended = self.manager.unmended(exposure)
         risk = self.risk.assess(exposure, self.pnl.units)
         crossing = self.risk.first_crossing(risk) if self.run.mode.rebalance == "auto" else None
         trigger = self.manager.first_trigger(exposure, settlements, crossing, commands)
@@ -183,13 +189,17 @@ class Core:
         if CLOSE in commands:
             trigger = Trigger(0, CLOSE, CLOSE)
         rows = len(window) if trigger is None else trigger.row + 1
+        if unmended and rows > 1:
+            rows, trigger = 1, None
         crossings = self.risk.crossings_at(risk, rows - 1) if crossing is not None else ()
 
         self.events.settle(settlements.cash, rows, self._before(book, settlements))
         self.positions.settle(book, settlements, rows)
         self._ports.observation.accept(window, settlements, rows)
         self._announce(settlements, book, crossings, window, rows)
+        self._announce_unmended(unmended, window)
         self.risk.advance(risk, rows, crossings)
+        self.manager.advance(exposure, rows)
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
             halted = self.manager.halted
@@ -240,6 +250,7 @@ class Core:
             blocked=route.blocked,
             disturbed=result.disturbed or route.waiting,
             refused=result.refused,
+            too_dear=route.too_dear,
         )
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
@@ -301,6 +312,20 @@ class Core:
                 amount=crossing.value,
                 status=LEVEL_NAMES[crossing.level],
                 detail=crossing.name,
+            )
+
+    def _announce_unmended(self, standing: tuple[Unmended, ...], window: Window) -> None:
+        """What a finished plan left outside its band, and why: told once, on the row after."""
+        for each in standing:
+            name, _, venue = each.name.partition(":")
+            self.events.record(
+                EventType.HELD_BACK,
+                int(window.timestamps[0]),
+                self.positions.snapshot(),
+                venue=venue,
+                amount=each.value,
+                status="held back",
+                detail=f"{name}: {each.held.why.value}",
             )
 
     def _announce_happening(self, happening: Happening, balances: Mapping[PositionKey, float]) -> None:

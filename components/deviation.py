@@ -1,21 +1,34 @@
 """Deviation: how far what is held has moved from what a strategy wants, and where in a window it is too far.
 
-It finds rows and names them; what to do about it is the Strategy Manager's business. `retry_at` holds back, by name,
-what could not be cured until a UTC nanosecond stamp.
+It finds rows and names them; what to do about it is the Strategy Manager's business. What a finished plan could not
+cure is held back by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import msgspec
 import numpy as np
 
 from components.exposure_monitor import Exposure
+from components.held_back import Band, Held, after, first_row
 from components.model.keys import GAS, KING, WALLET, base_token, perp
-from components.model.market import Column, Flags
+from components.model.market import Column
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
 from components.utility_manager import UtilityManager
+
+QUARTER = 0.25  # of the way to a liquidation, or of where it stands: a margin or LTV that is worse by that fires again
+DUST = "dust"
+
+
+class Unmended(msgspec.Struct, frozen=True):
+    """A measure that a finished plan left outside its band: its name, what it stands at, and why it stays."""
+
+    name: str
+    value: float
+    held: Held
 
 
 class Deviation:
@@ -23,58 +36,75 @@ class Deviation:
         self._mode = mode
         self._prices = prices
 
-    def first(self, exposure: Exposure, retry_at: Mapping[str, int]) -> tuple[int, str] | None:
-        """Row and name of the first of: legs that parted, a margin ratio outside its band, LTV off target, net delta,
+    def first(self, exposure: Exposure, held: Mapping[str, Held]) -> tuple[int, str] | None:
+        """Row and name of the first of: a margin ratio outside its band, legs that parted, LTV off target, net delta,
         idle cash, gas."""
         timestamps = exposure.window.timestamps
         best: tuple[int, str] | None = None
-        for name, column, low, high in self._bands(exposure):
-            if isinstance(column, float):
-                if low <= column <= high:
-                    continue
-                row = 0
-            elif column.min() >= low and column.max() <= high:
-                continue
-            else:
-                row = _first((column < low) | (column > high), 0)
-            retry = retry_at.get(name, 0)
-            if row < len(timestamps) and int(timestamps[row]) < retry:
-                later = int(np.searchsorted(timestamps, retry))
-                row = later if isinstance(column, float) else _first((column < low) | (column > high), later)
+        for band in self._bands(exposure):
+            row = first_row(band, held.get(band.name), timestamps)
             if row < len(timestamps) and (best is None or row < best[0]):
-                best = (row, name)
+                best = (row, band.name)
         return best
 
-    def _bands(self, exposure: Exposure) -> list[tuple[str, Column | float, float, float]]:
+    def dust(self, exposure: Exposure, held: Mapping[str, Held]) -> int | None:
+        """The first row on which reward tokens are worth selling."""
+        band = self._dust(exposure)
+        if band is None:
+            return None
+        row = first_row(band, held.get(DUST), exposure.window.timestamps)
+        return row if row < len(exposure.window) else None
+
+    def unmended(self, exposure: Exposure, held: Mapping[str, Held]) -> tuple[Unmended, ...]:
+        """What is seen on the first row to have been left outside its band and was not told yet."""
+        return tuple(
+            Unmended(band.name, band.at(0), held[band.name])
+            for band in self._held(exposure, held)
+            if held[band.name].value is None and not held[band.name].told and band.is_outside(band.at(0))
+        )
+
+    def advance(self, exposure: Exposure, held: Mapping[str, Held], rows: int) -> dict[str, Held]:
+        """What is still held back once the first `rows` rows have happened: no measure that is gone."""
+        kept = {band.name: after(band, held[band.name], rows) for band in self._held(exposure, held)}
+        return {name: each for name, each in kept.items() if each is not None}
+
+    def _held(self, exposure: Exposure, held: Mapping[str, Held]) -> Iterator[Band]:
+        for band in self._bands(exposure):
+            if band.name in held:
+                yield band
+        if DUST in held and (dust := self._dust(exposure)) is not None:
+            yield dust
+
+    def _bands(self, exposure: Exposure) -> list[Band]:
         mode, book = self._mode, exposure.book
-        bands: list[tuple[str, Column | float, float, float]] = []
+        bands: list[Band] = []
         threshold = mode.position_deviation_threshold
         for venue, account in exposure.accounts.items():
             if account.margin_ratio is not None and mode.collateral == "usdt":
                 band = mode.margin_ratio_band
-                bands.append((f"margin_ratio:{venue}", account.margin_ratio, band.low, band.high))
+                bands.append(Band(f"margin_ratio:{venue}", account.margin_ratio, band.low, band.high, share=QUARTER))
             if mode.lst_type is None:
                 spot = book.quantities.get(base_token(venue, mode.asset), 0.0)
                 size = book.quantities.get(perp(venue, mode.asset), 0.0)
                 larger = max(abs(spot), abs(size))
                 if larger > 0.0:
-                    bands.append((f"legs:{venue}", abs(spot + size) / larger, 0.0, threshold))
+                    bands.append(Band(f"legs:{venue}", abs(spot + size) / larger, 0.0, threshold, threshold))
         if exposure.ltv is not None:
-            target = mode.target_ltv
-            bands.append(("ltv", exposure.ltv, target * (1.0 - threshold), target * (1.0 + threshold)))
+            low, high = mode.target_ltv * (1.0 - threshold), mode.target_ltv * (1.0 + threshold)
+            bands.append(Band("ltv", exposure.ltv, low, high, QUARTER * max(mode.risk.ltv.critical - high, 0.0)))
         if exposure.net_coin is not None and exposure.gross_coin is not None:
             drift = _ratio(exposure.net_coin, exposure.gross_coin)
             if drift is not None:
-                bands.append(("delta", drift, -1.0, mode.max_delta_drift))
+                bands.append(Band("delta", drift, -1.0, mode.max_delta_drift, mode.max_delta_drift))
         idle = self._idle(exposure)
         if idle is not None:
-            bands.append(("idle", idle, -1.0, threshold))
+            bands.append(Band("idle", idle, -1.0, threshold, threshold))
         gas = book.quantities.get(base_token(GAS, "ETH"), 0.0)
         if mode.costs == "default":
             if mode.share_class == "USDT":
-                bands.append(("gas_debt", -gas, -np.inf, mode.gas_debt_limit))
+                bands.append(Band("gas_debt", -gas, -np.inf, mode.gas_debt_limit, mode.gas_debt_limit))
             else:
-                bands.append(("gas_reserve", gas, 0.25 * mode.gas_reserve, np.inf))
+                bands.append(Band("gas_reserve", gas, 0.25 * mode.gas_reserve, np.inf, share=QUARTER))
         return bands
 
     def _idle(self, exposure: Exposure) -> Column | None:
@@ -93,8 +123,8 @@ class Deviation:
             return None
         return total / np.maximum(exposure.equity, total)  # after a full payout equity may be a gas debt
 
-    def dust(self, exposure: Exposure, retry_at: Mapping[str, int]) -> int | None:
-        """The first row on which reward tokens are worth selling."""
+    def _dust(self, exposure: Exposure) -> Band | None:
+        """Reward tokens, share-class currency."""
         window, book = exposure.window, exposure.book
         total: Column | float = 0.0
         for token in reward_tokens(self._mode):
@@ -106,16 +136,7 @@ class Deviation:
                     total = total + native * (value if isinstance(value, float) else window.cut(value))
         if isinstance(total, float):
             return None
-        above = total > self._mode.dust_threshold
-        ready = window.timestamps >= retry_at.get("dust", 0)
-        hit = above & ready
-        return int(hit.argmax()) if hit.any() else None
-
-
-def _first(flags: Flags, start: int) -> int:
-    """The first row at or after `start` that is flagged; the length when there is none."""
-    rest = flags[start:]
-    return start + int(rest.argmax()) if rest.any() else len(flags)
+        return Band(DUST, total, -np.inf, self._mode.dust_threshold, self._mode.dust_threshold)
 
 
 def _ratio(net: Column | float, gross: Column | float) -> Column | float | None:

@@ -15,11 +15,12 @@ import numpy as np
 from components.exposure_monitor import Exposure
 from components.maths.aave import health_factor
 from components.model.keys import RESERVE, base_token
-from components.model.market import Column, Market, Window
-from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
+from components.model.market import Column, Flags, Market, Stamps, Window
+from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
 HYSTERESIS = 0.1
+QUARTER = 0.25  # of the distance left to liquidation: a measure that is worse by that fires again at its level
 RESERVE_LOW, RESERVE_FULL = 0.97, 0.98  # share of the reserve wanted; a refill may leave 2 % open
 OK, WARNING, CRITICAL = 0, 1, 2
 LEVEL_NAMES = ("ok", "warning", "critical")
@@ -27,21 +28,25 @@ EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """One measure over a window; `sign` +1 when danger is up, −1 when it is down; beyond `recovered` it is ok again."""
+    """One measure over a window; `sign` +1 when danger is up, −1 when it is down; beyond `recovered` it is ok again.
+
+    `end` is where it is over (a liquidation), for measures that something can be done about: they fire again.
+    """
 
     name: str
     column: Column
     limit: Limit
     sign: float
     recovered: float
+    end: float | None = None
 
     @classmethod
-    def rising(cls, name: str, column: Column, limit: Limit) -> Measure:
-        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS))
+    def rising(cls, name: str, column: Column, limit: Limit, end: float | None = None) -> Measure:
+        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS), end)
 
     @classmethod
-    def falling(cls, name: str, column: Column, limit: Limit) -> Measure:
-        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS))
+    def falling(cls, name: str, column: Column, limit: Limit, end: float | None = None) -> Measure:
+        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS), end)
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -67,6 +72,16 @@ class Risk(msgspec.Struct, frozen=True):
     measures: tuple[Measure, ...]
 
 
+class Fired(msgspec.Struct, frozen=True):
+    """When a level last rose or fired again (UTC ns), and what the measure was then, or on the row after if that was
+    safer: `settled` is False until that row. With `anew` it fires at its level at once: new means arrived."""
+
+    at: int
+    value: float
+    settled: bool = False
+    anew: bool = False
+
+
 class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     """What the Risk Monitor carries from step to step."""
 
@@ -75,6 +90,7 @@ class RiskState(msgspec.Struct, frozen=True, kw_only=True):
     unit_value: float
     day: int
     day_start: float
+    fired: dict[str, Fired] = {}
 
 
 class RiskMonitor:
@@ -87,6 +103,7 @@ class RiskMonitor:
         self._unit_value = 1.0
         self._day = -1
         self._day_start = 1.0
+        self._fired: dict[str, Fired] = {}
 
     def statistics(self) -> Mapping[str, float]:
         return {"peak": self._peak, "day_start": self._day_start, **self._levels}
@@ -98,12 +115,18 @@ class RiskMonitor:
             unit_value=self._unit_value,
             day=self._day,
             day_start=self._day_start,
+            fired=dict(self._fired),
         )
 
     def restore(self, state: RiskState) -> None:
         self._levels = dict(state.levels)
         self._peak, self._unit_value = state.peak, state.unit_value
         self._day, self._day_start = state.day, state.day_start
+        self._fired = dict(state.fired)
+
+    def means_arrived(self) -> None:
+        """Cash or coin came in: a level that stands is worth another try."""
+        self._fired = {name: msgspec.structs.replace(each, anew=True) for name, each in self._fired.items()}
 
     def levels(self) -> Mapping[str, int]:
         """The latched level of each measure."""
@@ -133,14 +156,15 @@ class RiskMonitor:
         """The first row on which a level rises; of several on one row the worst, then the first by name order."""
         best: Crossing | None = None
         for measure in risk.measures:
-            found = self._crossing(measure)
+            found = self._crossing(measure, risk.exposure.window.timestamps)
             if found is not None and (best is None or (found.row, -found.level) < (best.row, -best.level)):
                 best = found
         return best
 
     def crossings_at(self, risk: Risk, row: int) -> tuple[Crossing, ...]:
         """All levels that rise on `row`, given that none rose before it in this window."""
-        found = (self._crossing(measure) for measure in risk.measures)
+        timestamps = risk.exposure.window.timestamps
+        found = (self._crossing(measure, timestamps) for measure in risk.measures)
         return tuple(crossing for crossing in found if crossing is not None and crossing.row == row)
 
     def advance(self, risk: Risk, rows: int, crossings: tuple[Crossing, ...]) -> None:
@@ -149,8 +173,16 @@ class RiskMonitor:
             latched = self._levels.get(measure.name, OK)
             if latched and _clear(measure, measure.column[:rows]).any():
                 self._levels[measure.name] = OK
+                self._fired.pop(measure.name, None)
+            elif measure.name in self._fired:
+                fired = self._fired[measure.name]
+                self._fired[measure.name] = Fired(fired.at, _baseline(measure, fired), settled=True)
+        at = int(risk.exposure.window.timestamps[rows - 1])
+        ends = {measure.name for measure in risk.measures if measure.end is not None}
         for crossing in crossings:
             self._levels[crossing.name] = crossing.level
+            if crossing.name in ends:
+                self._fired[crossing.name] = Fired(at, crossing.value)
         self._unit_value = float(risk.unit_value[rows - 1])
         self._peak = float(risk.peak[rows - 1])
         self._day_start = float(risk.day_start[rows - 1])
@@ -164,14 +196,16 @@ class RiskMonitor:
         if "cex_margin" in enabled:
             for venue, account in exposure.accounts.items():
                 if account.margin_ratio is not None:
-                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin)
+                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin, 0.0)
         if exposure.ltv is not None and "ltv" in enabled:
-            yield Measure.rising("ltv", exposure.ltv, risk.ltv)
+            target, warning = self._mode.target_ltv, risk.ltv.warning
+            recovered = max(warning * (1.0 - HYSTERESIS), warning - HYSTERESIS * (warning - target))
+            yield Measure("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold)
         if hf is not None and "liquidation" in enabled:
-            yield Measure.falling("liquidation", hf - 1.0, risk.liquidation)
+            yield Measure.falling("liquidation", hf - 1.0, risk.liquidation, 0.0)
         if delta is not None and "delta" in enabled:
             column = np.full(len(exposure.window), delta) if isinstance(delta, float) else delta
-            yield Measure.rising("delta", column, risk.delta)
+            yield Measure.rising("delta", column, risk.delta, 2.0 * risk.delta.critical)
         yield Measure.rising("drawdown", drawdown, risk.max_drawdown)
         yield Measure.rising("daily_loss", daily_loss, risk.max_daily_loss)
         divergence = divergence_of(exposure.window.market, self._mode)
@@ -211,18 +245,38 @@ class RiskMonitor:
             out[: first.searchsorted(1)] = self._day_start
         return out
 
-    def _crossing(self, measure: Measure) -> Crossing | None:
+    def _crossing(self, measure: Measure, timestamps: Stamps) -> Crossing | None:
         latched = self._levels.get(measure.name, OK)
         if latched == OK:
             return self._rise_from_ok(measure, 0)
         clear = _clear(measure, measure.column)
         cleared = int(clear.argmax()) if clear.any() else len(clear)
-        if latched == WARNING:
-            worse = _beyond(measure, measure.limit.critical, measure.column[:cleared])
-            if worse.any():
-                row = int(worse.argmax())
-                return Crossing(row, measure.name, CRITICAL, float(measure.column[row]))
+        if latched == WARNING or measure.end is not None:
+            rises = self._rises(measure, latched, timestamps[:cleared])
+            if rises.any():
+                row = int(rises.argmax())
+                value = float(measure.column[row])
+                is_critical = _beyond(measure, measure.limit.critical, measure.column[row : row + 1])[0]
+                return Crossing(row, measure.name, CRITICAL if is_critical else WARNING, value)
         return self._rise_from_ok(measure, cleared)
+
+    def _rises(self, measure: Measure, latched: int, timestamps: Stamps) -> Flags:
+        """Rows on which a level that is latched rises or fires again: it turns critical, has worsened by a quarter of
+        the distance left, has been critical for an hour, or new means arrived."""
+        column = measure.column[: len(timestamps)]
+        critical = _beyond(measure, measure.limit.critical, column)
+        rises = critical if latched == WARNING else np.zeros(len(column), dtype=np.bool_)
+        if measure.end is None or not len(column):
+            return rises
+        fired = self._fired.get(measure.name, Fired(0, float(column[0])))
+        value = _baseline(measure, fired)
+        worse = _beyond(measure, value + QUARTER * (measure.end - value), column)
+        rises = rises | worse
+        if latched == CRITICAL:
+            rises = rises | (critical & (timestamps >= fired.at + HOUR_NS))
+        if fired.anew:
+            rises = rises | _beyond(measure, measure.limit.warning, column)
+        return rises
 
     @staticmethod
     def _rise_from_ok(measure: Measure, start: int) -> Crossing | None:
@@ -241,11 +295,19 @@ class RiskMonitor:
         return Crossing(start + row, measure.name, level, float(column[row]))
 
 
-def _beyond(measure: Measure, limit: float, column: Column) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _baseline(measure: Measure, fired: Fired) -> float:
+    """What a measure must be worse than to fire again: what a plan made of it counts, not what a bad row made of it."""
+    if fired.settled:
+        return fired.value
+    first = float(measure.column[0])
+    return min(fired.value, first) if measure.sign > 0.0 else max(fired.value, first)
+
+
+def _beyond(measure: Measure, limit: float, column: Column) -> Flags:
     return column >= limit if measure.sign > 0.0 else column < limit
 
 
-def _clear(measure: Measure, column: Column) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _clear(measure: Measure, column: Column) -> Flags:
     return column < measure.recovered if measure.sign > 0.0 else column > measure.recovered
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from components.deviation import Deviation
+from components.deviation import DUST, Deviation, Unmended
 from components.exposure_monitor import Exposure
+from components.held_back import NEVER, Held, Why, asked_at_once
 from components.model.events import EventType
 from components.model.keys import (
     GAS,
@@ -67,6 +68,8 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: bool
     again_at: int
     overtaken: Plan | None
+    held: dict[str, Held] = {}
+    worked: bool = False
 
 
 class StrategyManager:
@@ -84,6 +87,8 @@ class StrategyManager:
         self._unfinished = False  # the plan under way was cut short: tried again, and not before `_again_at` (UTC ns)
         self._again_at = 0
         self._overtaken: Plan | None = None  # under way when a withdrawal came, which goes first
+        self._held: dict[str, Held] = {}  # measures that a finished plan left outside their band
+        self._worked = False  # the plan under way has done something
 
     def state(self) -> ManagerState:
         return ManagerState(
@@ -96,12 +101,15 @@ class StrategyManager:
             unfinished=self._unfinished,
             again_at=self._again_at,
             overtaken=self._overtaken,
+            held=dict(self._held),
+            worked=self._worked,
         )
 
     def restore(self, state: ManagerState) -> None:
         self.entered, self.halted, self.plan, self.owed = state.entered, state.halted, state.plan, state.owed
         self._blocked, self._retry_at, self._unfinished = state.blocked, dict(state.retry_at), state.unfinished
         self._again_at, self._overtaken = state.again_at, state.overtaken
+        self._held, self._worked = dict(state.held), state.worked
 
     def resume(self, book: Mapping[PositionKey, float]) -> None:
         """An operator wants it to trade: what is flat enters anew, anything else is brought to its target."""
@@ -116,6 +124,19 @@ class StrategyManager:
     def take_payment(self, amount: float) -> None:
         """A payment of an earlier row is known only now, share-class currency."""
         self.owed = max(0.0, self.owed - amount)
+
+    def means_arrived(self) -> None:
+        """Cash or coin came in: what was held back is worth another try."""
+        self._held = asked_at_once(self._held)
+
+    def unmended(self, exposure: Exposure) -> tuple[Unmended, ...]:
+        """What finished plans are seen to have left outside its band on the first row, told once."""
+        return self._deviation.unmended(exposure, self._held) if self._held else ()
+
+    def advance(self, exposure: Exposure, rows: int) -> None:
+        """The first `rows` rows of a window have happened."""
+        if self._held:
+            self._held = self._deviation.advance(exposure, self._held, rows)
 
     # Triggers
 
@@ -141,9 +162,9 @@ class StrategyManager:
             found.append(Trigger(again, "entry", "first row"))
         found.append(self._debt(exposure))
         if self._auto and self.entered and not self.halted and self.plan is None:
-            if deviation := self._deviation.first(exposure, self._retry_at):
+            if deviation := self._deviation.first(exposure, self._held):
                 found.append(Trigger(deviation[0], "deviation", deviation[1]))
-            if (dust := self._deviation.dust(exposure, self._retry_at)) is not None:
+            if (dust := self._deviation.dust(exposure, self._held)) is not None:
                 found.append(Trigger(dust, "dust", "dust above threshold"))
         best: Trigger | None = None
         for trigger in found:
@@ -202,6 +223,8 @@ class StrategyManager:
                 plan = self.planner.exit(reason, now, step, Urgency.ASKED)
             case _:
                 plan = self.planner.rebalance(trigger.reason, now, step, self.owed)
+        if plan is not None and trigger.kind in ("deviation", DUST):
+            plan = msgspec.structs.replace(plan, cause=DUST if trigger.kind == DUST else trigger.reason)
         return plan
 
     def finish(
@@ -216,6 +239,7 @@ class StrategyManager:
         blocked: bool,
         disturbed: bool = False,
         refused: bool = False,
+        too_dear: bool = False,
     ) -> None:
         """What became of a plan at this row: it stays under way while anything travels, a leg waits for its price, or
         it was cut short: by something outside (`disturbed`: a venue, an open outcome, withheld authority), or because
@@ -224,7 +248,8 @@ class StrategyManager:
         self.owed = min(max(0.0, self.owed - paid), max(now.equity(), 0.0)) if self.owed else 0.0
         if trigger.kind == "entry" and (worked or (complete and not refused)):
             self.entered = True
-        small = trigger.kind in ("deviation", "dust")  # found again by itself
+        small = trigger.kind in ("deviation", DUST)  # found again by itself
+        self._worked = worked or (self._worked and not small)
         cut_short = disturbed or (refused and not small)
         waits = refused and not disturbed and plan.action not in EXITS
         self._again_at = now.row.timestamp + HOUR_NS if waits else 0
@@ -238,13 +263,22 @@ class StrategyManager:
         if now.travelling() or blocked or self._unfinished:
             self.plan = plan
         else:
+            if plan.cause:
+                self._hold(plan.cause, now.row.timestamp, too_dear)
             self.plan, self._overtaken = self._overtaken, None
             self._unfinished = self.plan is not None
             if self.owed < 1e-9:
                 self.owed = 0.0
-        if trigger.kind == "owed" or (small and not worked and not disturbed):
-            name = trigger.reason if trigger.kind == "deviation" else trigger.kind
-            self._retry_at[name] = now.row.timestamp + DAY_NS
+        if trigger.kind == "owed":
+            self._retry_at[trigger.kind] = now.row.timestamp + DAY_NS
+
+    def _hold(self, name: str, at: int, too_dear: bool) -> None:
+        """A plan is finished: its measure waits, if the next row shows that it still stands."""
+        before = self._held.get(name)
+        why = Why.TOO_DEAR if too_dear else Why.DONE if self._worked else Why.TOO_SMALL
+        told = before is not None and before.told and before.why is why
+        again_at = NEVER if self._worked else at + DAY_NS
+        self._held[name] = Held(None, again_at, why, told)
 
     def _asked(self, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
         wanted = "rebalance" in commands and self.entered and not self.halted

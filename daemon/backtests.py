@@ -184,7 +184,7 @@ def _skipped(result: ReplayResult) -> tuple[str, ...]:
     for event in result.events:
         if (
             isinstance(event, Event)
-            and event.event_type in (EventType.ENTRY_SKIPPED, EventType.ORDER_WITHHELD)
+            and event.event_type in (EventType.ENTRY_SKIPPED, EventType.HELD_BACK, EventType.ORDER_WITHHELD)
             and event.detail not in reasons
         ):
             reasons[event.detail] = iso_stamp(event.timestamp)

@@ -34,6 +34,7 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.PRICE_DIVERGENCE: "a price is further from the reference than allowed",
     EventType.BREAK_EVEN_ALARM: "a leveraged position has not earned its costs over the days watched",
     EventType.ENTRY_SKIPPED: "legs were left out; `detail` says why",
+    EventType.HELD_BACK: "a measure that a finished plan left outside its band; `detail` says why it waits",
     EventType.REWARDS_MISSING: "reward data end before the run does",
     EventType.RUN_FINISHED: "a backtest ended",
     EventType.ORDER_UNKNOWN: "the outcome of an order is not known; exposure counts it both ways",

@@ -45,6 +45,7 @@ WORDS: Mapping[EventType, str] = {
     EventType.ORDER_REJECTED: "was refused at {venue}: {detail}",
     EventType.ORDER_WITHHELD: "holds back {amount} {token} at {venue}: {detail}",
     EventType.ENTRY_SKIPPED: "leaves out {detail}",
+    EventType.HELD_BACK: "holds back {detail}",
 }
 PASSING = (CellState.STARTING, CellState.RECOVERING)
 DECISIONS: Mapping[str, str] = {

@@ -46,6 +46,7 @@ class EventType(StrEnum):
     PRICE_DIVERGENCE = "price_divergence"
     BREAK_EVEN_ALARM = "break_even_alarm"
     ENTRY_SKIPPED = "entry_skipped"
+    HELD_BACK = "held_back"
     REWARDS_MISSING = "rewards_missing"
     RUN_FINISHED = "run_finished"
     ORDER_UNKNOWN = "order_unknown"

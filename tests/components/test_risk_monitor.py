@@ -39,29 +39,29 @@ def flat(rows: int) -> Market:
 
 def exposure_of(
     equity: list[float], *, margin: list[float] | None = None, net: float | None = None, gross: float | None = None,
-    made: Market | None = None, low: float = 0.0, high: float = 0.0, reserve: float = 0.0,
+    made: Market | None = None, low: float = 0.0, high: float = 0.0, reserve: float = 0.0, hour: int = 0,
 ) -> Exposure:  # fmt: skip
     """An exposure made of columns by hand."""
-    made = made or flat(len(equity))
+    made = made or flat(hour + len(equity))
     book = columns_of(made, {"reserve:BaseToken:USDT": reserve})
     ratio = None if margin is None else np.array(margin)
     accounts = {"binance": Account(np.ones(len(equity)), None if ratio is None else np.ones(len(equity)), ratio)}
     return Exposure(
-        window=book.window, book=book, worth={}, equity=np.array(equity), accounts=accounts, net_coin=net,
-        gross_coin=gross, collateral_eth=None, debt_eth=None, ltv=None, doubt_low=low, doubt_high=high,
+        window=made.window(hour, hour + len(equity)), book=book, worth={}, equity=np.array(equity), accounts=accounts,
+        net_coin=net, gross_coin=gross, collateral_eth=None, debt_eth=None, ltv=None, doubt_low=low, doubt_high=high,
     )  # fmt: skip
 
 
-def risk_of(monitor: RiskMonitor, margin: list[float]) -> Risk:
-    return monitor.assess(exposure_of([100.0] * len(margin), margin=margin), 100.0)
+def risk_of(monitor: RiskMonitor, margin: list[float], hour: int = 0) -> Risk:
+    return monitor.assess(exposure_of([100.0] * len(margin), margin=margin, hour=hour), 100.0)
 
 
-def lives(monitor: RiskMonitor, margin: list[float]) -> list[tuple[int, str, int]]:
+def lives(monitor: RiskMonitor, margin: list[float], hour: int = 0) -> list[tuple[int, str, int]]:
     """Walks over rows as the core does: up to each crossing, then on; (row, name, level) of all crossings."""
     out: list[tuple[int, str, int]] = []
     start = 0
     while start < len(margin):
-        risk = risk_of(monitor, margin[start:])
+        risk = risk_of(monitor, margin[start:], hour + start)
         first = monitor.first_crossing(risk)
         rows = len(margin) - start if first is None else first.row + 1
         crossings = () if first is None else monitor.crossings_at(risk, rows - 1)
@@ -75,17 +75,57 @@ def lives(monitor: RiskMonitor, margin: list[float]) -> list[tuple[int, str, int
 
 
 def test_a_level_that_rises_is_told_once() -> None:
-    assert lives(RiskMonitor(BASIS, CHAIN), [1.0, 0.29, 0.2, 0.29, 0.2]) == [(1, "cex_margin:binance", WARNING)]
+    assert lives(RiskMonitor(BASIS, CHAIN), [1.0, 0.29, 0.25, 0.29, 0.25]) == [(1, "cex_margin:binance", WARNING)]
 
 
 def test_a_warning_may_become_critical() -> None:
-    assert lives(RiskMonitor(BASIS, CHAIN), [0.29, 0.2, 0.14, 0.10]) == [
+    assert lives(RiskMonitor(BASIS, CHAIN), [0.29, 0.25, 0.14]) == [
         (0, "cex_margin:binance", WARNING), (2, "cex_margin:binance", CRITICAL),
     ]  # fmt: skip
 
 
 def test_what_is_critical_at_once_is_no_warning_first() -> None:
     assert lives(RiskMonitor(BASIS, CHAIN), [1.0, 0.05]) == [(1, "cex_margin:binance", CRITICAL)]
+
+
+def test_a_level_that_stands_fires_again_when_a_quarter_of_the_way_to_liquidation_is_lost() -> None:
+    """From 0.28 a quarter is at 0.21; from what it then was at 0.1425, which is critical by then."""
+    assert lives(RiskMonitor(BASIS, CHAIN), [0.28, 0.22, 0.2, 0.16, 0.149]) == [
+        (0, "cex_margin:binance", WARNING), (2, "cex_margin:binance", WARNING), (4, "cex_margin:binance", CRITICAL),
+    ]  # fmt: skip
+
+
+def test_what_a_plan_made_better_is_watched_from_there() -> None:
+    """0.1 was brought to 0.28: at 0.2 it fires, though it once was worse."""
+    assert lives(RiskMonitor(BASIS, CHAIN), [0.1, 0.28, 0.25, 0.2]) == [
+        (0, "cex_margin:binance", CRITICAL), (3, "cex_margin:binance", WARNING),
+    ]  # fmt: skip
+
+
+def test_a_critical_level_fires_again_each_hour_and_a_warning_does_not() -> None:
+    assert [row for row, _, _ in lives(RiskMonitor(BASIS, CHAIN), [0.14, 0.14, 0.14, 0.2, 0.2])] == [0, 1, 2]
+    assert [row for row, _, _ in lives(RiskMonitor(BASIS, CHAIN), [0.2] * 5)] == [0]
+
+
+def test_a_level_that_stands_fires_again_when_new_means_arrive() -> None:
+    monitor = RiskMonitor(BASIS, CHAIN)
+    assert lives(monitor, [0.2, 0.2]) == [(0, "cex_margin:binance", WARNING)]
+    monitor.means_arrived()
+    assert lives(monitor, [0.2, 0.2, 0.2], 2) == [(0, "cex_margin:binance", WARNING)]
+    assert lives(monitor, [0.5], 5) == []
+    monitor.means_arrived()
+    assert lives(monitor, [0.5, 0.4], 6) == []
+
+
+def test_a_loss_is_told_once_whatever_comes_in() -> None:
+    monitor = RiskMonitor(BASIS, CHAIN)
+    worse = exposure_of([80.0, 78.0, 70.0, 70.0])
+    first = monitor.first_crossing(monitor.assess(worse, 100.0))
+    assert first is not None
+    monitor.advance(monitor.assess(worse, 100.0), 1, monitor.crossings_at(monitor.assess(worse, 100.0), 0))
+    monitor.means_arrived()
+    rest = exposure_of([78.0, 78.0], hour=1)
+    assert monitor.first_crossing(monitor.assess(rest, 100.0)) is None
 
 
 def test_it_is_ok_again_only_past_the_limit_by_a_tenth() -> None:
@@ -97,7 +137,7 @@ def test_it_is_ok_again_only_past_the_limit_by_a_tenth() -> None:
 
 def test_after_a_critical_level_a_warning_is_none() -> None:
     monitor = RiskMonitor(BASIS, CHAIN)
-    assert lives(monitor, [0.1, 0.25, 0.1, 0.25]) == [(0, "cex_margin:binance", CRITICAL)]
+    assert lives(monitor, [0.1, 0.25, 0.2, 0.25]) == [(0, "cex_margin:binance", CRITICAL)]
     assert monitor.level() == CRITICAL
     assert lives(monitor, [0.5]) == []
     assert monitor.level() == OK
@@ -107,7 +147,7 @@ def test_a_limit_is_crossed_when_it_is_reached_from_below_and_passed_from_above(
     rising = Measure.rising("x", np.array([0.029, 0.03]), Limit(0.03, 0.06))
     falling = Measure.falling("x", np.array([0.30, 0.2999]), Limit(0.30, 0.15))
     for measure in (rising, falling):
-        assert RiskMonitor(BASIS, CHAIN)._crossing(measure).row == 1  # type: ignore[union-attr]
+        assert RiskMonitor(BASIS, CHAIN)._crossing(measure, flat(2).timestamps).row == 1  # type: ignore[union-attr]
     assert (rising.recovered, falling.recovered) == (pytest.approx(0.027), pytest.approx(0.33))
 
 
@@ -122,10 +162,10 @@ def test_crossings_do_not_depend_on_how_rows_are_cut(margin: list[float], cuts: 
         if start >= len(margin):
             break
         piece = margin[start : start + cuts[i % len(cuts)]]
-        out += [(start + row, name, level) for row, name, level in lives(monitor, piece)]
+        out += [(start + row, name, level) for row, name, level in lives(monitor, piece, start)]
         start += len(piece)
     while start < len(margin):
-        out += [(start, name, level) for _, name, level in lives(monitor, margin[start : start + 1])]
+        out += [(start, name, level) for _, name, level in lives(monitor, margin[start : start + 1], start)]
         start += 1
     assert out == expected
 
@@ -344,7 +384,7 @@ def test_a_restored_monitor_goes_on_the_same_way() -> None:
         other = RiskMonitor(BASIS, CHAIN)
         other.restore(decode(encode(state), RiskState))
         assert other.state() == state
-        told += [(cut + row, name, level) for row, name, level in lives(other, margin[cut:])]
+        told += [(cut + row, name, level) for row, name, level in lives(other, margin[cut:], cut)]
         assert told == expected
 
 

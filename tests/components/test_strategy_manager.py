@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from components.exposure_monitor import ExposureMonitor
+from components.held_back import NEVER, Held, Why
 from components.model.events import EventType
 from components.model.market import Market
 from components.model.orders import Action, InFlight
@@ -68,6 +69,10 @@ def manager_of(run: RunSlice, *, entered: bool = True) -> StrategyManager:
 def lines_of(run: RunSlice, changes: dict[str, Line] | None = None) -> Market:
     lines = {**(BTC if run.mode.asset == "BTC" else ETH), **(changes or {})}
     return market(lines, rows=4) if all(isinstance(line, float) for line in lines.values()) else market(lines)
+
+
+def held(hours: int, value: float | None = None, why: Why = Why.TOO_SMALL) -> Held:
+    return Held(value, START + hours * HOUR_NS, why)
 
 
 def trigger_of(
@@ -182,14 +187,14 @@ def test_a_deviation_waits_while_a_plan_is_under_way_or_nothing_may_be_done() ->
 
 def test_a_deviation_that_could_not_be_cured_is_left_alone_until_its_time() -> None:
     waiting = manager_of(BASIS)
-    waiting._retry_at = {name: START + 2 * HOUR_NS for name in ("legs:okx", "delta")}
+    waiting._held = {name: held(2, 0.5) for name in ("legs:okx", "delta")}
     assert named(trigger_of(BASIS, {**PAIR, "okx:BaseToken:BTC": 0.5}, manager=waiting)) == (2, "deviation", "legs:okx")
-    waiting._retry_at = {"margin_ratio:okx": START + 3 * HOUR_NS}
+    waiting._held = {"margin_ratio:okx": held(3)}
     rising: dict[str, Line] = {"okx.perp.BTC": [66_700.0, 66_700.0, 66_700.0, 66_700.0]}
     assert named(trigger_of(BASIS, PAIR, manager=waiting, lines=rising)) == (3, "deviation", "margin_ratio:okx")
     passing: dict[str, Line] = {"okx.perp.BTC": [66_700.0, 66_700.0, 66_700.0, 50_000.0]}
     assert trigger_of(BASIS, PAIR, manager=waiting, lines=passing) is None
-    waiting._retry_at = {name: START + 9 * HOUR_NS for name in ("legs:okx", "delta")}
+    waiting._held = {name: held(9, 0.5) for name in ("legs:okx", "delta")}
     assert trigger_of(BASIS, {**PAIR, "okx:BaseToken:BTC": 0.5}, manager=waiting) is None
 
 
@@ -205,9 +210,11 @@ def test_dust_is_sold_when_all_of_it_is_worth_enough() -> None:
     waiting = manager_of(REWARDED)
     # 12 × price + 9 × 0.001 > 0.02 ETH
     assert named(waiting.first_trigger(exposure, settled(4), None)) == (2, "dust", "dust above threshold")
-    waiting._retry_at = {"dust": START + 3 * HOUR_NS}
+    waiting._held = {"dust": held(3, 0.021)}
+    made = market({**ETH, "uniswap.eth_price.EIGEN": 0.0010}, rows=4)
+    exposure = ExposureMonitor(REWARDED.mode, {}, UtilityManager("ETH")).measure(columns_of(made, DUSTY))
     assert named(waiting.first_trigger(exposure, settled(4), None)) == (3, "dust", "dust above threshold")
-    waiting._retry_at = {"dust": START + 4 * HOUR_NS}
+    waiting._held = {"dust": held(4, 0.021)}
     assert waiting.first_trigger(exposure, settled(4), None) is None
 
 
@@ -421,7 +428,8 @@ def finished(manager: StrategyManager, trigger: str, *, travelling: bool = False
     if travelling:
         now._positions.in_flight["x"] = FLIGHT
     known = {"worked": True, "paid": 0.0, "complete": True, "blocked": False, "disturbed": False} | more
-    manager.finish(plan(), Trigger(0, trigger, "legs:okx"), now, **known)
+    cause = {"deviation": "legs:okx", "dust": "dust"}.get(trigger, "")
+    manager.finish(plan(cause=cause), Trigger(0, trigger, "legs:okx"), now, **known)
 
 
 def test_a_plan_is_over_when_nothing_is_left_of_it() -> None:
@@ -435,7 +443,7 @@ def test_a_plan_is_over_when_nothing_is_left_of_it() -> None:
 def test_a_plan_stays_under_way_while_something_travels_waits_or_was_cut_short(more: dict[str, bool]) -> None:
     manager = manager_of(BASIS)
     finished(manager, "deviation", **more)
-    assert manager.plan == plan()
+    assert manager.plan == plan(cause="legs:okx")
     assert manager._blocked is more.get("blocked", False)
     assert manager._unfinished is more.get("disturbed", False)
 
@@ -458,11 +466,27 @@ def test_what_nothing_could_be_done_about_is_tried_again_a_day_later() -> None:
     manager = manager_of(BASIS)
     finished(manager, "deviation", worked=False)
     finished(manager, "dust", worked=False)
-    assert manager._retry_at == {"legs:okx": START + 24 * HOUR_NS, "dust": START + 24 * HOUR_NS}
+    assert manager._held == {"legs:okx": held(24), "dust": held(24)}
     other = manager_of(BASIS)
     finished(other, "deviation", worked=False, disturbed=True)  # not its fault: tried again at once
     finished(other, "risk", worked=False)
-    assert other._retry_at == {}
+    assert other._held == {}
+
+
+def test_what_was_done_and_did_not_help_waits_until_it_is_worse_or_new_means_arrive() -> None:
+    manager = manager_of(BASIS)
+    finished(manager, "deviation", worked=True)
+    assert manager._held["legs:okx"] == Held(None, NEVER, Why.DONE)
+    finished(manager, "deviation", worked=False, too_dear=True)
+    assert manager._held["legs:okx"] == Held(None, START + 24 * HOUR_NS, Why.TOO_DEAR)
+
+    parted = {**PAIR, "okx:BaseToken:BTC": 0.5}
+    manager._held = {"legs:okx": Held(0.5, NEVER, Why.DONE, told=True), "delta": Held(0.5, NEVER, Why.DONE, told=True)}
+    assert trigger_of(BASIS, parted, manager=manager) is None
+    worse = {**PAIR, "okx:BaseToken:BTC": 0.47}
+    assert named(trigger_of(BASIS, worse, manager=manager)) == (0, "deviation", "legs:okx")
+    manager.means_arrived()
+    assert named(trigger_of(BASIS, parted, manager=manager)) == (0, "deviation", "legs:okx")
 
 
 def test_what_is_paid_is_no_longer_owed() -> None:
@@ -529,7 +553,8 @@ def test_a_restored_manager_knows_the_same_and_shares_nothing() -> None:
     other.restore(decode(frozen, ManagerState))
     assert other.state() == state
     for each in (manager, other):
-        each._retry_at["legs:okx"] = 9
+        each._retry_at["owed"] = 9
+        each._held["dust"] = held(9)
     assert encode(state) == frozen
 
 

@@ -1,0 +1,106 @@
+"""Held back: measures that a finished plan left outside their band, and what makes them fire again.
+
+The same plan at once would do the same again, so the measure waits; but it is never blind. It fires again when it has
+worsened by a step of its own, when new means arrived, or, where nothing at all could be done, after a day. Well inside
+its band it is forgotten. What a measure was left at is read on the first row after its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+from components.model.market import Column, Flags, Stamps
+
+HYSTERESIS = 0.1  # of a limit: so far inside its band a measure is forgotten, or it would come and go at the limit
+NEVER = 2**63 - 1
+
+
+class Why(StrEnum):
+    """Why a measure stays where it is."""
+
+    TOO_DEAR = "what would mend it costs more than its bound"
+    TOO_SMALL = "nothing above the minimum trade would mend it"
+    DONE = "all was done that could be"
+
+
+class Band(msgspec.Struct, frozen=True):
+    """One measure over a window and where it may be: outside `low`..`high` it fires. `step` is how much it must worsen
+    to fire again; `share` is that as a share of the value it was left at."""
+
+    name: str
+    column: Column | float
+    low: float
+    high: float
+    step: float = 0.0
+    share: float = 0.0
+
+    def first_outside(self, start: int, rows: int) -> int:
+        """The first row at or after `start` outside the band; `rows` when there is none."""
+        if isinstance(self.column, float):
+            return rows if self.low <= self.column <= self.high else start
+        if self.column.min() >= self.low and self.column.max() <= self.high:
+            return rows
+        return _first((self.column < self.low) | (self.column > self.high), start)
+
+    def at(self, row: int) -> float:
+        return self.column if isinstance(self.column, float) else float(self.column[row])
+
+    def is_outside(self, value: float) -> bool:
+        return value < self.low or value > self.high
+
+    def recovered(self, held: Held, rows: int) -> Flags:
+        """Which of the first rows end what is held back: inside on the row after the plan, or well inside later."""
+        column = self.column[:rows] if not isinstance(self.column, float) else np.full(rows, self.column)
+        low = self.low + HYSTERESIS * abs(self.low) if np.isfinite(self.low) else self.low
+        high = self.high - HYSTERESIS * abs(self.high) if np.isfinite(self.high) else self.high
+        inside = ~((column < low) | (column > high))
+        if held.value is None and not self.is_outside(float(column[0])):
+            inside[0] = True
+        return inside
+
+
+class Held(msgspec.Struct, frozen=True):
+    """`value`: what the measure was left at, None until the row after; `again_at`: UTC ns at which it is asked again
+    though nothing has changed; `told`: whether that it is held back for this reason was told."""
+
+    value: float | None
+    again_at: int
+    why: Why
+    told: bool = False
+
+
+def first_row(band: Band, held: Held | None, timestamps: Stamps) -> int:
+    """The first row on which the measure fires; the length of the window when it does not."""
+    rows = len(timestamps)
+    if held is None:
+        return band.first_outside(0, rows)
+    column = np.full(rows, band.column) if isinstance(band.column, float) else band.column
+    cleared = _first(band.recovered(held, rows), 0)
+    value = float(column[0]) if held.value is None else held.value
+    step = band.step + band.share * abs(value)
+    worse = column < value - step if value < band.low else column > value + step
+    again = int(np.searchsorted(timestamps, held.again_at))
+    fires = min(_first(worse, 0), again)
+    return fires if fires < cleared else band.first_outside(cleared, rows) if cleared < rows else rows
+
+
+def after(band: Band, held: Held, rows: int) -> Held | None:
+    """What is held once the first `rows` rows of a window have happened: None when the measure was inside its band."""
+    if band.recovered(held, rows).any():
+        return None
+    return held if held.value is not None else msgspec.structs.replace(held, value=band.at(0), told=True)
+
+
+def asked_at_once(held: Mapping[str, Held]) -> dict[str, Held]:
+    """New means arrived: everything is worth another try, and told anew only for another reason."""
+    return {name: msgspec.structs.replace(each, again_at=0) for name, each in held.items()}
+
+
+def _first(flags: Flags, start: int) -> int:
+    """The first row at or after `start` that is flagged; the length when there is none."""
+    rest = flags[start:]
+    return start + int(rest.argmax()) if rest.any() else len(flags)
