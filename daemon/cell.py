@@ -37,10 +37,11 @@ from daemon.journal.records import (
 )
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
-from daemon.picture import picture
+from daemon.picture import pause_in_words
 from daemon.recorded import hash_of, make_core
 from daemon.recovery import Recovered, late_of
 from daemon.replica import CellState
+from daemon.showing import Showing
 from daemon.step_ports import StepPorts
 from daemon.stepping import CoreActor, Outbound, StepOutcome
 from daemon.surroundings import Account, CellLog, Surroundings
@@ -112,6 +113,9 @@ class Cell:
         self.state = CellState.STARTING
         self.reason = ""
         self.paused = ""
+        self.lifted = ""  # a pause that the last step still stood under
+        self.is_stepping = False
+        self._showing = Showing(self)
         self.heartbeat = 0.0
         self.missed = 0
         self.skipped = 0
@@ -164,6 +168,7 @@ class Cell:
         self.actor.late = dict(recovered.late)
         self.actor.commands = {command.id: command for command in recovered.commands}
         self.actor.adjusted = dict(recovered.adjusted)
+        self.dispatch.sent_at = dict(recovered.sent_at)
         await self._settle_open(recovered.open_orders)
         self.journal.append(
             Snapshot(
@@ -175,6 +180,7 @@ class Cell:
                 cursors=recovered.cursors,
                 booked=tuple(recovered.booked),
                 adjusted=recovered.adjusted,
+                sent_at=dict(self.dispatch.sent_at),
             )
         )
         await self.journal.commit()
@@ -255,7 +261,11 @@ class Cell:
         self._take_configuration()
         asked = dict(self.actor.commands)  # what comes while this row is handled is for the next one
         await self._serve(asked, row.timestamp)
-        outcome = await self.actor.step(row, asked, positions=self.ticks % self.around.poll_steps == 0)
+        self.is_stepping = True
+        try:
+            outcome = await self.actor.step(row, asked, positions=self.ticks % self.around.poll_steps == 0)
+        finally:
+            self.is_stepping = False
         self.last_step_s = outcome.seconds
         self._progress()
         self.around.telemetry.step(self.strategy, outcome.seconds, "decided" if outcome.decided else "skipped")
@@ -281,7 +291,24 @@ class Cell:
             self.core.restore(state)
         self._interval_ns = interval_ns(self.run_slice)
 
+    def pause(self, reason: str) -> None:
+        """Sends nothing from the next step on; shown at once."""
+        self.paused, self.lifted = reason, ""
+        if self.state in (CellState.RUNNING, CellState.PAUSED):
+            if self.is_stepping:
+                self.become(self.state, f"pausing: {reason}; the step under way ends first")
+            else:
+                self.become(CellState.PAUSED, reason)
+        self.publish()
+
+    def _resume(self) -> None:
+        self.paused, self.lifted = "", self.paused or self.lifted
+        if self.state is CellState.PAUSED and not self.gate.closed:
+            self.become(CellState.RUNNING, "resumed: it trades from the next full loop on")
+        self.publish()
+
     def _judge_state(self, outcome: StepOutcome) -> None:
+        self.lifted = ""
         if self.core.manager.halted:
             self.become(CellState.HALTED, "everything is sold and stays so until it is resumed")
         elif self.paused:
@@ -350,9 +377,9 @@ class Cell:
         """A command of an operator: durable before it is acknowledged, done at the next row."""
         self.journal.append(command)
         await self.journal.commit()
-        if command.kind == "resume":
-            self.paused = ""
         self.actor.commands[command.id] = command
+        if command.kind == "resume":
+            self._resume()
 
     def reconfigure(self, run: RunSlice, changes: Mapping[str, tuple[str, str]]) -> None:
         """A new configuration, taken before the next step: the same state in a core with the new limits."""
@@ -370,6 +397,7 @@ class Cell:
         self.journal.append(Settlement(id=id, item=encode(happening)))
         await self.journal.commit()
         self.actor.late[id] = happening
+        self.dispatch.sent_at.pop(happening.resolves or "", None)
 
     async def _settle_open(self, orders: list[Order]) -> None:
         """Orders of a step that was cut short, outcome unknown: asked now, in doubt if nobody says."""
@@ -404,7 +432,8 @@ class Cell:
     # What others see
 
     def publish(self) -> None:
-        self.around.publish(picture(self))
+        """Shows how it stands; never raises."""
+        self._showing.publish()
 
     # Small things
 
@@ -424,7 +453,7 @@ class Cell:
         around = self.around
         reasons = []
         if self.paused:
-            reasons.append(f"paused: {self.paused}")
+            reasons.append(pause_in_words(self.paused))
         if around.read_only:
             reasons.append("read only: orders are computed and not sent")
         day = around.clock.now() // 86_400_000_000_000

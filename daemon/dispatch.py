@@ -114,6 +114,7 @@ class Dispatch:
         self.patience = patience
         self._telemetry = telemetry
         self.in_flight: dict[str, Order] = {}
+        self.sent_at: dict[OrderId, int] = {}  # market time; kept for as long as the outcome is not known
 
     async def send(self, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
         """One trade per order, in order-list order. TradingHalted when it may not leave: nothing was sent."""
@@ -199,6 +200,8 @@ class Dispatch:
                 self._log.append(outcome)
             except Stop as error:
                 failed.append(error)
+            if state is not OrderState.UNKNOWN:
+                self.sent_at.pop(order.id, None)
             self._telemetry.order(order.venue, self._strategy, order.verb.value, state.value)
             self.in_flight.pop(order.id, None)
 
@@ -207,6 +210,8 @@ class Dispatch:
         client = self._clients[leg.orders[0].venue]
         began = trio.current_time()
         reason = ""
+        for order in leg.orders:
+            self.sent_at.setdefault(order.id, self._clock.now())
         try:
             with trio.fail_after(self.patience.order_grace_s):
                 answers = await client.submit(leg)

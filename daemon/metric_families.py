@@ -116,7 +116,11 @@ _FAMILIES = (
     _seen("leg_imbalance_usd", "strategy", "Notional of legs that are open without their hedge"),
     _seen("leg_imbalance_usd_seconds", "strategy", "Unhedged notional times seconds", Kind.COUNTER),
     _seen("orders_unknown", "strategy venue", "Orders that were sent and whose outcome is not known"),
-    _seen("uncertain_notional_usd", "strategy", "Notional of those; absent when one of them has no price"),
+    _seen(
+        "uncertain_notional_usd",
+        "strategy",
+        "Notional of those; one without a price counts with all the equity there is",
+    ),
     # Risk, position and profit
     _seen("equity_usd", "strategy share_class", "Equity"),
     _seen("equity_native", "strategy share_class", "Equity in share-class currency"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from components.model.keys import PositionKey, PositionType
-from daemon.replica import CellState, Replica
+from daemon.replica import CellState, OpenOrder, Replica
 
 RISK_LEVELS: Mapping[str, int] = {"ok": 0, "warning": 1, "critical": 2}
 ALWAYS_MEASURED = ("drawdown", "daily_loss")  # in every mode; a measure that never crossed a limit has no level yet
@@ -114,9 +114,9 @@ def _venues(replica: Replica) -> Iterator[Reading]:
         unknown[order.venue] = unknown.get(order.venue, 0) + 1
     for venue_name, count in unknown.items():
         yield Reading("orders_unknown", (name, venue_name), count)
-    notionals = [order.notional_usdt for order in replica.uncertain]
-    if None not in notionals:
-        yield Reading("uncertain_notional_usd", (name,), math.fsum(abs(n) for n in notionals if n is not None))
+    yield Reading(
+        "uncertain_notional_usd", (name,), math.fsum(_notional_usd(replica, each) for each in replica.uncertain)
+    )
     for venue in replica.venues:
         yield Reading("venue_reachable", (name, venue.name), float(venue.reachable))
         yield Reading("foreign_activity", (name, venue.name), venue.foreign)
@@ -124,6 +124,13 @@ def _venues(replica: Replica) -> Iterator[Reading]:
         if venue.last_answer_at is not None and replica.timestamp is not None:
             age_s = (replica.timestamp - venue.last_answer_at) / _NANOSECONDS
             yield Reading("venue_last_answer_age_seconds", (name, venue.name), max(0.0, age_s))
+
+
+def _notional_usd(replica: Replica, order: OpenOrder) -> float:
+    """What an order may have moved: its notional, and where no price is known the worst end: all there is."""
+    if order.notional_usdt is not None:
+        return abs(order.notional_usdt)
+    return abs(replica.equity or replica.initial or 0.0) * (usd_per_unit(replica) or 1.0)
 
 
 def _lender(replica: Replica) -> str:

@@ -93,6 +93,7 @@ class Narrator:
         self._every_ns = int(every_s * 1e9)
         self._next: dict[str, int] = {}
         self._states: dict[str, CellState] = {}
+        self._awaited: dict[str, tuple[str, ...]] = {}
         self._steps: set[str] = set()  # orders whose outcome is one step of a transaction
 
     def heard(self, strategy: str, record: Record) -> None:
@@ -135,10 +136,18 @@ class Narrator:
             self._states[replica.strategy] = replica.state
             reason = f": {replica.reason}" if replica.reason else ""
             self._say(at, replica.strategy, f"is {replica.state.value}{reason}")
+        self._waits(replica)
         if at is None or replica.equity is None or at < self._next.get(replica.strategy, 0):
             return
         self._next[replica.strategy] = at - at % self._every_ns + self._every_ns
         self._say(at, replica.strategy, _figures(replica))
+
+    def _waits(self, replica: Replica) -> None:
+        """What closing waits for, whenever that changes."""
+        awaited = tuple(sorted(f"{each.kind.value} {each.what}" for each in replica.awaited)) if replica.phase else ()
+        if awaited and awaited != self._awaited.get(replica.strategy):
+            self._say(replica.timestamp, replica.strategy, f"still waits for {', '.join(awaited)}")
+        self._awaited[replica.strategy] = awaited
 
 
 def _figures(replica: Replica) -> str:

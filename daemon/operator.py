@@ -164,7 +164,8 @@ class Operator:
                 return await self._stopped(request, command)
             case "pause":
                 cell = self._running(strategy)
-                cell.paused = self._supervisor.paused[strategy] = request.arguments.get("reason", PAUSED)
+                reason = self._supervisor.paused[strategy] = request.arguments.get("reason", PAUSED)
+                cell.pause(reason)
                 return f"{strategy} is paused: it values and watches, and sends nothing", {}
             case "resume":
                 return await self._resume(strategy, command)
@@ -267,7 +268,8 @@ class Operator:
         if (positions or cell.run_slice.mode.on_stop) == "close":
             await cell.order_in(msgspec.structs.replace(command, kind=CLOSE))
             return f"{request.strategy} sells everything from the next full loop on, and stays out; {again}", {}
-        cell.paused = self._supervisor.paused[request.strategy] = STOPPED
+        self._supervisor.paused[request.strategy] = STOPPED
+        cell.pause(STOPPED)
         return f"{request.strategy} holds its positions and no longer trades; {again}", {}
 
     async def _resume(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.model.awaited import Unvalued
+from components.model.errors import BasisError
+from components.model.keys import WALLET, base_token
 from components.model.orders import Order
+from components.utility_manager import UtilityManager
 from daemon.flat import unvalued_of, worth
+from daemon.observed import observed_columns, without_ratios
 from daemon.replica import CellState, OpenOrder, Replica
 from daemon.ticks import window_of
 
@@ -21,6 +25,7 @@ def picture(cell: Cell) -> Replica:
     core, row, actor = cell.core, cell.last_row, cell.actor
     head = cell.journal.head
     latched = cell.state is CellState.LATCHED
+    columns, columns_at = _observed_columns(cell) if latched else (dict(actor.row), None)
     equity = core.pnl.equity if actor.previous is not None else None
     return Replica(
         strategy=cell.strategy,
@@ -40,16 +45,17 @@ def picture(cell: Cell) -> Replica:
         external_flows=core.pnl.external_flows,
         pnl={**core.pnl.sums, "residual": core.pnl.residual},
         unexplained=actor.row.get("unexplained", 0.0),
-        columns=dict(actor.row),
+        columns=columns,
+        columns_at=columns_at,
         risk_levels={name: LEVELS[level] for name, level in core.risk.levels().items()},
         positions={str(key): amount for key, amount in core.positions.snapshot().items()},
         observed={str(key): amount for key, amount in cell.observer.observed().items() if amount},
         prices=dict(row.values) if row else {},
         ages_s=dict(row.ages_s) if row else {},
-        uncertain=tuple(_open(order, row.timestamp if row else 0) for order in core.positions.doubts.values()),
+        uncertain=tuple(_open(order, cell) for order in core.positions.doubts.values()),
         contracts=cell.authority.contracts,
         venues=cell.observer.states(),
-        withheld=(*actor.standing.no_trade, *actor.standing.no_risk),
+        withheld=withheld(cell),
         phase=cell.closing.phase,
         awaited=cell.closing.awaited,
         unvalued=_unvalued(cell),
@@ -90,14 +96,57 @@ def _unvalued(cell: Cell) -> tuple[Unvalued, ...]:
     return tuple(Unvalued(key=str(key), amount=held[key]) for key in keys if key in cell.priced_keys[1] and held[key])
 
 
-def _open(order: Order, at: int) -> OpenOrder:
+def withheld(cell: Cell) -> tuple[str, ...]:
+    """What the last step stood under, with a pause that came or went since."""
+    standing = cell.actor.standing
+    paused = (pause_in_words(cell.paused),) if cell.paused else ()
+    lifted = pause_in_words(cell.lifted) if cell.lifted else None
+    reasons = dict.fromkeys((*paused, *standing.no_trade, *standing.no_risk))
+    return tuple(reason for reason in reasons if reason != lifted)
+
+
+def pause_in_words(reason: str) -> str:
+    """A pause, as orders that it withholds say it."""
+    return f"paused: {reason}"
+
+
+def _observed_columns(cell: Cell) -> tuple[dict[str, float], int | None]:
+    """The last step's columns with the ratios that hold now, and when venues last reported all that is held; without
+    those ratios while they do not."""
+    rest = without_ratios(cell.actor.row)
+    row, views = cell.last_row, cell.observer.views.values()
+    reported = [view.positions_at for view in views if view.positions_at is not None]
+    if row is None or len(reported) < len(views):
+        return rest, None
+    try:
+        return rest | observed_columns(cell.run_slice, row, cell.observer.observed()), min(reported, default=None)
+    except (KeyError, BasisError):  # something is held that this strategy knows no price of
+        return rest, None
+
+
+def _open(order: Order, cell: Cell) -> OpenOrder:
     return OpenOrder(
         id=order.id,
         venue=order.venue,
         verb=order.verb.value,
         token=order.token,
         amount=order.amount,
-        notional_usdt=None,
-        sent_at=at,
+        notional_usdt=_notional_usdt(order, cell),
+        sent_at=cell.dispatch.sent_at.get(order.id),
         reason="outcome not known",
     )
+
+
+def _notional_usdt(order: Order, cell: Cell) -> float | None:
+    """What an order is worth at the last row; None where no price of its token is known."""
+    row = cell.last_row
+    if row is None:
+        return None
+    own = row.values.get(f"{order.venue}.{order.verb.value}.{order.token}")
+    if own is not None:
+        return abs(order.amount) * own
+    try:
+        at = window_of(row, None).row(0)
+        return abs(order.amount) * UtilityManager("USDT").value_at(at, base_token(WALLET, order.token))
+    except (KeyError, BasisError):
+        return None

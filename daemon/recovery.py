@@ -57,6 +57,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     cursors: Mapping[str, int] = {}
     booked: list[str] = []
     adjusted: dict[int, float] = {}  # share of equity that was adjusted, by UTC day; the last day only
+    sent_at: dict[str, int] = {}  # when orders left whose outcome is not known, by order id
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
@@ -112,11 +113,14 @@ class _Reading:
                 self._end(record)
             case Intent():
                 for order in record.group.orders:
+                    self._out.sent_at[order.id] = record.at
                     self._loose[order.id] = (order, None)
                     if record.group.kind is GroupKind.ATOMIC:
                         self._atomic[order.id] = record.group.id
                 self._parts.append(record)
             case Outcome():
+                if record.state != OrderState.UNKNOWN:
+                    out.sent_at.pop(record.order_id, None)
                 known = self._loose.get(record.order_id)
                 if known is not None:
                     self._loose[record.order_id] = (known[0], record)
@@ -194,6 +198,7 @@ class _Reading:
         self._commands = {command.id: command for command in snapshot.commands}
         out.cursors, out.booked, out.last_tick = snapshot.cursors, list(snapshot.booked), snapshot.last_tick
         out.adjusted = dict(snapshot.adjusted)
+        out.sent_at = dict(snapshot.sent_at)
         out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
 
     def _cut(self) -> None:

@@ -37,7 +37,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     amount: float  # native units, signed as in the order
     notional_usdt: float | None
-    sent_at: int
+    sent_at: int | None  # market time; None when a journal from before does not say
     reason: str
 
 
@@ -86,6 +86,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     pnl: Mapping[str, float] = {}  # part → sum since the start; also `residual`, `adjustment`
     unexplained: float = 0.0
     columns: Mapping[str, float] = {}  # result columns of the last row: ratios, deltas, per-venue figures
+    columns_at: int | None = None  # under a latch the ratios among them are of what the venues reported then
     risk_levels: Mapping[str, str] = {}
     positions: Mapping[str, float] = {}  # expected, native units
     observed: Mapping[str, float] = {}
@@ -111,3 +112,4 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 0.0  # process time of the core's last progress (step or effect)
     step_s: float = 0.0  # how long the last step took
     mailboxes: Mapping[str, int] = {}
+    trouble: str = ""  # why no newer picture of it could be taken

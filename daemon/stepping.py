@@ -202,6 +202,7 @@ class CoreActor:
                     )
                 )
                 self.late[order.id] = happening
+                self._dispatch.sent_at.pop(order.id, None)
 
     def _after(self, settlements: Settlements) -> Book:
         """The expected book once these settlements are booked."""

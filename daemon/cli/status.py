@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("strategy", "state", "equity", "if sold", "P&L", "delta", "margin", "tick", "withheld")
 OPTIONAL = ("delta", "margin", "tick")
+PHASES = {
+    "requested": "asked for; closing begins",
+    "closing": "everything is being closed",
+    "flat": "everything is closed, and stays so until it is resumed",
+    "failed": "NOT everything could be closed; it tries again",
+}
 BLOCKS = {"all": "no order leaves", "risk": "nothing that adds risk leaves", "": "told, blocks nothing"}
 _NS = 1_000_000_000
 
@@ -62,7 +68,7 @@ def row_of(replica: Replica, market_now: int | None) -> list[str]:
     """The cells of one line of the table."""
     return [
         replica.strategy,
-        replica.state.value,
+        f"{replica.state.value}: {replica.phase}" if replica.phase else replica.state.value,
         "-" if replica.equity is None else f"{money(replica.equity, replica.share_class)} {replica.share_class}",
         money(replica.exit_value, replica.share_class),
         money(profit(replica), replica.share_class) + (f" (step {replica.step})" if replica.equity_is_observed else ""),
@@ -93,8 +99,20 @@ def withheld(replica: Replica) -> list[str]:
 def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     """All that stands in the way of one strategy, in words."""
     yield f"{replica.strategy} is {replica.state}" + (f": {replica.reason}" if replica.reason else "")
+    if replica.phase:
+        yield f"  emergency: {PHASES.get(replica.phase, replica.phase)}"
+    if replica.closing_error and replica.phase != "flat":
+        yield f"  in the way of closing: {replica.closing_error}"
+    for each in replica.awaited:
+        due = "" if each.until is None else f", due {_at(each.until)}"
+        yield f"  awaited: {each}{due}"
+    for token in replica.unvalued:
+        yield f"  without a price, left out of equity: {token.key} {text_of(token.amount)}"
     if replica.equity_is_observed:
-        yield f"  equity is of what the venues report; P&L is as of step {replica.step}, until it is resumed"
+        seen = "not known" if replica.columns_at is None else f"as reported {_ago(replica.columns_at, market_now)}"
+        yield f"  equity is of what the venues report, delta and margin {seen}; P&L is as of step {replica.step}"
+    if replica.trouble:
+        yield f"  this picture is old: no newer one could be taken ({replica.trouble})"
     if replica.equity is not None:
         unit = replica.share_class
         sold = (
@@ -116,7 +134,7 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
             yield f"  BROKEN  {contract.name}: {contract.reason} ({effect}{since})"
     for order in replica.uncertain:
         amount = f"{order.verb} {text_of(order.amount)} {order.token} at {order.venue}"
-        yield f"  unknown order {order.id}: {amount}, sent {_ago(order.sent_at, market_now)}: {order.reason}"
+        yield f"  unknown order {order.id}: {amount}, sent {_sent(order.sent_at, market_now)}: {order.reason}"
         yield f"          look at the venue, then: basis resolve {order.id} --as filled|not_sent"
     for venue in replica.venues:
         if not venue.reachable or venue.mismatches or venue.foreign:
@@ -151,6 +169,10 @@ def _ago(at: int | None, market_now: int | None) -> str:
     if at is None:
         return "never"
     return _at(at) if market_now is None else f"{max(market_now - at, 0) / _NS:.0f} s ago"
+
+
+def _sent(at: int | None, market_now: int | None) -> str:
+    return "at a time its journal does not tell" if at is None else _ago(at, market_now)
 
 
 def _at(at: int) -> str:

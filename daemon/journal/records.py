@@ -141,6 +141,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     cursors: Mapping[str, int]
     booked: tuple[str, ...]
     adjusted: Mapping[int, float] = {}  # share of equity that was adjusted, by UTC day
+    sent_at: Mapping[str, int] = {}  # when orders left whose outcome is not known, market time
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.changed"):

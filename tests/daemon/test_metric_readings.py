@@ -53,11 +53,12 @@ def test_what_is_not_known_is_not_said() -> None:
     assert odd["ltv_ratio", "btc", "aave_v3"] == 0.0
 
 
-def test_one_order_without_a_price_makes_the_whole_sum_unknown() -> None:
+def test_an_order_without_a_price_counts_with_all_there_is() -> None:
     assert said(running())["uncertain_notional_usd", "btc"] == 0.0
     assert said(running(uncertain=(lost(), lost(notional_usdt=-5.0))))["uncertain_notional_usd", "btc"] == 12_005.0
     values = said(running(uncertain=(lost(), lost(notional_usdt=None))))
-    assert ("uncertain_notional_usd", "btc") not in values
+    equity = running().equity
+    assert equity is not None and values["uncertain_notional_usd", "btc"] == 12_000.0 + equity
     assert values["orders_unknown", "btc", "okx"] == 2 and values["orders_unknown", "btc", "binance"] == 0
 
 

@@ -171,6 +171,9 @@ def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restar
     async def pauses(daemon: Daemon) -> None:
         await ticked(daemon, more=2)
         await ask(daemon, "pause", reason="a look")
+        shown = replica_of(daemon)
+        assert (shown.state, shown.reason) == (CellState.PAUSED, "a look"), "at once, not a row later"
+        assert shown.withheld == ("paused: a look",)
         await ask(daemon, "deposit", key="d", amount="50000")
         trades = replica_of(daemon).trades
         await ticked(daemon, more=5)
@@ -184,6 +187,8 @@ def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restar
         picture = replica_of(daemon)
         assert (picture.state, picture.reason) == (CellState.PAUSED, "a look")
         await ask(daemon, "resume")
+        shown = replica_of(daemon)
+        assert (shown.state, shown.withheld) == (CellState.RUNNING, ())
         trades = picture.trades
         await ticked(daemon, more=3)
         assert replica_of(daemon).state is CellState.RUNNING
@@ -191,6 +196,24 @@ def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restar
 
     house.live(pauses)
     house.live(goes_on)
+
+
+def test_a_pause_in_the_middle_of_a_step_says_that_the_step_still_ends(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, more=2)
+        house.fault(LENDING, "latency", "chain", lasts_s=1e9, factor=20.0)
+        await until(lambda: cell_of(daemon).is_stepping, every_s=0.01)
+        await ask(daemon, "pause", reason="a look")
+        shown = replica_of(daemon)
+        assert shown.state is CellState.RUNNING and shown.reason.startswith("pausing: a look")
+        assert shown.withheld == ("paused: a look",)
+        await until(lambda: not cell_of(daemon).is_stepping, every_s=0.01)
+        await until(lambda: replica_of(daemon).state is CellState.PAUSED, every_s=0.01, within_s=1.0)
+        assert replica_of(daemon).reason == "a look"
+
+    house.live(play)
 
 
 def test_a_strategy_that_is_closed_sells_everything_and_enters_again_when_resumed(tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
+import trio
 
 from components.pnl_monitor import LINES
+from daemon import showing
+from daemon.cli.status import reasons
 from daemon.daemon import Daemon
 from daemon.latch import Phase
 from daemon.picture import picture
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
+from tests.daemon.test_metrics import scraped
 
 
 def test_what_is_shown_is_what_the_core_holds(tmp_path: Path) -> None:
@@ -83,3 +88,101 @@ def test_an_order_in_doubt_is_shown_with_what_was_asked(tmp_path: Path) -> None:
         assert all(order.reason == "outcome not known" and order.amount for order in doubts)
 
     house.live(play)
+
+
+def test_an_order_in_doubt_keeps_its_true_age_and_notional_also_over_a_restart(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def lose(daemon: Daemon) -> None:
+        house.fault(BTC, "black_hole", "okx", endpoint="submit", lasts_s=36_000.0)
+        house.fault(BTC, "black_hole", "okx", endpoint="query", lasts_s=36_000.0)
+        await ticked(daemon, BTC, 1)
+        sent = {order.id: order.sent_at for order in replica_of(daemon, BTC).uncertain}
+        assert len(sent) == 2 and set(sent.values()) == {house.begin}
+        await ticked(daemon, BTC, 9)
+        shown = replica_of(daemon, BTC)
+        assert {order.id: order.sent_at for order in shown.uncertain} == sent
+        assert [line for line in reasons(shown, shown.timestamp) if "sent 540 s ago" in line]
+        for order in shown.uncertain:
+            assert order.notional_usdt == pytest.approx(
+                abs(order.amount) * shown.prices[f"okx.{order.verb}.BTC"], rel=1e-9
+            )
+        notional = scraped(daemon.metrics)["basis_uncertain_notional_usd", BTC]
+        assert notional == pytest.approx(sum(order.notional_usdt or 0.0 for order in shown.uncertain))
+        before.update(sent)
+
+    before: dict[str, int | None] = {}
+    house.live(lose)
+
+    async def find_again(daemon: Daemon) -> None:
+        house.fault(BTC, "black_hole", "okx", endpoint="query", lasts_s=36_000.0)
+        await ticked(daemon, BTC, 2)
+        assert {order.id: order.sent_at for order in replica_of(daemon, BTC).uncertain} == before
+        assert all(each in cell_of(daemon, BTC).dispatch.sent_at for each in before)
+
+    house.live(find_again)
+
+    async def resolve(daemon: Daemon) -> None:
+        house.plans[BTC].heal()
+        await until(lambda: not replica_of(daemon, BTC).uncertain)
+        await ticked(daemon, BTC, 1)
+        assert not set(before) & set(cell_of(daemon, BTC).dispatch.sent_at)
+        assert scraped(daemon.metrics)["basis_uncertain_notional_usd", BTC] == 0.0
+
+    house.plans[BTC].heal()
+    house.live(resolve)
+
+
+def test_under_a_latch_delta_and_margin_are_of_what_the_venues_report_now(tmp_path: Path) -> None:
+    """Closing takes the perps away under the core's feet: what is shown follows, and says when it was seen."""
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        before = replica_of(daemon, BTC)
+        assert any(name.startswith("margin_ratio.") for name in before.columns) and before.columns_at is None
+        for venue in ("binance", "bybit", "okx"):
+            house.fault(BTC, "connect_refused", venue, endpoint="submit", lasts_s=1e9)
+        await daemon.operator.emergency(BTC, "a look", 0)
+        await until(lambda: replica_of(daemon, BTC).phase == Phase.CLOSING and replica_of(daemon, BTC).closing_error)
+        await trio.sleep(70.0)
+        during = replica_of(daemon, BTC)
+        assert during.columns["net_delta"] == pytest.approx(before.columns["net_delta"], abs=1e-3)
+        assert during.columns_at is not None and daemon.clock.now() - during.columns_at < 61e9
+        assert any("in the way of closing" in line for line in reasons(during, daemon.clock.now()))
+        house.plans[BTC].heal()
+        await until(lambda: replica_of(daemon, BTC).phase == Phase.FLAT)
+        await trio.sleep(61.0)  # a row later the venues were asked again
+        after = replica_of(daemon, BTC)
+        assert not any(name.startswith("margin_ratio.") for name in after.columns), "there is no perp any more"
+        assert after.columns["net_delta"] == 0.0
+        assert not [key for key in scraped(daemon.metrics) if key[0] == "basis_margin_ratio"]
+
+    house.live(play)
+
+
+def test_a_picture_that_cannot_be_taken_ends_nothing_and_is_shown_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path, BTC)
+
+    def fails(cell: object) -> None:
+        raise ZeroDivisionError("no price")
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        good = replica_of(daemon, BTC)
+        monkeypatch.setattr(showing, "picture", fails)
+        with structlog.testing.capture_logs() as lines:
+            await ticked(daemon, BTC, 3)
+        shown = replica_of(daemon, BTC)
+        assert shown.trouble == "ZeroDivisionError: no price" and shown.tick == good.tick
+        assert shown.heartbeat > good.heartbeat
+        assert [line["event"] for line in lines].count("picture.failed") == 1
+        assert any("this picture is old" in line for line in reasons(shown, None))
+        monkeypatch.undo()
+        await ticked(daemon, BTC, 1)
+        assert replica_of(daemon, BTC).trouble == ""
+
+    house.live(play)
+    assert house.crashes.seen == []

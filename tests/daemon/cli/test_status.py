@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from daemon.cli.status import COLUMNS, lowest_margin, profit, reasons, withheld
+from daemon.cli.status import COLUMNS, lowest_margin, profit, reasons, row_of, withheld
 from daemon.control.protocol import answer
 from daemon.replica import CellState, Contract, OpenOrder, VenueState
 from tests.daemon import cells
@@ -91,6 +91,30 @@ def test_a_figure_that_is_not_known_is_a_dash_and_no_crash(tmp_path: Path, capsy
         assert call("status", "--why", "--state", str(tmp_path)) == 0
     line = capsys.readouterr().out.splitlines()[1]
     assert line.split()[2:8] == ["-", "-", "-", "-", "-", "never"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [("closing", "everything is being closed"), ("failed", "NOT everything could be closed"), ("flat", "stays so")],
+)
+def test_the_phase_of_an_emergency_stop_is_shown_with_what_is_in_its_way(phase: str, words: str) -> None:
+    latched = cells.running(
+        "eth", state=CellState.LATCHED, reason="a look", phase=phase, closing_error="okx: no answer", step=7,
+        equity_is_observed=True, columns_at=cells.AT,
+    )  # fmt: skip
+    assert row_of(latched, NOW)[1] == f"latched: {phase}"
+    told = "\n".join(reasons(latched, NOW))
+    assert words in told
+    assert ("in the way of closing: okx: no answer" in told) is (phase != "flat")
+    assert "delta and margin as reported 5 s ago; P&L is as of step 7" in told
+    unseen = msgspec.structs.replace(latched, columns_at=None)
+    assert "delta and margin not known" in "\n".join(reasons(unseen, NOW))
+
+
+def test_an_order_of_an_older_journal_has_no_age_that_is_made_up() -> None:
+    (order,) = TROUBLED.uncertain
+    old = msgspec.structs.replace(TROUBLED, uncertain=(msgspec.structs.replace(order, sent_at=None),))
+    assert "sent at a time its journal does not tell" in "\n".join(reasons(old, NOW))
 
 
 def test_the_residual_is_no_profit() -> None:
