@@ -20,6 +20,7 @@ import trio
 
 from components.model.errors import BasisError, InvalidInput, Stop
 from daemon.authority import Limits
+from daemon.backups import Backups
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.closing import Closing
@@ -52,7 +53,6 @@ from daemon.readings import ToldMetrics, ToldReports, count, show
 from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
-from daemon.state_copy import copy_state
 from daemon.supervisor import Ended, Reports, Supervisor, beside
 from daemon.surroundings import Surroundings
 from daemon.watch import Watch
@@ -123,6 +123,7 @@ class Daemon:
         self._stop_asked = trio.Event()
         self._cut_asked = False
         self._closed_on_stop: list[str] = []
+        self._backups = Backups(self._state, self._made, threads=parts.threads)
         self.operator = Operator(
             self.supervisor,
             self.latches,
@@ -133,7 +134,7 @@ class Daemon:
             trouble=self._queries.trouble,
             stop=self.stop,
             dump=self.dump,
-            backup=self._copy,
+            backup=self._backups.ask,
             answered={command.key: command for command in accepted(commands) if command.key},
         )
         self.supervisor.paused = paused_strategies(commands)
@@ -173,6 +174,7 @@ class Daemon:
                 self._keep(around, "journal.mend", self._mend_audit)
                 look = partial(self.latches.watch, self._ids, self._parts.latch_every_s, self._found)
                 self._keep(around, "latches", look)
+                self._keep(around, "backup", self._backups.run)
                 async with trio.open_nursery() as cells:
                     up: Mapping[str, bool] = {}
                     finished: list[Ended] = []
@@ -495,10 +497,9 @@ class Daemon:
             return question()
         return await trio.to_thread.run_sync(question, limiter=self._reader)
 
-    def _copy(self, folder: Path) -> dict[str, Any]:
-        made = datetime.fromtimestamp(self.clock.now() / 1e9, UTC).isoformat(timespec="seconds")
-        contents = copy_state(self._state, folder, made=made)
-        return {"files": len(contents.files), "bytes": contents.size, "made": made}
+    def _made(self) -> str:
+        """When a copy is made, in market time."""
+        return datetime.fromtimestamp(self.clock.now() / 1e9, UTC).isoformat(timespec="seconds")
 
     # Small things
 

@@ -74,7 +74,7 @@ class Operator:
         trouble: Callable[[str | None], str],
         stop: Callable[[], None],
         dump: Callable[[], Mapping[str, Any]],
-        backup: Callable[[Path], Mapping[str, Any]],
+        backup: Callable[[Path], Awaitable[Mapping[str, Any]]],
         answered: Mapping[str, Command],
     ) -> None:
         self._supervisor = supervisor
@@ -123,7 +123,8 @@ class Operator:
                 return answer(self._dump(), market_now=self._now())
             case "backup":
                 await self._audit.commit()
-                return answer(self._backup(Path(request.arguments["folder"])), market_now=self._now())
+                made = await self._backup(Path(request.arguments["folder"]))
+                return answer(made, market_now=self._now())
             case "emergency_plan":
                 return answer(await self._plans(request.strategy), market_now=self._now())
             case _ if not request.key:

@@ -1,8 +1,9 @@
 """Copies of a state directory: made, verified, put back.
 
-A copy may be made while the daemon runs. Files only grow or are replaced whole, and anchors are copied before the
-segments they vouch for, so a copy is a state that a crash could have left; recovery does the rest. Left out is what
-means nothing elsewhere: the lock, sockets, the index (it is derived) and half-written files.
+A copy may be made while the daemon runs: what belongs to it is settled in one moment (`snapshot`), and copied after it.
+Files only grow or are replaced whole, and anchors are read before the segments they vouch for, so a copy is a state
+that a crash could have left; recovery does the rest. Left out is what means nothing elsewhere: the lock, sockets, the
+index (it is derived) and half-written files.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -27,8 +31,12 @@ OPS_BACKUP = catalogued(
 )
 CONTENTS = "backup.json"
 _LEFT_OUT = (STATE_LOCK, "index.sqlite", "index.sqlite-wal", "index.sqlite-shm", CONTENTS)
+_HALF = (".new", ".tmp")
 _FIRST = ("anchor", "epoch")
 _BLOCK = 1 << 20
+_HELD = 1 << 20  # files up to this size are read at once, unless they only grow
+_GROWING = (".journal", ".ledger")
+_SYNC_EVERY = 16 << 20
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,22 +51,108 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         return sum(size for size, _ in self.files.values())
 
 
-def copy_state(state: Path, target: Path, *, made: str) -> Contents:
-    """Copies `state` to `target`, a folder that is empty or not there. Stop OPS-010 leaves no list of contents."""
+class Pace:
+    """How fast bytes are read and written; `copied` hears of each block, and may end the copy by raising."""
+
+    def __init__(self, *, bytes_per_s: float = inf, copied: Callable[[int], None] = lambda count: None) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._copied = copied
+        self._due = time.monotonic()
+
+    def took(self, count: int) -> None:
+        self._copied(count)
+        self._due = max(self._due, time.monotonic() - 0.1) + count / self._bytes_per_s
+        ahead = self._due - time.monotonic()
+        if ahead > 0.0:
+            time.sleep(ahead)
+
+
+class Snapshot:
+    """A state directory as it was at one moment: each file open and measured, or its bytes where it is replaced whole.
+
+    What is appended later is not read, and a file that is replaced later is still the one that was opened.
+    """
+
+    def __init__(self, state: Path, target: Path, until: ExitStack) -> None:
+        self._target = target
+        self._files: list[tuple[Path, int, bytes | int, int]] = []  # name, mode, bytes or descriptor, size
+        for name in _files(state):
+            descriptor = os.open(state / name, os.O_RDONLY | os.O_CLOEXEC)
+            until.callback(os.close, descriptor)
+            found = os.fstat(descriptor)
+            is_small = found.st_size <= _HELD and name.suffix not in _GROWING
+            source: bytes | int = os.pread(descriptor, found.st_size, 0) if is_small else descriptor
+            self._files.append((name, stat.S_IMODE(found.st_mode), source, found.st_size))
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(size for _, _, _, size in self._files)
+
+    def copy(self, *, made: str, pace: Pace | None = None) -> Contents:
+        """Writes it to its target. Stop OPS-010 leaves no list of contents."""
+        pace = pace or Pace()
+        try:
+            files = {
+                str(name): self._copied(name, mode, source, size, pace) for name, mode, source, size in self._files
+            }
+            contents = Contents(made=made, files=dict(sorted(files.items())))
+            # Its list of contents is what makes a copy one; it comes last.
+            _write(self._target / CONTENTS, msgspec.json.encode(contents, order="deterministic"))
+        except OSError as exc:
+            raise Stop(OPS_BACKUP, f"copying failed: {exc}", place=str(self._target)) from exc
+        return contents
+
+    def _copied(self, name: Path, mode: int, source: bytes | int, size: int, pace: Pace) -> tuple[int, str]:
+        target = self._target / name
+        if isinstance(source, bytes):
+            _write(target, source)
+            digest = sha256(source)
+            pace.took(len(source))
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest, at, synced = sha256(), 0, 0
+            with target.open("wb") as writer:
+                while at < size:
+                    block = os.pread(source, min(_BLOCK, size - at), at)
+                    if not block:
+                        raise OSError(f"{name} has become shorter while it was copied")
+                    writer.write(block)
+                    digest.update(block)
+                    at += len(block)
+                    if at - synced >= _SYNC_EVERY:  # so that the journal's own syncs never wait for gigabytes of ours
+                        writer.flush()
+                        os.fdatasync(writer.fileno())
+                        synced = at
+                    pace.took(len(block))
+                writer.flush()
+                os.fsync(writer.fileno())
+        target.chmod(mode)
+        return size, digest.hexdigest()
+
+
+@contextmanager
+def snapshot(state: Path, target: Path) -> Iterator[Snapshot]:
+    """Settles what a copy of `state` in `target`, a folder that is empty or not there, consists of: takes no longer
+    than opening the files. Stop OPS-010 when there can be no copy."""
     if not state.is_dir():
         raise Stop(OPS_BACKUP, "there is no such state directory", state=str(state))
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise Stop(OPS_BACKUP, "the place of the copy is not empty", place=str(target))
-    if target.resolve().is_relative_to(state.resolve()):
-        raise Stop(OPS_BACKUP, "the place of the copy is inside the state directory", place=str(target))
-    try:
-        files = {str(path): _copied(state / path, target / path) for path in _files(state)}
-        contents = Contents(made=made, files=dict(sorted(files.items())))
-        # Its list of contents is what makes a copy one; it comes last.
-        _write(target / CONTENTS, msgspec.json.encode(contents, order="deterministic"))
-    except OSError as exc:
-        raise Stop(OPS_BACKUP, f"copying failed: {exc}", place=str(target)) from exc
-    return contents
+    with ExitStack() as until:
+        try:
+            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+                raise Stop(OPS_BACKUP, "the place of the copy is not empty", place=str(target))
+            if target.resolve().is_relative_to(state.resolve()):
+                raise Stop(OPS_BACKUP, "the place of the copy is inside the state directory", place=str(target))
+            taken = Snapshot(state, target, until)
+        except (OSError, RuntimeError) as exc:
+            raise Stop(OPS_BACKUP, f"copying failed: {exc}", place=str(target)) from exc
+        yield taken
+
+
+def copy_state(state: Path, target: Path, *, made: str) -> Contents:
+    """Copies `state` to `target`, all in one go. Errors as those of `snapshot` and `Snapshot.copy`."""
+    with snapshot(state, target) as taken:
+        return taken.copy(made=made)
 
 
 def verify_copy(copy: Path) -> Contents:
@@ -116,7 +210,9 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         is_top = len(relative.parts) == 1
-        if stat.S_ISREG(path.lstat().st_mode) and not (is_top and path.name in _LEFT_OUT):
+        if path.suffix in _HALF or (is_top and path.name in _LEFT_OUT):
+            continue
+        if stat.S_ISREG(path.lstat().st_mode):
             found.append(relative)
     return iter(sorted(found, key=lambda path: (path.name not in _FIRST, str(path))))
 

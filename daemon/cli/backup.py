@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.console import asked, emit_done, give_up, make_sure, now, state_option, yes_option
+from daemon.cli.console import asked, emit_done, give_up, make_sure, now, plain, state_option, yes_option
 from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
-BACKUP_TIMEOUT_S = 60.0
+if TYPE_CHECKING:
+    from daemon.control.protocol import Response
+
+ANSWER_S = 15.0
 
 
 @click.command()
@@ -25,8 +29,7 @@ def backup(folder: Path, state: Path, output: str) -> None:
 
     with refusals():
         if holder_of(state_lock(state)) is not None:
-            words = {"folder": str(folder.absolute())}
-            emit_done(asked(state, "backup", None, words, timeout_s=BACKUP_TIMEOUT_S), output)
+            emit_done(_by_daemon(state, folder), output)
             return
         made = _now()
         if state.is_dir():
@@ -53,6 +56,16 @@ def restore(source: Path, yes: bool, state: Path, output: str) -> None:
     with refusals():
         contents = restore_state(source, state, holder=Holder(pid=os.getpid(), started=_now()))
     emit([{"state": str(state), "files": len(contents.files), "bytes": contents.size, "made": contents.made}], output)
+
+
+def _by_daemon(state: Path, folder: Path) -> Response:
+    """Asks until the copy is whole; how far it is goes to stderr. Ctrl-C ends the asking, not the copy."""
+    while True:
+        response = asked(state, "backup", None, {"folder": str(folder.absolute())}, timeout_s=ANSWER_S)
+        found = plain(response)
+        if found.get("done", True):
+            return response
+        click.echo(f"copied {found['copied'] / 1e6:,.0f} of {found['of'] / 1e6:,.0f} MB", err=True)
 
 
 def _now() -> str:
