@@ -37,12 +37,12 @@ from components.position_monitor import BookColumns, PositionMonitor, PositionSt
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
 from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor, RiskState
-from components.routing.plan import Plan
+from components.routing.plan import HEDGE, Plan
 from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import ASKED_FOR, AT_END, ManagerState, StrategyManager, Trigger
+from components.strategy_manager import ASKED_FOR, AT_END, EXITS, ManagerState, StrategyManager, Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
@@ -55,6 +55,7 @@ CLOSE = "close"
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
 DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
+WAYS = 3  # in which what leaves or hedges is tried on one row, when venues refuse
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
     "break_even": EventType.BREAK_EVEN_ALARM,
@@ -86,6 +87,7 @@ class CoreState(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[str, ...]
     withheld: tuple[str, ...]
     rejected: int = 0
+    closing: tuple[str, ...] | None = None
 
 
 class Core:
@@ -114,6 +116,7 @@ class Core:
         self.rejected = 0
         self.liquidations = 0
         self._skipped: dict[str, None] = {}
+        self._closing: tuple[str, ...] | None = None  # what was told to be awaited; None: not closing
         self._rows = SHORTEST
 
     def start(self, balances: Mapping[PositionKey, float], capital: float, at: int) -> None:
@@ -138,6 +141,7 @@ class Core:
             liquidations=self.liquidations,
             skipped=tuple(self._skipped),
             withheld=self.handler.told,
+            closing=self._closing,
         )
 
     def restore(self, state: CoreState) -> None:
@@ -151,6 +155,7 @@ class Core:
         self.trades, self.rejected, self.liquidations = state.trades, state.rejected, state.liquidations
         self._skipped = dict.fromkeys(state.skipped)
         self.handler.told = state.withheld
+        self._closing = state.closing
 
     def run_row(self, start: int, *, until: int, rows: int | None = None, close: bool = False) -> int:
         """Advances over the next window, not beyond `until`; its length adapts: short after a trigger, longer while it
@@ -175,6 +180,7 @@ class Core:
         book = self.positions.project(window, settlements)
         if "resume" in commands:
             self.manager.resume(book.quantities)
+            self._closing = None
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
         if any(happening.event_type in NEW_MEANS for happening in settlements.happenings):
@@ -220,12 +226,25 @@ class Core:
         now = Situation(self.run, row, self.positions, self.prices)
         self.events.step += 1
         plan = self.manager.decide(trigger, now, self.events.step, asked)
-        if plan is None:
-            return
-        route = Route(plan, now, self._run_id, self.manager.owed)
         told = trigger.kind in TOLD_AT_ONCE or trigger.reason == ASKED_FOR
-        if told:
+        if plan is not None and told:
             self._announce_decision(plan, trigger, row)
+        for _ in range(WAYS):
+            if plan is None:
+                break
+            refused = self._do(plan, trigger, now, row, steps, standing, told)
+            self.events.step += refused
+            plan = msgspec.structs.replace(plan, step=self.events.step) if refused else None
+            told = True
+        if self.manager.halted:
+            self._announce_closing(row)
+
+    def _do(
+        self, plan: Plan, trigger: Trigger, now: Situation, row: Row, steps: Steps, standing: Standing, told: bool
+    ) -> bool:
+        """One way of a plan; whether a venue refused an order of one that leaves or hedges, so that there may be
+        another way."""
+        route = Route(plan, now, self._run_id, self.manager.owed, self.manager.refusals)
         result = self.handler.run(
             route.groups(),
             row.timestamp,
@@ -239,6 +258,7 @@ class Core:
         self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
+        self.manager.refusals.note(result.orders, result.trades, now)
         self._announce_skipped(route, result.stopped, row)
         self.manager.finish(
             plan,
@@ -252,6 +272,8 @@ class Core:
             refused=result.refused,
             too_dear=route.too_dear,
         )
+        pressing = plan.action in EXITS or plan.scope == HEDGE or not plan.careful
+        return pressing and result.refused and not result.disturbed
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
         """Deposits buy units at the value just before they came; a payment that was made earlier redeems them now."""
@@ -356,6 +378,20 @@ class Core:
             self.positions.snapshot(),
             status="halted",
             detail=f"{trigger.reason}: nothing is entered again until it is resumed",
+        )
+
+    def _announce_closing(self, row: Row) -> None:
+        """What is still awaited on the way to flat, or that it is flat: told once until it changes."""
+        left = tuple(f"{one.kind.value} {one.what}" for one in self.manager.awaited)
+        if left == self._closing:
+            return
+        self._closing = left
+        self.events.record(
+            EventType.CLOSING if left else EventType.FLAT,
+            row.timestamp,
+            self.positions.snapshot(),
+            status="closing" if left else "flat",
+            detail=f"awaits {', '.join(str(one) for one in self.manager.awaited)}" if left else "nothing is awaited",
         )
 
     def _announce_skipped(self, route: Route, stopped: str | None, row: Row) -> None:

@@ -58,8 +58,8 @@ def margin_usdt(now: Situation, venue: VenueName) -> float:
 
 
 def unhedgeable(now: Situation, refused: Container[VenueName] = ()) -> float:
-    """Coins that are long and that no venue of the hedge takes the other side of; `refused` are those that would not
+    """Coins that are long and that the margin there is does not carry with ease; `refused` are venues that would not
     open any more just now."""
     venues = now.mode.hedge_allocation
-    room = sum(held(now, venue) if venue in refused else utmost(now, venue) for venue in venues)
+    room = sum(held(now, venue) if venue in refused else easy(now, venue) for venue in venues)
     return max(0.0, now.long_coins() - room)

@@ -6,11 +6,12 @@ share-class currency: it is never put to work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
-from components.model.keys import WALLET, PositionKey, a_token, base_token, debt_token, perp
+from components.hedge_room import HALF, held, unhedgeable
+from components.model.keys import WALLET, PositionKey, VenueName, a_token, base_token, debt_token, perp
 from components.model.orders import Action
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
@@ -42,26 +43,40 @@ class Planner:
             action=Action.SELL_DUST, reason="hold", target=self._held(now), step=step, reserve=0.0, scope=REDUCE
         )
 
-    def rebalance(self, reason: str, now: Situation, step: int, owed: float) -> Plan:
+    def rebalance(
+        self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
+    ) -> Plan:
         if reason in ("gas_debt", "gas_reserve"):
             return msgspec.structs.replace(
                 self.hold(now, step), action=Action.ENTRY_PARTIAL, reason=reason, repay_gas=True
             )
-        parted = reason == "delta" or reason.startswith("legs:")
-        if parted and now.long_coins() > 0.0 and self._mode.lst_type is not None:
-            held = self._held(now)
-            shorts = {
-                perp(venue, now.coin): -now.long_coins() * weight
-                for venue, weight in self._mode.hedge_allocation.items()
-            }
-            return Plan(
-                action=Action.ENTRY_PARTIAL,
-                reason=reason,
-                step=step,
-                scope=HEDGE,
-                target=Target({**held.holdings, **shorts}),
-            )
+        if reason == "delta" or reason.startswith("legs:"):
+            return self.hedge(reason, now, step, owed, refused)
         return self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
+
+    def hedge(self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()) -> Plan:
+        """Shorts for what is long, where margin carries them; else the long leg shrinks and cash moves to its target,
+        or to less where venues have `refused` larger shorts."""
+        long = now.long_coins()
+        if self._mode.lst_type is None or long <= 0.0:
+            return self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
+        if unhedgeable(now, refused) > 0.5 * self._mode.max_delta_drift * long:
+            plan = self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
+            wanted = {venue: -plan.target.of(perp(venue, now.coin)) for venue in self._mode.hedge_allocation}
+            room = sum(held(now, venue) if venue in refused else amount / HALF for venue, amount in wanted.items())
+            share = min(1.0, room / sum(wanted.values())) if any(wanted.values()) else 1.0
+            return msgspec.structs.replace(plan, target=self._less_queued(plan.target.scaled(share), now))
+        shorts = {perp(venue, now.coin): -long * weight for venue, weight in self._mode.hedge_allocation.items()}
+        target = Target({**self._held(now).holdings, **shorts})
+        return Plan(action=Action.ENTRY_PARTIAL, reason=reason, step=step, scope=HEDGE, target=target)
+
+    def _less_queued(self, target: Target, now: Situation) -> Target:
+        """Coins in an unstaking queue cannot be sold before they come: until then as many more must be."""
+        if self._mode.max_ltv is not None or now.lst is None:
+            return target
+        key = base_token(WALLET, now.lst)
+        left = max(0.0, target.of(key) - now.queued() / now.ratio)
+        return Target({**target.holdings, key: left})
 
     def withdraw(self, now: Situation, step: int, owed: float) -> Plan:
         """Fast from the reserve; else slow: every leg × (E − W) ÷ E in one plan."""
@@ -81,17 +96,19 @@ class Planner:
             careful=share > 0.0,
         )
 
-    def reduce(self, acting: Sequence[Crossing], now: Situation, step: int, owed: float) -> Plan:
+    def reduce(
+        self, acting: Sequence[Crossing], now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
+    ) -> Plan:
         """What brings measures that rose back to safe: the breached group and its hedge only, and below critical no
         trade that is too small to be worth it."""
-        worst = max(acting, key=lambda crossing: crossing.level)
+        worst = max(acting, key=lambda crossing: (crossing.level, crossing.name == "delta"))  # naked is worse than thin
         group = worst.name.split(":")[0]
         careful = worst.level < CRITICAL
         urgency = Urgency.WARNING if careful else Urgency.CRITICAL
         reason = f"{worst.name} {'critical' if worst.level == CRITICAL else 'warning'}"
         if group == "delta":
-            plan = self.rebalance("delta", now, step, owed)
-            return msgspec.structs.replace(plan, reason=reason, careful=careful, urgency=urgency)
+            plan = self.hedge(reason, now, step, owed, refused)
+            return msgspec.structs.replace(plan, careful=careful, urgency=urgency)
         plan = self.full(Action.EXIT_PARTIAL, reason, now, step, owed)
         venues = None
         if group == "cex_margin" and self._mode.lst_type is None:

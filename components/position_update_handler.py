@@ -13,7 +13,7 @@ import msgspec
 from components.event_logger import EventLogger
 from components.model.errors import Retry
 from components.model.events import EventType
-from components.model.orders import GroupKind, OrderGroup, Trade, TradeStatus, Verb
+from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
 from components.ports import GRANTED, Approved, Observation, Standing, Withheld
 from components.position_monitor import PositionMonitor
 from components.reconciliation import Reconciliation
@@ -31,12 +31,16 @@ def _no_repair(group: OrderGroup, trades: tuple[Trade, ...]) -> OrderGroup | Non
 
 
 class TightLoopResult(msgspec.Struct, frozen=True):
-    """Everything that was executed, and why the list ended early if it did; `withheld` when it lacked authority."""
+    """Everything that was executed, and why the list ended early if it did; `withheld` when it lacked authority.
+
+    `orders` are those that `trades` answer, one each.
+    """
 
     trades: tuple[Trade, ...]
     stopped: str | None
     withheld: bool = False
     unreconciled: bool = False
+    orders: tuple[Order, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -83,11 +87,12 @@ class PositionUpdateHandler:
         back what filled when the legs of a group parted; that is done before the list stops. `leaving` is called once,
         before the first group that may leave does."""
         done: list[Trade] = []
+        sent: list[Order] = []
         for group in self._pieces(groups, prices, standing, doubt):
             verdict = self._venues.approve(group, prices(group), standing, doubt())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
-                return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True)
+                return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True, orders=tuple(sent))
             self.told = ()
             if leaving is not None and not done:
                 leaving()
@@ -95,6 +100,7 @@ class PositionUpdateHandler:
             trades = self._venues.execute(verdict)
             self._record(group, trades, at)
             done.extend(trades)
+            sent.extend(group.orders)
             stopped = self._stop_reason(trades)
             if stopped:
                 back = repair(group, trades)
@@ -105,11 +111,12 @@ class PositionUpdateHandler:
                     trades = self._venues.execute(verdict)
                     self._record(back, trades, at)
                     done.extend(trades)
-                return TightLoopResult(tuple(done), stopped)
+                    sent.extend(back.orders)
+                return TightLoopResult(tuple(done), stopped, orders=tuple(sent))
             stopped = self._reconcile(trades, at)
             if stopped:
-                return TightLoopResult(tuple(done), stopped, unreconciled=True)
-        return TightLoopResult(tuple(done), None)
+                return TightLoopResult(tuple(done), stopped, unreconciled=True, orders=tuple(sent))
+        return TightLoopResult(tuple(done), None, orders=tuple(sent))
 
     def _pieces(
         self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing, doubt: Callable[[], Doubt]

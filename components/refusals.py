@@ -1,8 +1,9 @@
 """What venues refused: the same order is not sent again and again in the same circumstances.
 
-After the first refusal a leg rests for an hour, and what it was for is done another way. After the second in a row it
-rests until the circumstances have changed: another amount or other means by a tenth; what only makes a position smaller
-may also be tried once a day, because getting out must never be given up. A fill on the leg wipes its slate.
+After the first refusal a leg rests for an hour, and what it was for is done another way; what makes a position smaller
+rests for a minute. After the second in a row it rests until the circumstances have changed, another amount or other
+means by a tenth; what makes a position smaller may also be tried once a day: getting out is never given up. A fill on
+the leg wipes its slate.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from components.model.orders import Order, Trade, TradeStatus, Verb
 from components.model.requirements import DAY_NS, HOUR_NS
 from components.situation import Situation
 
+MINUTE_NS = HOUR_NS // 60
 CHANGED = 0.1  # of an amount or of the means: as much as makes it another order
 
 
@@ -69,7 +71,7 @@ class Refusals:
             return False
         passed = now.row.timestamp - last.at
         if last.count == 1:
-            return passed < HOUR_NS
+            return passed < (MINUTE_NS if _is_less(order) else HOUR_NS)
         if abs(abs(order.amount) - last.amount) > CHANGED * last.amount and passed >= HOUR_NS:
             return False
         if abs(_means(order, now) - last.means) > CHANGED * abs(last.means) and passed >= HOUR_NS:
@@ -84,6 +86,10 @@ class Refusals:
         passed = now.row.timestamp - last.at
         moved = abs(now.account(venue) - last.means) > CHANGED * abs(last.means)
         return passed < HOUR_NS or (last.count > 1 and not moved)
+
+    def speaks_of(self, venue: VenueName) -> bool:
+        """Whether the last word of a venue on anything was a refusal."""
+        return any(leg.partition(" ")[0] == venue for leg in self._by_leg)
 
     def __bool__(self) -> bool:
         return bool(self._by_leg)

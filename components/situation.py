@@ -124,6 +124,10 @@ class Situation:
         """What arrives at `target` later."""
         return sum(flight.amount for flight in self._positions.in_flight.values() if flight.target == target)
 
+    def queued(self) -> float:
+        """ETH that an unstaking queue still holds."""
+        return sum(flight.amount for flight in self.flights() if flight.source.symbol in LST_PROTOCOL)
+
     def book(self) -> Iterable[tuple[PositionKey, float]]:
         """Balances in key order, native units."""
         return self._positions.expected.items()

@@ -12,15 +12,18 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from components.awaited import awaited
 from components.deviation import DUST, Deviation, Unmended
 from components.exposure_monitor import Exposure
 from components.held_back import NEVER, Held, Why, asked_at_once
+from components.model.awaited import Awaited
 from components.model.events import EventType
 from components.model.keys import (
     GAS,
     RESERVE,
     PositionKey,
     PositionType,
+    VenueName,
     base_token,
     token_of,
 )
@@ -29,6 +32,7 @@ from components.model.requirements import DAY_NS, HOUR_NS, reference_price
 from components.model.slices import ModeSlice
 from components.planner import Planner
 from components.ports import Settlements
+from components.refusals import Refusal, Refusals
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
 from components.routing.plan import FULL, Plan, Urgency
 from components.situation import Situation
@@ -36,6 +40,7 @@ from components.strategies.strategy import Strategy
 from components.utility_manager import UtilityManager
 
 FLOWS = {
+    EventType.LIQUIDATION: "liquidated",
     EventType.TRANSFER_ARRIVED: "arrival",
     EventType.DEPOSIT: "deposit",
     EventType.WITHDRAWAL_REQUESTED: "withdrawal",
@@ -70,6 +75,8 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: Plan | None
     held: dict[str, Held] = {}
     worked: bool = False
+    refusals: dict[str, Refusal] = {}
+    awaited: tuple[Awaited, ...] = ()
 
 
 class StrategyManager:
@@ -89,6 +96,8 @@ class StrategyManager:
         self._overtaken: Plan | None = None  # under way when a withdrawal came, which goes first
         self._held: dict[str, Held] = {}  # measures that a finished plan left outside their band
         self._worked = False  # the plan under way has done something
+        self.refusals = Refusals()
+        self.awaited: tuple[Awaited, ...] = ()  # while halted: everything between now and flat
 
     def state(self) -> ManagerState:
         return ManagerState(
@@ -103,6 +112,8 @@ class StrategyManager:
             overtaken=self._overtaken,
             held=dict(self._held),
             worked=self._worked,
+            refusals=self.refusals.state(),
+            awaited=self.awaited,
         )
 
     def restore(self, state: ManagerState) -> None:
@@ -110,10 +121,14 @@ class StrategyManager:
         self._blocked, self._retry_at, self._unfinished = state.blocked, dict(state.retry_at), state.unfinished
         self._again_at, self._overtaken = state.again_at, state.overtaken
         self._held, self._worked = dict(state.held), state.worked
+        self.refusals.restore(state.refusals)
+        self.awaited = state.awaited
 
     def resume(self, book: Mapping[PositionKey, float]) -> None:
         """An operator wants it to trade: what is flat enters anew, anything else is brought to its target."""
         was_halted, self.halted = self.halted, False
+        self.awaited = ()
+        self.refusals.forget()
         if self._is_flat(book):
             self.entered, self.plan, self._overtaken = False, None, None
             self._blocked = self._unfinished = False
@@ -156,7 +171,7 @@ class StrategyManager:
         found += self._asked(commands)
         if self._blocked:
             found.append(Trigger(0, "blocked", "a stale leg"))
-        if self.entered and self._unfinished:
+        if (self.entered or self.halted) and self._unfinished:
             found.append(Trigger(again, "retry", "cut short"))
         if not self.entered and not self.halted:
             found.append(Trigger(again, "entry", "first row"))
@@ -178,19 +193,26 @@ class StrategyManager:
         flows = self._flows(settlements)
         match first.kind:
             case "risk":
-                return (first, *flows, *self._asked(commands))
+                lost = next((flow for flow in flows if flow.kind == "liquidated"), None)
+                if lost is not None and self._mode.hedge_allocation:
+                    # A hedge that is gone comes before what is merely too thin: making it good thickens that too.
+                    first = first if any(_outranks_a_loss(each) for each in first.crossings) else lost
+                others = (flow for flow in flows if flow.kind != "liquidated")
+                return (first, *others, *self._asked(commands))
             case "entry" | "close":
                 return (*(flow for flow in flows if flow.kind == "withdrawal"), first)
-            case "arrival" | "deposit" | "withdrawal":
+            case "arrival" | "deposit" | "withdrawal" | "liquidated":
                 return (*flows, *self._asked(commands))
             case _:
                 return (first,)
 
     def _flows(self, settlements: Settlements) -> tuple[Trigger, ...]:
-        """Arrivals, deposits and withdrawals of the first row, one trigger for each kind."""
+        """Liquidations, arrivals, deposits and withdrawals of the first row, one trigger for each kind."""
         found: dict[str, Trigger] = {}
         for happening in settlements.happenings:
             kind = FLOWS.get(happening.event_type)
+            if kind == "liquidated" and not self._auto:
+                continue
             if kind is not None and (kind != "deposit" or (self._auto and not self.halted)):
                 found.setdefault(kind, Trigger(0, kind, happening.detail))
         return tuple(found[kind] for kind in FLOWS.values() if kind in found)
@@ -212,6 +234,8 @@ class StrategyManager:
                 plan = self._resume(now, step)
             case "retry":
                 plan = self._again(now, step)
+            case "liquidated":
+                plan = self._on_liquidation(now, step)
             case "risk":
                 plan = self._on_risk(trigger, now, step)
             case "dust":
@@ -222,7 +246,7 @@ class StrategyManager:
                 reason = AT_END if trigger.reason == AT_END else "closed by the operator"
                 plan = self.planner.exit(reason, now, step, Urgency.ASKED)
             case _:
-                plan = self.planner.rebalance(trigger.reason, now, step, self.owed)
+                plan = self.planner.rebalance(trigger.reason, now, step, self.owed, self._resting(now))
         if plan is not None and trigger.kind in ("deviation", DUST):
             plan = msgspec.structs.replace(plan, cause=DUST if trigger.kind == DUST else trigger.reason)
         return plan
@@ -269,6 +293,8 @@ class StrategyManager:
             self._unfinished = self.plan is not None
             if self.owed < 1e-9:
                 self.owed = 0.0
+        if self.halted:
+            self._keep_closing(plan, now, worked)
         if trigger.kind == "owed":
             self._retry_at[trigger.kind] = now.row.timestamp + DAY_NS
 
@@ -279,6 +305,16 @@ class StrategyManager:
         told = before is not None and before.told and before.why is why
         again_at = NEVER if self._worked else at + DAY_NS
         self._held[name] = Held(None, again_at, why, told)
+
+    def _keep_closing(self, plan: Plan, now: Situation, worked: bool) -> None:
+        """Halted means flat: as long as anything is awaited, what can be closed is tried again; on the next row when
+        something was done, else after an hour."""
+        self.awaited = awaited(now, lambda key: self.refusals.speaks_of(key.venue))
+        if not self.awaited:
+            self.plan, self._overtaken, self._unfinished, self._blocked = None, None, False, False
+        elif self.plan is None:
+            self.plan, self._unfinished = plan, True
+            self._again_at = 0 if worked else now.row.timestamp + HOUR_NS
 
     def _asked(self, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
         wanted = "rebalance" in commands and self.entered and not self.halted
@@ -315,7 +351,8 @@ class StrategyManager:
             action = self.plan.action
             if action is Action.ENTRY_FULL:
                 action = Action.ENTRY_PARTIAL
-            return msgspec.structs.replace(self.plan, step=step, action=action)
+            careful = self.plan.careful or self.plan.scope == FULL  # what pressed was done on the row it pressed
+            return msgspec.structs.replace(self.plan, step=step, action=action, careful=careful)
         if self.halted:
             return self.planner.exit("halted", now, step)
         return self.planner.full(Action.ENTRY_PARTIAL, "arrival", now, step, self.owed) if self._auto else None
@@ -328,12 +365,32 @@ class StrategyManager:
             return self.planner.full(Action.ENTRY_PARTIAL, self.plan.reason, now, step, self.owed)
         return self._resume(now, step)
 
+    def _on_liquidation(self, now: Situation, step: int) -> Plan | None:
+        """A venue closed something of its own accord: the other side follows, or the hedge is made good elsewhere."""
+        if self.halted:
+            return self.planner.exit("halted", now, step)
+        if not self._mode.hedge_allocation:
+            return None
+        plan = self.planner.hedge("a liquidation", now, step, self.owed, self._resting(now))
+        return msgspec.structs.replace(plan, careful=False, urgency=Urgency.CRITICAL)
+
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
         emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.name in EMERGENCIES]
         if emergencies:
             self.halted = True
             return self.planner.exit(f"emergency: {emergencies[0].name}", now, step)
         acting = [c for c in trigger.crossings if c.name.split(":")[0] in REDUCIBLE]
-        if self.halted or not acting:
+        if not acting:
             return None
-        return self.planner.reduce(acting, now, step, self.owed)
+        if self.halted:
+            return self.planner.exit("halted", now, step)
+        return self.planner.reduce(acting, now, step, self.owed, self._resting(now))
+
+    def _resting(self, now: Situation) -> frozenset[VenueName]:
+        """Venues that would open no larger short now."""
+        return frozenset(venue for venue in self._mode.hedge_allocation if self.refusals.short_rests(venue, now))
+
+
+def _outranks_a_loss(crossing: Crossing) -> bool:
+    """Whether a level that rose decides what is done on a row on which a venue liquidated something."""
+    return crossing.level == CRITICAL and (crossing.name in EMERGENCIES or crossing.name == "delta")

@@ -29,6 +29,8 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.RISK_LEVEL: "a risk measure rose to warning or critical",
     EventType.EMERGENCY_STOP: "a measure that stops the strategy became critical",
     EventType.HALTED: "the strategy stopped trading",
+    EventType.CLOSING: "it is not flat yet: `detail` lists what is awaited, told again when that changes",
+    EventType.FLAT: "it is flat by its positions: nothing is held but currency, reserve and gas, nothing awaited",
     EventType.RECONCILIATION_MISMATCH: "a venue reports something else than expected; it is asked again",
     EventType.RECONCILIATION_FAILED: "it still does, or does not answer: the order list stops",
     EventType.PRICE_DIVERGENCE: "a price is further from the reference than allowed",

@@ -41,6 +41,8 @@ class EventType(StrEnum):
     RISK_LEVEL = "risk_level"
     EMERGENCY_STOP = "emergency_stop"
     HALTED = "halted"
+    CLOSING = "closing"
+    FLAT = "flat"
     RECONCILIATION_MISMATCH = "reconciliation_mismatch"
     RECONCILIATION_FAILED = "reconciliation_failed"
     PRICE_DIVERGENCE = "price_divergence"

@@ -10,9 +10,9 @@ from components.model.keys import (
     WALLET,
     base_token,
 )
-from components.model.orders import GroupKind, OrderGroup, Verb
+from components.model.orders import Action, GroupKind, OrderGroup, Verb
 from components.model.requirements import reward_tokens
-from components.routing.plan import FULL, GAS_KEY, Stage
+from components.routing.plan import CASH_KEPT, FULL, GAS_KEY, Stage
 
 
 class CashStage(Stage):
@@ -85,6 +85,11 @@ class CashStage(Stage):
             return
         need = self._chain_need()
         small = max(self._minimum, 1e-6) / self._eth_usdt()
+        owed = min(-now.gas(), now.wallet("ETH")) if self._plan.action is Action.EXIT_FULL else 0.0
+        if owed * self._eth_usdt() > now.dust():  # leaving with nothing owed: coins that are here need not be bought
+            order = self._order(Verb.TRANSFER, WALLET, "ETH", owed, "refill_gas")
+            keys = {"source": base_token(WALLET, "ETH"), "target": GAS_KEY}
+            yield self._group(GroupKind.ONE, [msgspec.structs.replace(order, **keys)])
         at_venue, in_wallet = now.coins(spot_venue), now.wallet("ETH")
         if need > small:
             missing = need - max(in_wallet, 0.0) - now.on_its_way(base_token(WALLET, "ETH"))
@@ -147,7 +152,8 @@ class CashStage(Stage):
         margin = self._mode.margin_ratio_target * abs(now.size(venue)) * now.mark(venue) if now.size(venue) else 0.0
         if self._mode.collateral == "unified":
             margin = 0.0
-        return max(0.0, min(now.cash(venue), now.account(venue) - margin))
+        kept = CASH_KEPT * abs(now.size(venue)) * now.mark(venue)
+        return max(0.0, min(now.cash(venue) - kept, now.account(venue) - margin))
 
     def _refill_reserve(self) -> Iterator[OrderGroup]:
         """A wallet's own cash into the reserve: no venue, no cost, no delay."""

@@ -9,7 +9,7 @@ from components.model.keys import (
     perp,
 )
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
-from components.routing.plan import FULL, HEDGE, REDUCE, Stage
+from components.routing.plan import CASH_KEPT, FULL, HEDGE, REDUCE, Stage
 
 NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
 
@@ -120,14 +120,15 @@ class ExchangeStage(Stage):
         spot_venue = self._mode.spot_venue or ""
         dex = spot_venue == "uniswap"
         price = now.reference() if dex else now.spot_price(spot_venue)
-        change = 0.0
+        change, everything = 0.0, total == 0.0
         if plan.scope != HEDGE:
             available = now.wallet("ETH") if dex else now.coins(spot_venue)
-            if long - total > self._minimum / price:
+            if everything:
+                change = -max(available, 0.0)
+            elif long - total > self._minimum / price:
                 change = -min(long - total, max(available, 0.0))
             elif total - long > self._minimum / price and plan.scope == FULL:
                 change = self._buyable(total, long, wanted, price, spot_venue, dex)
-        everything = total == 0.0
         small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
         if abs(change) * price <= (NOTHING if everything else small):
             change = 0.0
@@ -161,7 +162,8 @@ class ExchangeStage(Stage):
             payable = now.wallet("USDT") * self._swap_keeps(now.wallet("USDT"))
         else:
             unrealised = now.account(spot_venue) - now.cash(spot_venue)
-            cash = now.cash(spot_venue) - max(margin - unrealised, 0.0)
+            kept = CASH_KEPT * total * price if spot_venue in wanted else 0.0
+            cash = now.cash(spot_venue) - max(margin - unrealised, kept)
             payable = cash / (1.0 + self._buying_costs(spot_venue, cash))
         return max(0.0, min(min(total, capacity) - long, payable / price))
 

@@ -24,12 +24,15 @@ class Route(CashStage, ChainStage, ExchangeStage):
     """The groups of one plan at one row."""
 
     def groups(self) -> Iterator[OrderGroup]:
-        """What is to be done now; a group waits while the outcome of an order on one of its legs is not known."""
+        """What is to be done now; a group waits while the outcome of an order on one of its legs is not known, and one
+        that a venue refused is not asked for again before something has changed."""
         for group in self._passes():
             waiting = self._now.open_legs()
             legs = [leg for order in group.orders if (leg := leg_of(order, self._now.run.exchanges)) in waiting]
             if legs:
                 self._wait(legs[0])
+            elif again := [order for order in group.orders if self._refusals.forbids(order, self._now)]:
+                self._skip(f"{again[0].leg}: refused, and nothing has changed since")
             elif not self._is_worth_it(group):
                 self.too_dear = True
             else:

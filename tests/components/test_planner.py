@@ -8,7 +8,7 @@ from components.model.market import Market
 from components.model.orders import Action
 from components.planner import Planner
 from components.risk_monitor import CRITICAL, WARNING, Crossing
-from components.routing.plan import FULL, HEDGE, REDUCE
+from components.routing.plan import FULL, HEDGE, REDUCE, Plan
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.strategies.strategy import NOTHING
@@ -71,17 +71,37 @@ def test_a_breached_margin_reduces_its_venue_only_and_carefully_while_it_is_a_wa
     assert critical.reason == "cex_margin:binance critical"
 
 
-def test_parted_coins_on_chain_are_hedged_and_nothing_else_moves() -> None:
-    run = run_with("usdt_market_neutral_no_leverage", hedge_allocation={"okx": 0.5, "binance": 0.5})
+NEUTRAL = run_with("usdt_market_neutral_no_leverage", hedge_allocation={"okx": 0.5, "binance": 0.5})
+STAKED = {"wallet:BaseToken:wstETH": 8.0, "okx:Perp:ETHUSDT": -4.0, "okx:PerpQuote:ETHUSDT": 8_000.0}
+
+
+def parted(held: dict[str, float], *refused: str) -> Plan:
     lines = {"binance.spot.ETH": 2_000.0, "okx.perp.ETH": 2_000.0, "binance.perp.ETH": 2_000.0,
              "lido.ratio.wstETH": 1.25}  # fmt: skip
-    held = {"wallet:BaseToken:wstETH": 8.0, "okx:Perp:ETHUSDT": -4.0, "okx:PerpQuote:ETHUSDT": 8_000.0}
-    now = situation(run, market(lines, rows=1), held)
-    plan = Planner(run.mode, make_strategy(run.mode)).rebalance("delta", now, 1, 0.0)
+    now = situation(NEUTRAL, market(lines, rows=1), held)
+    return Planner(NEUTRAL.mode, make_strategy(NEUTRAL.mode)).rebalance("delta", now, 1, 0.0, refused)
+
+
+def test_parted_coins_on_chain_are_hedged_and_nothing_else_moves() -> None:
+    plan = parted({**STAKED, "okx:BaseToken:USDT": 5_000.0, "binance:BaseToken:USDT": 5_000.0})
     assert plan.scope == HEDGE
     assert plan.target.of(key("okx:Perp:ETHUSDT")) == pytest.approx(-5.0)
     assert plan.target.of(key("binance:Perp:ETHUSDT")) == pytest.approx(-5.0)
     assert plan.target.of(key("wallet:BaseToken:wstETH")) == 8.0
+
+
+def test_coins_that_cannot_be_hedged_are_reduced_to_what_their_capital_carries() -> None:
+    plan = parted({**STAKED, "okx:BaseToken:USDT": 1_000.0})
+    assert plan.scope == FULL
+    assert plan.target.of(key("wallet:BaseToken:wstETH")) == pytest.approx(0.95 * 21_000.0 / 2 / 2_000.0 / 1.25)
+
+
+def test_where_a_venue_refuses_the_others_carry_more_and_what_they_cannot_is_sold() -> None:
+    rich = {**STAKED, "okx:BaseToken:USDT": 50_000.0}
+    assert parted(rich, "binance").scope == HEDGE
+    both = parted(rich, "binance", "okx")
+    assert both.scope == FULL
+    assert both.target.of(key("wallet:BaseToken:wstETH")) == pytest.approx(4.0 / 1.25)  # what okx is short already
 
 
 def test_gas_alone_moves_nothing_but_gas(now: Situation) -> None:

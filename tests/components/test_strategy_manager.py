@@ -397,10 +397,12 @@ def test_a_warning_of_a_loss_is_only_told() -> None:
     assert not manager.halted
 
 
-def test_a_halted_strategy_reduces_no_further_but_an_emergency_still_counts() -> None:
+def test_a_halted_strategy_only_ever_sells_whatever_is_critical() -> None:
     manager = manager_of(BASIS)
     manager.halted = True
-    assert on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", CRITICAL, 0.1), manager=manager) is None
+    found = on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", CRITICAL, 0.1), manager=manager)
+    assert found is not None
+    assert (found.action, found.target, found.reason) == (Action.EXIT_FULL, NOTHING, "halted")
     assert on_risk(BASIS, PAIR, Crossing(0, "drawdown", CRITICAL, 0.3), manager=manager) is not None
 
 
