@@ -67,7 +67,7 @@ def run_backtest(
     seconds = perf_counter() - began
     summary = summarise(run_id, result, run, market, request.capital, seconds, store.folder(run_id), request.flows)
     finished = FinishedRun(
-        summary=msgspec.structs.replace(summary, skipped=_skipped(result)),
+        summary=msgspec.structs.replace(summary, skipped=_skipped(result), overrides=tuple(request.overrides)),
         result=result,
         run=run,
         benchmarks=benchmark_columns(market, result, run, request.capital),

@@ -85,6 +85,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     flows: tuple[str, ...] = ()  # as asked for
     paid_in: float = 0.0
     paid_out: float = 0.0
+    overrides: tuple[str, ...] = ()  # what --set changed, as typed
 
 
 class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,52 +20,58 @@ from daemon.charts import style
 from daemon.charts.exposure import exposure_charts
 from daemon.charts.profit import profit_charts
 from daemon.charts.traces import Chart
+from daemon.results_headline import return_if_sold, told_of
 from daemon.results_summary import FinishedRun, Summary
 
 PLOTLY = "plotly.min.js"
 
 CSS = f"""
-:root {{ color-scheme: light; }}
+:root {{ color-scheme: light dark; --back: #f3f5f8; --card: {style.PAPER}; --edge: #e3e8ee; --ink: {style.INK};
+  --muted: {style.MUTED}; --accent: {style.ACCENT}; --good: #15815a; --bad: {style.CRITICAL}; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --back: #0e1319; --card: {style.DARK[style.PAPER]}; --edge: #27313d;
+  --ink: {style.DARK[style.INK]}; --muted: {style.DARK[style.MUTED]}; --accent: #6ea8fe; --good: #4cc38a;
+  --bad: #ff7b8a; }} }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; background: #f3f5f8; color: {style.INK}; font: 14px/1.5 {style.FONT}; }}
+body {{ margin: 0; background: var(--back); color: var(--ink); font: 14px/1.5 {style.FONT}; }}
 main {{ max-width: 1440px; margin: 0 auto; padding: 28px 28px 48px; }}
 header {{ display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; margin-bottom: 18px; }}
-h1 {{ font-size: 26px; line-height: 1.2; margin: 0; letter-spacing: -0.01em; }}
-header p {{ margin: 0; color: {style.MUTED}; }}
+h1 {{ font-size: 26px; line-height: 1.2; margin: 0; letter-spacing: -0.01em; overflow-wrap: anywhere; min-width: 0; }}
+header p {{ margin: 0; color: var(--muted); overflow-wrap: anywhere; min-width: 0; }}
 .tiles {{ display: flex; flex-wrap: wrap; gap: 12px; margin-bottom: 16px; }}
-.tile, .card {{ background: {style.PAPER}; border: 1px solid #e3e8ee; border-radius: 10px; }}
+.tile, .card {{ background: var(--card); border: 1px solid var(--edge); border-radius: 10px; }}
 .tile {{ padding: 12px 14px; flex: 1 1 auto; max-width: 240px; white-space: nowrap; }}
 .tile b {{ display: block; font-size: 18px; font-variant-numeric: tabular-nums; }}
-.tile span {{ color: {style.MUTED}; font-size: 12px; }}
-.good b {{ color: #15815a; }} .bad b {{ color: {style.CRITICAL}; }}
+.tile span {{ color: var(--muted); font-size: 12px; }}
+.good b {{ color: var(--good); }} .bad b {{ color: var(--bad); }}
 .grid {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; grid-auto-flow: dense; }}
 .card {{ padding: 16px 16px 8px; min-width: 0; }}
 .card.wide {{ grid-column: 1 / -1; }}
 .card h2 {{ font-size: 16px; margin: 0; }}
 .card h2 a {{ color: inherit; text-decoration: none; }} .card h2 a:hover {{ text-decoration: underline; }}
-.card p {{ margin: 0 0 4px; color: {style.MUTED}; font-size: 13px; }}
+.card p {{ margin: 0 0 4px; color: var(--muted); font-size: 13px; }}
 .chart {{ width: 100%; height: 360px; }}
 .wide .chart {{ height: 400px; }}
 .alone .chart {{ height: calc(100vh - 210px); min-height: 420px; }}
-.notes {{ margin-top: 16px; padding: 14px 18px; font-size: 13px; }}
+.notes {{ margin-top: 16px; padding: 14px 18px; font-size: 13px; overflow-wrap: anywhere; }}
 .notes h2 {{ margin-bottom: 6px; }}
 .notes ul {{ margin: 0; padding-left: 18px; }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 0; overflow-wrap: anywhere; }}
-dt {{ color: {style.MUTED}; }} dd {{ margin: 0; font-variant-numeric: tabular-nums; }}
-a {{ color: {style.ACCENT}; }}
+dt {{ color: var(--muted); }} dd {{ margin: 0; font-variant-numeric: tabular-nums; }}
+a {{ color: var(--accent); }}
 @media (max-width: 900px) {{ .grid {{ grid-template-columns: 1fr; }} main {{ padding: 16px; }} }}
+@media (max-width: {style.NARROW}px) {{ main {{ padding: 10px; }} .card {{ padding: 12px 8px 6px; }}
+  .tiles {{ display: grid; grid-template-columns: 1fr 1fr; gap: 8px; }}
+  .tile {{ max-width: none; white-space: normal; }}
+  dl {{ grid-template-columns: 1fr; }} dd {{ margin-bottom: 6px; }} }}
 """
 
-# Rows are stored as differences; times are start + row × step (milliseconds, UTC).
-SCRIPT = """
-function draw(id, figure, alone) {
-  let row = 0;
-  const x = (figure.rows || []).map(d => figure.start + (row += d) * figure.step);
-  for (const trace of figure.data) if (trace.x === undefined) trace.x = x;
-  Plotly.newPlot(id, figure.data, figure.layout, {responsive: true, displaylogo: false, displayModeBar: alone,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], toImageButtonOptions: {filename: id, scale: 2}});
-}
-"""
+# Rows are stored as differences; times are start + row × step (milliseconds, UTC). A chart is drawn again when the
+# scheme of colours or the kind of screen changes.
+SCRIPT = (
+    f"const DARK = {msgspec.json.encode(style.DARK).decode()};\n"
+    f"const dark = matchMedia('(prefers-color-scheme: dark)'), narrow = matchMedia('(max-width: {style.NARROW}px)');\n"
+    + files("daemon.charts").joinpath("page.js").read_text("utf-8")
+)
 
 
 def write_pages(finished: FinishedRun, folder: Path) -> tuple[Path, ...]:
@@ -131,10 +137,14 @@ def _head(summary: Summary) -> str:
 def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     """Name, figure, and whether it is good or bad news."""
     tone = "good" if summary.total_return >= 0.0 else "bad"
+    sold = return_if_sold(summary)
+    yearly = "too short" if summary.too_short else _percent(summary.annualised_return, "+")
     tiles = [
-        (f"final equity, {summary.share_class}", _amount(summary.final_equity, summary), ""),
-        ("total return", _percent(summary.total_return, "+"), tone),
-        ("return a year", _percent(summary.annualised_return, "+"), tone),
+        (f"at book value, {summary.share_class}", _amount(summary.final_equity, summary), ""),
+        (f"if sold at the end, {summary.share_class}", _amount(summary.liquidation_value, summary), ""),
+        ("return at book value", _percent(summary.total_return, "+"), tone),
+        ("return if sold", _percent(sold, "+"), "bad" if sold is not None and sold < 0.0 else "good"),
+        ("return a year, book value", yearly, "" if summary.too_short else tone),
         ("largest drawdown", _percent(summary.max_drawdown), ""),
         ("Sharpe ratio", "–" if summary.sharpe is None else f"{summary.sharpe:.2f}", ""),
     ]
@@ -153,7 +163,7 @@ def _notes(summary: Summary) -> str:
     """What a reader should know: where the data are patched, what was left out, and how to make the same run."""
     facts = {
         "Run": summary.run_id,
-        "Worth if sold at the end": _money(summary.liquidation_value, summary),
+        "Settings": "; ".join(summary.overrides) or "as in the mode file",
         **{style.title_of(name): _money(value, summary) for name, value in summary.benchmarks.items()},
         "Unexplained": f"{summary.residual_max:.1e} of equity at most, on any row",
         "Rows": f"{summary.rows:,}, every {summary.step_seconds / 60:g} minutes",
@@ -164,7 +174,7 @@ def _notes(summary: Summary) -> str:
     }
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
     out = f'<section class="card notes"><h2>About this run</h2><dl>{listed}</dl></section>'
-    remarks = [*summary.notes, *(f"left out: {reason}" for reason in summary.skipped)]
+    remarks = [*told_of(summary), *summary.notes, *(f"left out: {reason}" for reason in summary.skipped)]
     if remarks:
         items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
         out += f'<section class="card notes"><h2>Notes</h2><ul>{items}</ul></section>'

@@ -1,4 +1,5 @@
-"""How charts look: one palette, one layout, units in the axis titles. Dark on light."""
+"""How charts look: one palette, one layout, units in the axis titles. Dark on light,
+and on a dark screen light on dark."""
 
 from __future__ import annotations
 
@@ -6,6 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 INK, MUTED, GRID, ZERO, PAPER = "#1d2733", "#667383", "#e8ecf1", "#c5ced8", "#ffffff"
+NARROW = 560  # pixels: a telephone
+# What is drawn for light paper, on dark paper.
+DARK = {
+    INK: "#e6ebf1", MUTED: "#9aa7b5", GRID: "#27313d", ZERO: "#4a5866", PAPER: "#161c24", "#37424f": "#a9b7c6",
+    "#f7f8fa": "#232c37", "#1f6feb": "#5b9bff", "#8a4fd3": "#b18af0", "#5c6f82": "#8ea2b6", "#11734d": "#2fae79",
+    "#b3263c": "#d9485f", "#ec9aa5": "#7d3540", "#8fd0b4": "#2c6b50", "#d1344b": "#ff6b7d",
+}  # fmt: skip
 ACCENT, GOOD, WARNING, CRITICAL = "#1f6feb", "#1a9e6b", "#d98e04", "#d1344b"
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SERIES = ("#1f6feb", "#e07a1f", "#1a9e6b", "#8a4fd3", "#0f9aa8", "#c2439a", "#b5851b", "#5c6f82", "#7c9c2e", "#d1344b")

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-import msgspec
-
 from components.model.events import Event, EventType
-from components.model.orders import CostKind, GroupKind, Trade, Verb
+from components.model.orders import Action, CostKind, GroupKind, Trade, Verb
 from components.model.requirements import DAY_NS
 from tests.decisions.book import value_at
 from tests.decisions.judging import Finding, is_asked, is_forced
@@ -20,29 +18,34 @@ from tests.decisions.playing import Done, Played, row_at, shown
 
 MOVING = frozenset({Verb.SPOT, Verb.PERP, Verb.SWAP, Verb.STAKE, Verb.TRANSFER, Verb.SUPPLY, Verb.WITHDRAW,
                     Verb.REQUEST_UNSTAKE})  # fmt: skip
-BOUND_BPS = 60.0
+SLACK = 1.05  # on a bound: it is judged before the trade, at the size that was planned
 ENTRY_SHARE = 0.0045  # of equity, in the first five days
 ENTRY_FIXED_USDT = 250.0  # gas of getting in, which does not shrink with the capital
 LEAST_USDT = 1.0  # rounding of a lot
 
 
-class Bill(msgspec.Struct):
-    """What one decision cost and moved, USDT."""
-
-    at: int
-    reason: str
-    cost: float = 0.0
-    moved: float = 0.0
-
-
 def discretionary_costs_are_in_proportion(played: Played) -> Iterator[Finding]:
-    """No decision that could have waited costs more than 60 basis points of what it moves."""
-    for bill in bills(played, lambda done: not is_forced(done) and not is_asked(done)):
-        if bill.cost > BOUND_BPS * 1e-4 * bill.moved + LEAST_USDT:
-            text = f"{bill.reason!r} cost {bill.cost:.2f} USDT to move {bill.moved:.2f}"
-            yield Finding(
-                row_at(played, bill.at), f"{text}: {_bps(bill):.0f} basis points, {BOUND_BPS:.0f} are allowed"
-            )
+    """No group that could have waited costs more basis points of what it moves than the mode allows."""
+    if played.run.mode.costs == "none":
+        return
+    for done in played.done:
+        if is_forced(done) or is_asked(done):
+            continue
+        bound, cost, moved = bound_bp(played, done), cost_usdt(played, done), moved_usdt(played, done)
+        if cost > SLACK * bound * 1e-4 * moved + LEAST_USDT:
+            paid = f"{cost / moved * 1e4:.0f} basis points" if moved else "for nothing"
+            text = f"{done.group.reason!r} cost {cost:.2f} USDT to move {moved:.2f}, {paid}; {bound:.0f} are allowed"
+            yield Finding(done.row, text)
+
+
+def bound_bp(played: Played, done: Done) -> float:
+    """What the mode file allows a group of this kind, basis points of what it moves."""
+    bounds = played.run.mode.cost_bounds
+    if any(order.verb is Verb.TRANSFER for order in done.group.orders):
+        return bounds.transfer
+    if done.group.action is Action.SELL_DUST or any(order.leg == "repay_gas" for order in done.group.orders):
+        return bounds.dust
+    return bounds.warning if "warning" in done.group.reason else bounds.routine
 
 
 def getting_in_is_cheap(played: Played) -> Iterator[Finding]:
@@ -57,19 +60,6 @@ def getting_in_is_cheap(played: Played) -> Iterator[Finding]:
     if paid > allowed:
         last = row_at(played, until)
         yield Finding(last, f"{paid:.2f} USDT were paid by {shown(played, last)}, {allowed:.2f} are allowed")
-
-
-def bills(played: Played, chosen: object = None) -> list[Bill]:
-    """One bill per decision step and reason, of the groups that `chosen` picks."""
-    found: dict[tuple[str, str], Bill] = {}
-    for done in played.done:
-        if callable(chosen) and not chosen(done):
-            continue
-        step = done.group.id.split("/")[1]
-        bill = found.setdefault((step, done.group.reason), Bill(done.at, done.group.reason))
-        bill.cost += cost_usdt(played, done)
-        bill.moved += moved_usdt(played, done)
-    return list(found.values())
 
 
 def cost_usdt(played: Played, done: Done) -> float:
@@ -124,7 +114,3 @@ def _troubled(played: Played) -> bool:
         isinstance(event, Event) and event.event_type in (EventType.LIQUIDATION, EventType.EMERGENCY_STOP)
         for event in played.result.events
     )
-
-
-def _bps(bill: Bill) -> float:
-    return bill.cost / bill.moved * 1e4 if bill.moved else float("inf")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.charts import write_pages
+from daemon.charts import style, write_pages
 from daemon.charts.exposure import exposure_charts
 from daemon.charts.pages import figure_json
 from daemon.charts.profit import profit_charts
@@ -102,3 +102,30 @@ def test_money_axes_name_the_currency() -> None:
     for chart in profit_charts(finished(24 * 120)):
         if chart.name not in ("monthly-returns", "rolling-sharpe"):
             assert "(USDT)" in chart.layout["yaxis"]["title"]["text"]
+
+
+def test_a_page_is_drawn_for_dark_screens_and_for_narrow_ones(tmp_path: Path) -> None:
+    index, *pages = write_pages(finished(), tmp_path)
+
+    for page in (index, *pages):
+        text = page.read_text()
+        assert "prefers-color-scheme: dark" in text and f"max-width: {style.NARROW}px" in text
+        assert "color-scheme: light dark" in text
+    assert style.DARK.keys() >= {style.INK, style.MUTED, style.GRID, style.ZERO, style.PAPER, style.COLOURS["okx"]}
+
+
+def test_the_page_says_what_selling_leaves_beside_book_value(tmp_path: Path) -> None:
+    run = finished()
+    summary = msgspec.structs.replace(
+        run.summary,
+        final_equity=105_000.0,
+        liquidation_value=103_000.0,
+        total_return=0.05,
+        too_short=True,
+        overrides=("max_ltv=0.9",),
+    )
+    index, *_ = write_pages(msgspec.structs.replace(run, summary=summary), tmp_path)
+
+    text = index.read_text()
+    for tile in ("105,000.00", "103,000.00", "+5.00 %", "+3.00 %", "max_ltv=0.9", "too short"):
+        assert tile in text, tile
