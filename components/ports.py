@@ -110,9 +110,10 @@ class Observation(Protocol):
 
 
 class Approved(msgspec.Struct, frozen=True):
-    """A group that may leave."""
+    """A group that may leave; `adds_risk` says what it was judged as."""
 
     group: OrderGroup
+    adds_risk: bool = False
 
 
 class Withheld(msgspec.Struct, frozen=True):

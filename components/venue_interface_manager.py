@@ -30,6 +30,6 @@ class VenueInterfaceManager:
         trades: dict[str, Trade] = {}
         for interface in dict.fromkeys(interfaces):
             legs: tuple[Order, ...] = tuple(o for o, i in zip(group.orders, interfaces, strict=True) if i is interface)
-            for trade in interface.execute(Approved(msgspec.structs.replace(group, orders=legs))):
+            for trade in interface.execute(Approved(msgspec.structs.replace(group, orders=legs), approved.adds_risk)):
                 trades[trade.order_id] = trade
         return tuple(trades[order.id] for order in group.orders)

@@ -57,17 +57,18 @@ class VenueManager:
         legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
         reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in doubt.legs]
         reasons += standing.no_trade
-        if (standing.no_risk or doubt.orders) and adds_risk(group, doubt):
+        is_adding = adds_risk(group, doubt)
+        if is_adding and (standing.no_risk or doubt.orders):
             reasons += standing.no_risk
             reasons += [f"the outcome of order {order} is not known" for order in doubt.orders]
-        elif standing.max_trade_usdt is not None and adds_risk(group, doubt):
+        elif is_adding and standing.max_trade_usdt is not None:
             for order in group.orders:
                 notional = abs(order.amount) * prices_usdt.get(order.id, 0.0)
                 if notional > standing.max_trade_usdt:
                     reasons.append(
                         f"{order.leg}: notional {notional:.2f} USDT is above the guard's {standing.max_trade_usdt:.2f}"
                     )
-        return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group)
+        return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group, is_adding)
 
     def pieces(
         self, group: OrderGroup, prices_usdt: Mapping[str, float], standing: Standing, doubt: Doubt

@@ -15,7 +15,7 @@ import trio
 from components.core import Core
 from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import Order, Trade
+from components.model.orders import Order, OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import Happening
 from daemon.authority import Authority, Circumstances
@@ -45,6 +45,7 @@ from daemon.showing import Showing
 from daemon.step_ports import StepPorts
 from daemon.stepping import CoreActor, Outbound, StepOutcome
 from daemon.surroundings import Account, CellLog, Surroundings
+from daemon.terms import unfit
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
 
@@ -92,6 +93,7 @@ class Cell:
             self._moved_bps,
             self._heard,
             read_only=around.read_only,
+            unfit=self._unfit,
         )
         self.observer = Observer(self.clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
@@ -439,6 +441,18 @@ class Cell:
 
     def _heard(self, order: Order, trade: Trade, at: float, market_now: int) -> None:
         self.breaker.heard(order, trade, at, market_now)
+
+    def _unfit(self, group: OrderGroup) -> str:
+        """Why a group that adds risk may not leave any more, although it was approved."""
+        around = self.around
+        return unfit(
+            group,
+            self.last_row,
+            around.clock.now(),
+            max_age_s=around.limits.max_data_age_s,
+            max_trade_usdt=around.max_trade_usdt,
+            exchanges=self.run_slice.exchanges,
+        )
 
     def _moved_bps(self, order: Order) -> float:
         """How far the price has moved against an exchange order since its row, as far as a newer row tells."""

@@ -102,7 +102,9 @@ class Dispatch:
         heard: Callable[[Order, Trade, float, int], None] = lambda order, trade, at, market_now: None,
         *,
         read_only: bool = False,
+        unfit: Callable[[OrderGroup], str] = lambda group: "",
     ) -> None:
+        self._unfit = unfit  # why a group that adds risk may not leave now, "" when it may
         self._read_only = read_only
         self._heard = heard
         self._moved_bps = moved_bps
@@ -116,12 +118,15 @@ class Dispatch:
         self.in_flight: dict[str, Order] = {}
         self.sent_at: dict[OrderId, int] = {}  # market time; kept for as long as the outcome is not known
 
-    async def send(self, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
-        """One trade per order, in order-list order. TradingHalted when it may not leave: nothing was sent."""
+    async def send(self, group: OrderGroup, *, origin: str = "core", adds_risk: bool = False) -> tuple[Trade, ...]:
+        """One trade per order, in order-list order. TradingHalted when nothing of this strategy may leave: nothing was
+        sent. What adds risk and is not fit to leave any more comes back as rejected for now: ask again."""
         refusal = self._refusal(group, origin)
         if refusal:
             await self._never_left(group, origin, refusal)
             raise TradingHalted(EXE_HALTED, refusal)
+        if adds_risk and (why := self._unfit(group)):
+            return await self._never_left(group, origin, why)
         trades: dict[str, Trade] = {}
         failed: list[Stop] = []
         async with trio.open_nursery() as nursery:
@@ -249,19 +254,22 @@ class Dispatch:
             found = {}  # its steps were done together or not at all: half an answer is none
         return [found.get(order.id) or self._unknown(order, reason) for order in leg.orders]
 
-    async def _never_left(self, group: OrderGroup, origin: str, reason: str) -> None:
-        for order in group.orders:
+    async def _never_left(self, group: OrderGroup, origin: str, reason: str) -> tuple[Trade, ...]:
+        """Journals that nothing of a group was sent; its trades say so."""
+        trades = tuple(self._nothing(order, f"not sent: {reason}") for order in group.orders)
+        for order, trade in zip(group.orders, trades, strict=True):
             self._log.append(
                 Outcome(
                     at=self._clock.now(),
                     order_id=order.id,
                     state=OrderState.NOT_SENT.value,
-                    trade=self._nothing(order, f"not sent: {reason}"),
+                    trade=trade,
                     origin=origin,
                     reason=reason,
                 )
             )
         await self._log.commit()
+        return trades
 
     def _settled(self, order: Order, report: OrderReport) -> Trade | None:
         match report.status:

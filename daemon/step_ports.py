@@ -32,7 +32,7 @@ class Outside(Protocol):
 
     async def intend(self, records: list[Record], group: OrderGroup, at: int) -> None: ...
 
-    async def execute(self, records: list[Record], group: OrderGroup) -> tuple[Trade, ...]: ...
+    async def execute(self, records: list[Record], approved: Approved) -> tuple[Trade, ...]: ...
 
     async def positions(self, records: list[Record], venues: frozenset[VenueName]) -> Mapping[PositionKey, float]: ...
 
@@ -83,7 +83,7 @@ class StepPorts:
     # Execution
 
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
-        return self._answered("execute", self._outside.execute, approved.group, critical=True)
+        return self._answered("execute", self._outside.execute, approved, critical=True)
 
     # Sink
 

@@ -16,7 +16,7 @@ from components.core import Core
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
-from components.ports import Happening, Settlements, Standing
+from components.ports import Approved, Happening, Settlements, Standing
 from daemon.authority import Authority, Circumstances
 from daemon.bridge import Bridge
 from daemon.dispatch import Dispatch, OrderLog, state_of
@@ -55,9 +55,9 @@ class Outbound:
         self._log.append(Intent(at=self._clock.now(), group=group))
         await self._log.commit()
 
-    async def execute(self, records: list[Record], group: OrderGroup) -> tuple[Trade, ...]:
+    async def execute(self, records: list[Record], approved: Approved) -> tuple[Trade, ...]:
         self._append(records)
-        return await self._dispatch.send(group)
+        return await self._dispatch.send(approved.group, adds_risk=approved.adds_risk)
 
     async def positions(self, records: list[Record], venues: frozenset[VenueName]) -> Mapping[PositionKey, float]:
         self._append(records)

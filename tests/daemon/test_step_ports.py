@@ -57,7 +57,8 @@ class Outside:
     async def intend(self, records: list[Record], group: OrderGroup, at: int) -> None:
         self.script += [*records, ("intend", group.id, at)]
 
-    async def execute(self, records: list[Record], group: OrderGroup) -> tuple[Trade, ...]:
+    async def execute(self, records: list[Record], approved: Approved) -> tuple[Trade, ...]:
+        group = approved.group
         self.script += [*records, ("execute", group.id)]
         if self.error is not None:
             raise self.error

@@ -1,0 +1,46 @@
+"""Whether a group that adds risk may still leave: asked by dispatch right before the send, for whoever sends.
+
+Authority was judged when the step began; a step may take long, and what it knows grows old meanwhile. What reduces risk
+is not asked: a hedge on old prices is better than none. Pure; times are market time, UTC ns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.model.keys import VenueName
+from components.model.orders import Order, OrderGroup
+from components.model.slices import CexSlice
+from daemon.ticks import MarketRow
+
+
+def unfit(
+    group: OrderGroup,
+    row: MarketRow | None,
+    now: int,
+    *,
+    max_age_s: float,
+    max_trade_usdt: float | None,
+    exchanges: Mapping[VenueName, CexSlice],
+) -> str:
+    """Why it may not, "" when it may. `row` is what it was decided on, `max_trade_usdt` the guard's bound per order."""
+    if row is None:
+        return "no market row is known"
+    age = (now - row.timestamp) / 1e9
+    if age > max_age_s:
+        return f"stale: the row it was decided on is {age:.0f} s old, limit {max_age_s:g} s"
+    for order in group.orders:
+        price, venue = price_usdt(order, row), exchanges.get(order.venue)
+        if price is None:
+            continue
+        notional = abs(order.amount) * price
+        bounds = [max_trade_usdt, venue.max_trade_usdt if venue is not None and not order.reduce_only else None]
+        for bound in bounds:
+            if bound is not None and notional > bound * (1.0 + 1e-9):
+                return f"{order.leg}: notional {notional:.2f} USDT is above the limit of {bound:.2f}"
+    return ""
+
+
+def price_usdt(order: Order, row: MarketRow) -> float | None:
+    """What an exchange order trades at in a row, USDT per coin; None where the row has no price of that kind."""
+    return row.values.get(f"{order.venue}.{order.verb.value}.{order.token}")
