@@ -7,13 +7,15 @@ shorts could not be closed with them; everything else goes. Pure but for the pos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from math import inf
 
 import msgspec
 
+from components.model.awaited import DUST_USDT
 from components.model.keys import PositionKey, perp
 from components.model.market import Row
-from components.model.orders import GroupKind, Order, OrderGroup, Verb
+from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from components.model.slices import RunSlice
 from components.planner import Planner
 from components.position_monitor import PositionMonitor
@@ -50,7 +52,34 @@ def exit_route(
         _assume(run, now, positions, reading, silent)
         kept: dict[PositionKey, float] = {perp(venue, now.coin): now.size(venue) for venue in silent}
         plan = msgspec.structs.replace(plan, target=Target(kept))
-    return Route(plan, now, run_id, 0.0).groups()
+    yield from Route(plan, now, run_id, 0.0).groups()
+    yield from _crumbs(run, now, run_id)
+
+
+def _crumbs(run: RunSlice, now: Situation, run_id: str) -> Iterator[OrderGroup]:
+    """Coins that the routing keeps against a gas debt, once no short is left: what is flat holds none."""
+    if run.mode.share_class != "USDT" or any(now.size(venue) for venue in run.mode.hedge_allocation):
+        return
+    for venue in run.exchanges:
+        coins = now.coins(venue)
+        if now.coin == "USDT" or coins * now.reference() <= DUST_USDT:
+            continue
+        order = Order(
+            id=sha256(f"{run_id}/crumbs/{venue}".encode()).hexdigest()[:28],
+            verb=Verb.SPOT,
+            venue=venue,
+            token=now.coin,
+            amount=-coins,
+            leg=f"{venue}_crumbs",
+            everything=True,
+        )
+        yield OrderGroup(
+            id=f"{run_id}/crumbs/{venue}",
+            kind=GroupKind.ONE,
+            action=Action.EXIT_FULL,
+            reason=REASON,
+            orders=(order,),
+        )
 
 
 def worst_delta(

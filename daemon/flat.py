@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from components.model.awaited import Awaited, AwaitedKind, Unvalued
+from components.model.awaited import DUST_USDT, Awaited, AwaitedKind, Unvalued
 from components.model.errors import BasisError
 from components.model.keys import GAS, RESERVE, TRANSIT, WALLET, PositionKey, PositionType, token_of
 from components.model.market import Row
@@ -20,7 +20,6 @@ from components.model.requirements import DAY_NS, LST_PROTOCOL, reference_price
 from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
 
-DUST_USDT = 1.0  # what rounding and fees may leave of something that was sold
 MINUTE_NS = 60_000_000_000
 CURRENCY = {"USDT": frozenset({"USDT"}), "ETH": frozenset({"ETH", "WETH"})}
 

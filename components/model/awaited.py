@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+DUST_USDT = 1.0  # what rounding and fees may leave of something that was sold
+
 
 class AwaitedKind(StrEnum):
     """Why something is still there."""

@@ -67,12 +67,14 @@ class House:
         persistent: bool = False,
         changed: Callable[[DaemonSlice], DaemonSlice] = lambda config: config,
         provenance: Mapping[str, str] | None = None,
+        speed: float = 1.0,
     ) -> None:
         config = load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": str(folder)})
         kept = tuple(entry for entry in config.strategies if entry.id in (ids or (LENDING,)))
         limits = msgspec.structs.replace(config.limits, poll_interval_s=30.0)
         self.config = changed(msgspec.structs.replace(config, strategies=kept, limits=limits))
         self.state = folder
+        self.speed = speed
         self.disk: Disk = disk or CrashDisk()
         self.accounts: dict[str, PaperAccount] = {}
         self.plans = {entry.id: FaultPlan() for entry in self.config.strategies}
@@ -172,7 +174,7 @@ class House:
         if self._persistent:
             world = open_world(self.config)
         else:
-            world = PaperWorld(self.config.strategies, self.config.market, 1.0, self.row)
+            world = PaperWorld(self.config.strategies, self.config.market, self.speed, self.row)
             world.open(places(world, self._account, self.plans.__getitem__, seed=1, profile=WIRE))
         return world
 
