@@ -8,11 +8,13 @@ up, latched, until an operator resumes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 import structlog
 import trio
 
 from components.core import Core
+from components.model.errors import Refuse
 from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, Trade
@@ -21,7 +23,9 @@ from components.ports import Happening
 from daemon.authority import Authority, Circumstances
 from daemon.breaker import Breaker
 from daemon.bridge import Bridge
+from daemon.by_hand import adoption
 from daemon.closing import Books, Closing
+from daemon.control.protocol import OPS_REFUSED
 from daemon.dispatch import Dispatch, Gate, state_of
 from daemon.journal.codec import encode
 from daemon.journal.records import (
@@ -50,6 +54,7 @@ from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
+ADOPT_WITHIN_S = 5.0  # for the step under way to end
 
 
 class Cell:
@@ -134,6 +139,7 @@ class Cell:
         self._latched, self._core_ended, self._closing_ended = trio.Event(), trio.Event(), trio.Event()
         self.stopping = False
         self.mailbox = RowMailbox()
+        self._book = trio.Lock()  # the book changes in steps, and in what an operator takes over between two of them
         self.closing = Closing(
             strategy,
             lambda: self.run_slice,
@@ -246,7 +252,8 @@ class Cell:
             if row is None:
                 return
             try:
-                await self._take(row)
+                async with self._book:
+                    await self._take(row)
             finally:
                 self.mailbox.done()
 
@@ -394,6 +401,25 @@ class Cell:
         self.authority.limits = around.limits
         self.breaker.limits = around.breaker
 
+    async def adopt(self, id: str, venue: VenueName, uid: int) -> tuple[dict[PositionKey, float], int]:
+        """What the venue holds now, taken into the book: (differences by key, foreign items). Between two steps, by a
+        look of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is in doubt."""
+        with trio.move_on_after(ADOPT_WITHIN_S) as waiting:
+            async with self._book:
+                waiting.deadline = inf
+                view = await self.observer.look(venue)
+                if self.core.positions.doubts:
+                    raise Refuse(
+                        OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference"
+                    )
+                changes = self.observer.differences(venue, self.core.positions.expected)
+                foreign, view.foreign = len(view.foreign), {}
+                if changes:
+                    now = self.around.clock.now()
+                    await self.settle(id, adoption(venue, changes, uid, now), now)
+                return changes, foreign
+        raise Refuse(OPS_REFUSED, f"a step of {self.strategy} is under way; ask again when it is over")
+
     async def settle(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""
         self.journal.append(Settlement(id=id, item=encode(happening)))
@@ -441,6 +467,8 @@ class Cell:
 
     def _heard(self, order: Order, trade: Trade, at: float, market_now: int) -> None:
         self.breaker.heard(order, trade, at, market_now)
+        if trade.changes or not trade.transient:
+            self.observer.traded(order, trade)
 
     def _unfit(self, group: OrderGroup) -> str:
         """Why a group that adds risk may not leave any more, although it was approved."""

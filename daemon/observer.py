@@ -16,7 +16,7 @@ import trio
 
 from components.model.errors import Refuse
 from components.model.keys import TRANSIT, PositionKey, VenueName
-from components.model.orders import OrderId
+from components.model.orders import Order, OrderId, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
 from daemon.control.protocol import OPS_REFUSED
@@ -28,6 +28,7 @@ T = TypeVar("T")
 ABSOLUTE, RELATIVE = 1e-8, 1e-9  # as in Reconciliation
 RESYNC_POLLS = 10  # every so often the stream is read again from a little earlier: frames get lost
 OVERLAP = 64
+RECHECK_S = 0.5  # before a venue is asked again what it has just told
 FOREIGN = "|foreign"  # behind a venue's name: the cursor below which foreign items are adopted
 REMEMBERED = 4096  # ids of booked items that a venue may repeat
 
@@ -39,7 +40,11 @@ class VenueTelemetry(Protocol):
 
 
 class View(msgspec.Struct):
-    """One venue as last seen. Times: market ns, but `answered` process seconds."""
+    """One venue as last seen. Times: market ns, but `answered`, `asked_at` and `traded_at` process seconds.
+
+    `positions` answer the question of `asked_at`; older than `traded_at`, the last time an order of ours did something
+    there, they say nothing about what is held now.
+    """
 
     client: VenueClient
     cursor: int = 0
@@ -48,6 +53,9 @@ class View(msgspec.Struct):
     polls: int = 0
     positions: Mapping[PositionKey, float] = {}
     positions_at: int | None = None
+    asked_at: float | None = None
+    traded_at: float | None = None
+    told_at: float | None = None  # process time of the last answer to the core
     answered: float | None = None
     requests: int = 0
     errors: int = 0
@@ -57,6 +65,11 @@ class View(msgspec.Struct):
     mismatched: int = 0  # polls in a row that did not agree
     foreign: dict[str, Settled] = {}
     resting: tuple[OrderId, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its positions were asked for after the last trade there."""
+        return self.asked_at is not None and (self.traded_at is None or self.asked_at >= self.traded_at)
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -86,6 +99,23 @@ class Observer:
             view.foreign_cursor = view.adopted_cursor = cursors.get(f"{name}{FOREIGN}", 0)
         self._booked = dict.fromkeys(booked)
 
+    def traded(self, order: Order, trade: Trade) -> None:
+        """An order has done something, or may have: what venues told before is old."""
+        touched = {order.venue, *(key.venue for key in trade.changes)}
+        touched |= {key.venue for key in (order.source, order.target) if key is not None}
+        for view in self.views.values():
+            if view.client.name in touched or view.client.venues & touched:
+                view.traded_at = trio.current_time()
+
+    async def look(self, venue: VenueName) -> View:
+        """Asks one venue for everything now; Refuse OPS-005 when it does not answer."""
+        view = self.views[venue]
+        before = view.asked_at
+        await self._poll(view, True)
+        if view.failures or view.asked_at == before:
+            raise Refuse(OPS_REFUSED, f"{venue} does not answer ({view.error}): what it holds now is not known")
+        return view
+
     async def refresh(self, *, positions: bool) -> None:
         """Asks all venues at once for what they did on their own, and for positions; each within the time-out."""
         async with trio.open_nursery() as nursery:
@@ -106,7 +136,10 @@ class Observer:
         asked = [view for view in self.views.values() if view.client.venues & venues]
 
         async def ask(view: View) -> None:
+            if view.told_at is not None and (view.traded_at is None or view.told_at > view.traded_at):
+                await trio.sleep(RECHECK_S)  # it was asked after the last trade already: an answer at once is the same
             report = await self._ask(view, "positions", view.client.positions, keep=False)
+            view.told_at = trio.current_time()
             found.update({key: amount for key, amount in report.items() if key.venue in venues})
 
         failed: list[Unavailable] = []
@@ -172,7 +205,8 @@ class Observer:
     def differences(self, venue: VenueName, expected: Mapping[PositionKey, float]) -> dict[PositionKey, float]:
         """Observed less expected at one venue, where they will differ once the next step has booked what is known.
 
-        Refuse OPS-005 while that includes an order in doubt: its outcome may be the difference.
+        Refuse OPS-005 while that includes an order in doubt, whose outcome may be the difference, or the last look at
+        the venue is older than the last trade there.
         """
         view = self.views[venue]
         book = Book(expected)
@@ -184,6 +218,8 @@ class Observer:
                 order = happening.unknown.id
                 raise Refuse(OPS_REFUSED, f"order {order} is in doubt; its outcome may be the difference")
             book.apply(happening.changes)
+        if not view.is_current:
+            raise Refuse(OPS_REFUSED, f"the last look at {venue} is older than the last trade there; ask again")
         found = book.differences(view.positions, absolute=ABSOLUTE, relative=RELATIVE, venues=view.client.venues)
         return {difference.key: difference.observed - difference.expected for difference in found}
 
@@ -215,8 +251,10 @@ class Observer:
         try:
             await self._read_settled(view)
             if positions:
-                view.positions = await self._ask(view, "positions", view.client.positions, keep=True)
-                view.positions_at = self._clock.now()
+                asked_at = trio.current_time()
+                held = await self._ask(view, "positions", view.client.positions, keep=True)
+                if view.asked_at is None or asked_at >= view.asked_at:  # two may have asked: the later question counts
+                    view.positions, view.asked_at, view.positions_at = held, asked_at, self._clock.now()
                 await self._read_foreign(view)
                 view.resting = await self._ask(view, "open_orders", view.client.open_orders, keep=True)
         except Unavailable:

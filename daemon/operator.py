@@ -18,7 +18,7 @@ import trio
 
 from components.core import CLOSE
 from components.model.errors import BasisError, Refuse, Stop
-from daemon.by_hand import adoption, trade_by_hand
+from daemon.by_hand import trade_by_hand
 from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
 from daemon.daemon_config import DaemonSlice
@@ -307,14 +307,7 @@ class Operator:
         cell = self._running(strategy)
         if venue not in cell.observer.views:
             raise Refuse(OPS_NOT_FOUND, f"{strategy} has no venue {venue!r}: it has {', '.join(cell.observer.views)}")
-        if cell.core.positions.doubts:
-            raise Refuse(OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference")
-        changes = cell.observer.differences(venue, cell.core.positions.expected)
-        view = cell.observer.views[venue]
-        foreign, view.foreign = len(view.foreign), {}
-        if changes:
-            happening = adoption(venue, changes, command.uid, self._now())
-            await cell.settle(command.id, happening, self._now())
+        changes, foreign = await cell.adopt(command.id, venue, command.uid)
         return (
             f"adopted {len(changes)} difference(s) and {foreign} foreign item(s) at {venue}; "
             "the value is booked as adjustment at the next full loop",
