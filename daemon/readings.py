@@ -62,7 +62,9 @@ def count(metrics: Metrics, record: Record) -> None:
 def show(metrics: Metrics, replica: Replica) -> None:
     """From now on this is how the strategy stands."""
     metrics.publish(replica)
-    metrics.leg_imbalance(replica.strategy, unhedged_usd(replica))
+    unhedged = unhedged_usd(replica)
+    if unhedged is not None:  # not known is not hedged: the figure of before stands, and its age shows
+        metrics.leg_imbalance(replica.strategy, unhedged)
 
 
 def count_costs(metrics: Metrics, outcome: Outcome) -> None:
@@ -78,11 +80,18 @@ def count_costs(metrics: Metrics, outcome: Outcome) -> None:
             metrics.fees(trade.venue, cost.kind.value, cost.amount)
 
 
-def unhedged_usd(replica: Replica) -> float:
-    """Net exposure of a hedged strategy in USDT; 0 where nothing is hedged."""
-    gross = sum(
-        abs(amount) * replica.prices.get(f"{key.split(':')[0]}.perp.{key.split(':')[2].removesuffix('USDT')}", 0.0)
-        for key, amount in replica.positions.items()
-        if ":Perp:" in key
-    )
-    return abs(replica.columns.get("net_delta", 0.0)) * gross
+def unhedged_usd(replica: Replica) -> float | None:
+    """Net exposure of a hedged strategy in USDT; 0 where nothing is hedged, None where a figure is not known."""
+    gross = 0.0
+    for key, amount in replica.positions.items():
+        venue, kind, symbol = key.split(":")
+        if kind != "Perp" or not amount:
+            continue
+        price = replica.prices.get(f"{venue}.perp.{symbol.removesuffix('USDT')}")
+        if price is None:
+            return None
+        gross += abs(amount) * price
+    delta = replica.columns.get("net_delta")
+    if delta is None:
+        return None if gross else 0.0
+    return abs(delta) * gross

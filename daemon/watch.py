@@ -12,7 +12,7 @@ from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.latch import Latches
 from daemon.live_guard import LiveGuard
-from daemon.loss_guard import loss_fraction
+from daemon.loss_guard import LossGuard
 from daemon.metrics import Metrics
 from daemon.notify import Notifier
 from daemon.operator import Operator
@@ -54,6 +54,7 @@ class Watch:
         self._readers = tuple(readers)
         self._streams = streams
         self._lateness: Lateness | None = None
+        self._losses = LossGuard()
         self._suspended_at: float | None = None
 
     async def lag(self, every_s: float) -> None:
@@ -84,7 +85,9 @@ class Watch:
         while True:
             await trio.sleep(every_s)
             self._look(every_s)
-            loss, limit = loss_fraction(self._supervisor.replicas.values()), limits.stop_loss_fraction
+            loss, limit = self._losses.fraction(self._supervisor.replicas.values()), limits.stop_loss_fraction
+            if limit is not None:
+                self._tell_of_losses()
             if loss is not None and limit is not None and loss >= limit and self._latches.of_all() is None:
                 await self._operator.emergency(None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1)
             for strategy, reason in self._health.stuck().items():
@@ -96,6 +99,12 @@ class Watch:
             else:
                 log.critical("watchdog.not_fed", reasons=starving.reasons)
             self._notifier.status(self._status())
+
+    def _tell_of_losses(self) -> None:
+        """A guard that does not see everything says so."""
+        unknown = ", ".join(self._losses.unknown)
+        level = Level.DEGRADED if unknown else Level.OK
+        self._health.report("loss_guard", level, f"what {unknown} is worth has never been known" if unknown else "")
 
     def _measure(self, every_s: float) -> None:
         self._lateness = Lateness(every_s)
