@@ -41,6 +41,7 @@ OPS_NOT_ALLOWED = catalogued(
     "OPS-006", Severity.ERROR, "You may not talk to the daemon", "Run this as its user, or as a member of its group"
 )
 TIMEOUT_S = 5.0
+_CONNECT_AGAIN_S = 0.02
 
 
 def socket_of(state: Path) -> Path:
@@ -65,7 +66,7 @@ def ask(path: Path, request: Request, *, timeout_s: float = TIMEOUT_S) -> Respon
     deadline = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(timeout_s)
-        _connect(connection, path)
+        _connect(connection, path, deadline)
         try:
             connection.sendall(encoded(request))
             line = _line(connection, deadline)
@@ -82,10 +83,17 @@ def ask(path: Path, request: Request, *, timeout_s: float = TIMEOUT_S) -> Respon
     return msgspec.structs.replace(response, data=response.data.copy())
 
 
-def _connect(connection: socket.socket, path: Path) -> None:
+def _connect(connection: socket.socket, path: Path, deadline: float) -> None:
     try:
         with address(path) as name:
-            connection.connect(name)
+            while True:
+                try:
+                    connection.connect(name)
+                    return
+                except BlockingIOError:  # more clients wait than the daemon has taken yet
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError from None
+                    time.sleep(_CONNECT_AGAIN_S)
     except PermissionError as exc:
         raise Refuse(OPS_NOT_ALLOWED, "the control socket is not yours to open", socket=str(path)) from exc
     except TimeoutError as exc:

@@ -43,6 +43,7 @@ OPS_SOCKET = catalogued(
     "Stop the other daemon, or use another state directory",
 )
 MODE = 0o660
+BACKLOG = 1024  # clients that connect at once and wait to be taken; the system may allow fewer
 log = structlog.get_logger()
 _LONGEST_REASON = 300
 Handler = Callable[[Request, int], Awaitable[Response]]
@@ -257,7 +258,7 @@ def _bound(path: Path) -> socket.socket:
             with address(path) as name:
                 listening.bind(name)
                 path.chmod(MODE)
-                listening.listen(64)
+                listening.listen(BACKLOG)
         except OSError as exc:
             raise Stop(OPS_SOCKET, f"{exc.strerror or exc}", socket=str(path)) from exc
         unless_it_works.pop_all()

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
+from components.model.errors import BasisError
 from daemon.control.client import ask
 from daemon.control.protocol import SOCKET, Request
 from daemon.settings import PACKAGED
@@ -44,14 +46,29 @@ class Daemon:
     """Context manager around one `basis run`."""
 
     def __init__(
-        self, folder: Path, config: Path, *, speed: float = 600.0, environ: dict[str, str] | None = None
+        self,
+        folder: Path,
+        config: Path,
+        *,
+        speed: float = 600.0,
+        environ: dict[str, str] | None = None,
+        out: int | None = None,
+        err: int | None = None,
+        cwd: Path = ROOT,
+        under: tuple[str, ...] = (),
     ) -> None:
+        """`out` and `err` are descriptors to write to, in the place of a pipe that is read and the file `log`; `under`
+        is a program that starts it."""
         self.state = folder / "state"
         self.log = folder / "log"
-        command = [*BASIS, "run", "--config", str(config), "--state", str(self.state), "--speed", str(speed)]
+        command = [*under, *BASIS, "run", "--config", str(config), "--state", str(self.state), "--speed", str(speed)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **(environ or {})}
+                command,
+                cwd=cwd,
+                stdout=subprocess.PIPE if out is None else out,
+                stderr=log if err is None else err,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
             )
         self.told: list[str] = []
 
@@ -78,6 +95,18 @@ class Daemon:
             if there and not line:
                 break
         raise AssertionError(f"not ready: {self.log.read_text()[-2000:]}")
+
+    def up(self, within_s: float = 60.0) -> dict[str, Any]:
+        """Replicas once every strategy has decided, for a daemon whose output nobody reads."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            assert self.process.poll() is None, "it has ended"
+            with suppress(BasisError):
+                replicas = {each["strategy"]: each for each in self.ask("status")}
+                if replicas and all(each["ticks"] > 1 for each in replicas.values()):
+                    return replicas
+            time.sleep(0.2)
+        raise AssertionError("not up")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

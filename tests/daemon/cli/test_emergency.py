@@ -16,7 +16,7 @@ import pytest
 
 from components.model.errors import Refuse
 from daemon.cli import emergency
-from daemon.control.protocol import OPS_REFUSED, Request, Response, answer, refusal
+from daemon.control.protocol import OPS_BUSY, OPS_FAILED, OPS_REFUSED, Request, Response, answer, refusal
 from daemon.latch import ALL, Latches, Phase
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
@@ -138,6 +138,20 @@ def test_a_daemon_that_does_nothing_is_not_waited_for(
         assert f"signalled process {process.pid}" in told
         assert f"kill -9 {process.pid} && basis safety flatten" in told, "as long as it lives, flatten would refuse"
         assert process.poll() is None
+
+
+@pytest.mark.parametrize("code", [OPS_BUSY, OPS_FAILED])
+def test_a_daemon_that_is_too_busy_finds_the_latch_all_the_same(
+    code: str, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(request: Request) -> Response:
+        Latches(state).advance("btc", Phase.CLOSING)  # it looks at the disk every second
+        return refusal(Refuse(code, "too many clients at once"))
+
+    with running(state, {"emergency_stop": busy}):
+        assert call("emergency-stop", "btc", "--state", state) == 0
+    said = capsys.readouterr()
+    assert "too many clients" in said.err and "closing has begun" in said.out
 
 
 def test_the_safety_program_is_not_disturbed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

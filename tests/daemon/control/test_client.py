@@ -5,14 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from components.model.errors import BasisError, InvalidInput
+from components.model.errors import BasisError, InvalidInput, Retry
 from daemon.control.client import OPS_NO_ANSWER, OPS_NOT_RUNNING, ask, socket_of
-from daemon.control.protocol import Request, answer
+from daemon.control.protocol import Request, answer, encoded
 from daemon.lock import Holder, held, state_lock
 from tests.daemon.control.daemons import running
 
@@ -37,6 +38,32 @@ def test_nobody_there(tmp_path: Path, is_stale: bool) -> None:
         ask(path, PING)
     assert caught.value.code == OPS_NOT_RUNNING
     assert "basis run" in str(caught.value)
+
+
+def test_who_finds_a_crowd_waits_for_a_place(tmp_path: Path) -> None:
+    """The backlog is full when it comes; a place is free a moment later, and for the next one never."""
+    path = tmp_path / "c.sock"
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as crowd:
+        listening.bind(str(path))
+        listening.listen(0)
+        first = crowd.enter_context(socket.socket(socket.AF_UNIX))
+        first.connect(str(path))
+
+        def takes() -> None:
+            time.sleep(0.2)
+            listening.accept()[0].close()
+            taken, _ = listening.accept()
+            taken.recv(1 << 16)
+            taken.sendall(encoded(answer("here")))
+            taken.close()
+
+        thread = threading.Thread(target=takes)
+        thread.start()
+        assert ask(path, Request(kind="ping"), timeout_s=5.0).ok
+        thread.join()
+        crowd.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+        with pytest.raises(Retry, match="OPS-002: nobody took the connection in time"):
+            ask(path, Request(kind="ping"), timeout_s=0.3)
 
 
 def test_silence_ends_in_time(tmp_path: Path) -> None:
