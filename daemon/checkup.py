@@ -108,8 +108,11 @@ def configuration(path: Path | None, environ: Mapping[str, str]) -> Check:
 
 def directory(state: Path) -> Iterator[Check]:
     """The state directory is ours, closed to others, has room, and its disk is fast enough."""
+    if not state.exists() and not state.is_symlink():
+        yield not_there_yet(state)
+        return
     if not state.is_dir():
-        yield Check("state", Health.FAILED, f"no directory {state}", "start the daemon once, or name it with --state")
+        yield Check("state", Health.FAILED, f"{state} is no directory", "move it away, or name another with --state")
         return
     mode = stat.S_IMODE(state.stat().st_mode)
     if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
@@ -126,6 +129,15 @@ def directory(state: Path) -> Iterator[Check]:
     else:
         yield Check("disk", Health.OK, room)
     yield sync_time(state)
+
+
+def not_there_yet(state: Path) -> Check:
+    """Before the first start there is no state directory: that is no fault as long as it can be made."""
+    place = next(path for path in (state, *state.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        found = f"no directory {state}, and {place} may not be written to"
+        return Check("state", Health.FAILED, found, "run this as the daemon's user, or name another with --state")
+    return Check("state", Health.OK, f"{state} is not there yet: the first start makes it")
 
 
 def sync_time(state: Path) -> Check:
@@ -151,10 +163,15 @@ def sync_time(state: Path) -> Check:
 
 
 def lock(state: Path) -> Check:
+    """Who owns the state directory; a lock that may not be written means that no daemon of this user could start."""
+    path = state_lock(state)
     try:
-        holder = holder_of(state_lock(state))
+        holder = holder_of(path)
     except PermissionError:
-        return Check("lock", Health.WARNING, "cannot be read", "run this as the daemon's user")
+        return Check("lock", Health.FAILED, f"{path} may not be read", "run this as the daemon's user")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        found = f"{path} may not be written by this user"
+        return Check("lock", Health.FAILED, found, "run this as the daemon's user, or make the file its own: chown")
     if holder is None:
         return Check("lock", Health.OK, "free: no daemon is running here")
     return Check("lock", Health.OK, f"held by process {holder.pid}, started {holder.started}")

@@ -152,7 +152,8 @@ class Daemon:
             streams=parts.streams,
         )
         self.metrics_address: tuple[str, int] | None = None
-        self.metrics.build(parts.provenance.get("version", ""), parts.provenance.get("code_hash", "")[:12])
+        release = parts.provenance.get("version", "")
+        self.metrics.build(release, parts.provenance.get("commit") or f"release {release}")
         self.metrics.config(config.config_hash, config.environment, config.execution_mode)
         for entry in config.strategies:
             self.health.enlist(entry.id)

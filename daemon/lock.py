@@ -67,7 +67,7 @@ def holder_of(path: Path) -> Holder | None:
     with ExitStack() as opened:
         try:
             lock = _opened(path, os.O_RDONLY, opened)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         else:
             if _is_held(lock):
@@ -76,7 +76,7 @@ def holder_of(path: Path) -> Holder | None:
             return None
         try:
             folder = _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY, opened)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         if not _is_held(folder):
             return None

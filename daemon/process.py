@@ -23,6 +23,7 @@ import trio
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon import greeting, signals
 from daemon.awake import AwakeClock
+from daemon.commit import commit_of
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
@@ -232,6 +233,7 @@ def provenance() -> dict[str, str]:
         release = "unknown"
     return {
         "version": release,
+        "commit": commit_of() or "",
         "code_hash": code.hexdigest(),
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()} Python {platform.python_version()}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -9,8 +10,19 @@ import click
 from daemon.cli.console import AMOUNT, asked, emit_done, key_option, make_sure, operation_key, state_option, yes_option
 from daemon.cli.output import output_option
 
+_SIGNED = re.compile(r"-[\d.].*")
 
-@click.command()
+
+class MoneyCommand(click.Command):
+    """Takes -5 for an amount, which then is told to be none, rather than for an option that nobody knows."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        signed = [word for word in args if _SIGNED.fullmatch(word)] if "--" not in args else []
+        rest = [word for word in args if word not in signed]
+        return super().parse_args(ctx, [*rest, "--", *signed] if signed else args)
+
+
+@click.command(cls=MoneyCommand)
 @click.argument("strategy")
 @click.argument("amount", type=AMOUNT)
 @key_option
@@ -21,7 +33,7 @@ def deposit(strategy: str, amount: str, key: str | None, state: Path, output: st
     _move("deposit", strategy, amount, key, state, output)
 
 
-@click.command()
+@click.command(cls=MoneyCommand)
 @click.argument("strategy")
 @click.argument("amount", type=AMOUNT)
 @key_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,31 @@ def by_name(checks: list[Check]) -> dict[str, Health]:
     return {check.name: check.health for check in checks}
 
 
-def test_an_absent_state_directory_fails_and_nothing_is_made(tmp_path: Path) -> None:
-    checks = list(all_checks(tmp_path / "absent", None, {}))
-    assert by_name(checks)["state"] is Health.FAILED
-    assert not (tmp_path / "absent").exists()
-    assert all(check.do for check in checks if check.health is not Health.OK)
+def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(tmp_path: Path) -> None:
+    state = tmp_path / "var" / "absent"
+    checks = list(all_checks(state, PACKAGED / "paper.yaml", {}))
+    assert Health.FAILED not in by_name(checks).values(), checks
+    (found,) = [check.found for check in checks if check.name == "state"]
+    assert "not there yet" in found
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_no_state_can_be_made_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    for state in (tmp_path / "file", tmp_path / "file" / "state"):
+        assert by_name(list(directory(state)))["state"] is Health.FAILED
+    monkeypatch.setattr("os.access", lambda *_: False)
+    (check,) = directory(tmp_path / "absent")
+    assert check.health is Health.FAILED and "may not be written" in check.found
+
+
+def test_a_lock_of_another_user_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(state_lock(tmp_path), Holder(pid=42, started="then"), "state"):
+        pass
+    assert lock(tmp_path).health is Health.OK
+    monkeypatch.setattr("os.access", lambda path, mode: not (str(path).endswith("lock") and mode & os.W_OK))
+    check = lock(tmp_path)
+    assert check.health is Health.FAILED and "may not be written" in check.found
 
 
 def test_a_sound_state_directory(tmp_path: Path) -> None:

@@ -38,3 +38,19 @@ def test_what_is_no_amount_of_money_is_not_sent(tmp_path: Path, command: str, am
     with running(tmp_path) as daemon:
         assert call(command, "btc", "--state", str(tmp_path), "--", amount) == 2
         assert daemon.asked == []
+
+
+@pytest.mark.parametrize("words", [["btc", "-5"], ["-5", "btc"], ["btc", "-1e3", "--key", "k"], ["btc", "-.5"]])
+def test_a_negative_amount_is_told_to_be_none_and_not_to_be_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with running(tmp_path) as daemon:
+        assert call("deposit", *words, "--state", str(tmp_path)) == 2
+        assert daemon.asked == []
+    said = capsys.readouterr().err
+    assert "is not a finite number above 0" in said and "option" not in said.lower().replace("[options]", "")
+
+
+def test_an_option_that_nobody_knows_is_still_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("deposit", "btc", "5", "--kye", "3", "--state", str(tmp_path)) == 2
+    assert "--kye" in capsys.readouterr().err

@@ -30,7 +30,8 @@ def test_beside_a_running_daemon_all_is_looked_at_and_nothing_left_behind(
 
 
 def test_a_failed_check_is_named_and_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["doctor", "--config", str(tmp_path / "no.yaml"), "--state", str(tmp_path / "absent")]
+    words = ["doctor", "--config", str(tmp_path / "no.yaml"), "--state", str(tmp_path / "file")]
+    (tmp_path / "file").write_text("")
     assert call(*words) == 3
     told = capsys.readouterr()
     assert told.err == "failed: config, state\n"
