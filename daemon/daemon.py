@@ -38,7 +38,7 @@ from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Note, Record
 from daemon.journal_log import JournalLog
-from daemon.latch import ALL, Latch, requested
+from daemon.latch import ALL, Latch, mark, requested
 from daemon.latch_keeper import LatchKeeper
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
@@ -241,6 +241,9 @@ class Daemon:
                 while self.supervisor.cells:
                     await trio.sleep(0.05)
         self.supervisor.cancel()
+        standing = [self.latches.of(strategy) for strategy in self._ids()]
+        unfinished = any(latch is not None and not latch.is_closed for latch in standing)
+        mark(self._state, unfinished and not self.config.guard.read_only)
 
     async def _close_on_stop(self, within_s: float) -> None:
         """Strategies that are to be closed at a stop are latched, and what fits is sent; the rest is awaited, and the
@@ -303,7 +306,7 @@ class Daemon:
         return Closing(
             entry.id,
             lambda: entry.run,
-            self.world.places[entry.id].clients,
+            self.world.place(entry.id).clients,
             lambda: self._surroundings(self.supervisor.config),
             usable,
             lambda: f"at{began}",

@@ -21,6 +21,7 @@ import msgspec
 from components.model.awaited import Awaited
 
 LATCH_FILE = "EMERGENCY_STOP"
+MARKER = "CLOSING"  # a file in the state directory while something is awaited: what the timer unit looks at
 ALL = "*"
 UNREADABLE = "unreadable latch"
 
@@ -140,6 +141,15 @@ class Latches:
             return None
         except (OSError, msgspec.DecodeError):
             return Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id="unreadable")
+
+
+def mark(state: Path, is_closing: bool) -> None:
+    """Tells the timer unit whether there is anything to go on with; a disk that takes nothing tells nobody."""
+    with suppress(OSError):
+        if is_closing:
+            (state / MARKER).touch()
+        else:
+            (state / MARKER).unlink(missing_ok=True)
 
 
 def replace_durably(path: Path, data: bytes) -> None:

@@ -331,7 +331,12 @@ class Operator:
         rows: dict[str, list[dict[str, Any]]] = {}
 
         async def plan(name: str) -> None:
-            rows[name] = plan_shown(name, await self._supervisor.planner_of(name).plan())
+            try:
+                rows[name] = plan_shown(name, await self._supervisor.planner_of(name).plan())
+            except BasisError as error:
+                if strategy:
+                    raise
+                rows[name] = [{"strategy": name, "refused": error.message}]
 
         names = [strategy] if strategy else self._ids()
         async with trio.open_nursery() as nursery:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -34,7 +33,7 @@ from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal_log import JournalLog
-from daemon.latch import Latch, Latches, Phase, requested
+from daemon.latch import Latch, Latches, Phase, mark, requested
 from daemon.latch_keeper import LatchKeeper
 from daemon.lock import SAFETY, Holder, held, state_lock
 from daemon.metrics import Metrics
@@ -46,7 +45,6 @@ from daemon.surroundings import Surroundings
 log = structlog.get_logger()
 ANSWER_S = 10.0
 WAIT_S = 60.0  # for what travels, before the rest is left to the next run
-MARKER = "CLOSING"  # a file in the state directory while something is awaited: what the timer unit looks at
 Action = Literal["held", "closed", "closing", "not closed", "paged", "unknown"]
 
 
@@ -107,16 +105,6 @@ def exit_code(findings: list[Finding]) -> Exit:
     if actions & {"not closed", "unknown"}:
         return Exit.CHECK
     return Exit.CLOSING if "closing" in actions else Exit.DONE
-
-
-def mark(state: Path, closing: bool) -> None:
-    """Tells the timer unit whether there is anything to go on with. A disk that takes nothing tells nobody: then the
-    latches, which are on it or not, are all there is."""
-    with suppress(OSError):
-        if closing:
-            (state / MARKER).touch()
-        else:
-            (state / MARKER).unlink(missing_ok=True)
 
 
 def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:

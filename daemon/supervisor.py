@@ -183,7 +183,14 @@ class Supervisor:
                 continue  # asked to start anew
             self._report(entry.id, error)
             if self._is_to_close(entry.id):
-                await self._close_without_cell(entry, error)
+                try:
+                    await self._close_without_cell(entry, error)
+                except Exception as failed:  # its account cannot even be reached: nobody can close it from here
+                    reason = f"cannot be closed from here: {_short(failed)}"
+                    log.critical("closing.impossible", strategy=entry.id, error=_short(failed), exc_info=failed)
+                    self._tell(entry, CellState.FAILED, reason, None)
+                    with trio.move_on_after(LONGEST_BACKOFF_S):
+                        await self._restart_now[entry.id].wait()
                 continue
             now = trio.current_time()
             crashes.append(now)

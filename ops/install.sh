@@ -92,7 +92,7 @@ install_program() {
 
 install_units() {
     mkdir -p "$root/etc/systemd/system"
-    for unit in basisd@.service basisd-failed@.service basisd-flatten@.service; do
+    for unit in basisd@.service basisd-failed@.service basisd-flatten@.service basisd-closing@.service basisd-closing@.timer; do
         sed "s|/opt/basisd|$prefix|g" "$source/systemd/$unit" >"$root/etc/systemd/system/$unit.next"
         mv "$root/etc/systemd/system/$unit.next" "$root/etc/systemd/system/$unit"
     done

@@ -28,15 +28,16 @@ case $root in '' | /?*) ;; *) die "--root must be absolute: $root" ;; esac
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     busy=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating,reloading \
-        'basisd@*.service' 'basisd-failed@*.service' 'basisd-flatten@*.service' | cut -d ' ' -f 1 | tr '\n' ' ')
+        'basisd@*.service' 'basisd-failed@*.service' 'basisd-flatten@*.service' 'basisd-closing@*.service' | cut -d ' ' -f 1 | tr '\n' ' ')
     [ -z "$busy" ] || die "still running: $busy- stop it first (systemctl stop ...), look at its positions, then run this again"
     enabled=$(systemctl list-unit-files --no-legend 'basisd@*.service' | awk '$2 == "enabled" { print $1 }')
     # shellcheck disable=SC2086 # one word per unit
     [ -z "$enabled" ] || systemctl disable --quiet $enabled
+    systemctl stop 'basisd-closing@*.timer'
 fi
 
-for unit in basisd@ basisd-failed@ basisd-flatten@; do
-    rm -f "$root/etc/systemd/system/$unit.service"
+for unit in basisd@.service basisd-failed@.service basisd-flatten@.service basisd-closing@.service basisd-closing@.timer; do
+    rm -f "$root/etc/systemd/system/$unit"
 done
 rm -f "$root/etc/tmpfiles.d/basisd.conf"
 link=$root/usr/local/bin/basis

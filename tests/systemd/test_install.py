@@ -65,8 +65,9 @@ def test_install_makes_units_configuration_and_a_closed_credentials_folder(clone
 
     assert done.returncode == 0, done.stderr
     made = tree(tmp_path / "root")
-    for unit in ("basisd@", "basisd-failed@", "basisd-flatten@"):
-        assert made[f"etc/systemd/system/{unit}.service"][1] == (ROOT / f"systemd/{unit}.service").read_bytes()
+    units = ("basisd@", "basisd-failed@", "basisd-flatten@", "basisd-closing@")
+    for unit in (*(f"{each}.service" for each in units), "basisd-closing@.timer"):
+        assert made[f"etc/systemd/system/{unit}"][1] == (ROOT / f"systemd/{unit}").read_bytes()
     assert made["etc/basisd/paper.yaml"] == (0o100644, b"strategies: []\n")
     assert made["etc/basisd/credentials"][0] == 0o040700
     assert made["etc/basisd/credentials/paper"][0] == 0o040700

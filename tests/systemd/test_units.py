@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.latch import MARKER
+
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ["basisd@", "basisd-failed@", "basisd-flatten@"]
+UNITS = ["basisd@", "basisd-failed@", "basisd-flatten@", "basisd-closing@"]
+TIMER = ROOT / "systemd/basisd-closing@.timer"
 EXPOSURE_TENTHS = 15
 SYSTEM = Path("/usr/lib/systemd/system")
 needs_analyze = pytest.mark.skipif(
@@ -49,6 +52,7 @@ def installed(tmp_path: Path) -> Path:
     (root / "etc/systemd/system").mkdir(parents=True)
     for unit in UNITS:
         shutil.copy(path_of(unit), root / "etc/systemd/system")
+    shutil.copy(TIMER, root / "etc/systemd/system")
     for program in ("opt/basisd/venv/bin/basis", "usr/bin/chown", "bin/kill"):
         (root / program).parent.mkdir(parents=True, exist_ok=True)
         (root / program).touch(0o755)
@@ -117,3 +121,26 @@ def test_the_sandbox_differs_only_in_seeing_who_calls(unit: str) -> None:
 
 def test_nothing_happens_by_hand_only_units_at_boot() -> None:
     assert [unit for unit in UNITS if settings(unit, "Install")] == ["basisd@"]
+
+
+@needs_analyze
+def test_systemd_understands_the_timer_of_an_instance(installed: Path) -> None:
+    assert verify(installed, "basisd-closing@paper.timer") == (0, "")
+
+
+def test_what_is_awaited_is_gone_on_with_and_is_no_failure() -> None:
+    """6 = closing; the timer is wanted by whoever may leave something, and looks at the file that says so."""
+    for unit in ("basisd-failed@", "basisd-flatten@"):
+        assert "6" in dict(settings(unit, "Service"))["SuccessExitStatus"].split()
+    for unit in ("basisd@", "basisd-failed@", "basisd-flatten@"):
+        assert "basisd-closing@%i.timer" in dict(settings(unit, "Unit"))["Wants"].split()
+    closing = dict(settings("basisd-closing@", "Service"))
+    assert closing["SuccessExitStatus"].split() == ["6", "75"], "75: the daemon runs and closes by itself"
+    assert "basis safety finish" in closing["ExecStart"]
+    assert dict(settings("basisd-closing@", "Unit"))["ConditionPathExists"] == f"%S/basisd/%i/{MARKER}"
+    assert "Conflicts" not in dict(settings("basisd-closing@", "Unit")), "it ends nobody"
+    assert "OnCalendar=minutely" in TIMER.read_text()
+
+
+def test_nobody_is_there_to_answer_the_flatten_unit() -> None:
+    assert "--yes" in dict(settings("basisd-flatten@", "Service"))["ExecStart"].split()
