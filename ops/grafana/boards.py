@@ -249,6 +249,15 @@ PROCESS = Board(
             Panel("Mailboxes", "Messages waiting.", "none",
                   one(f"basis_mailbox_depth{{{S}}}", "{{strategy}} {{actor}}")),
         )),
+        Row("Who watches", (
+            Panel("Lines not taken", "By a terminal or log that is slow, gone or full; trading does not wait.", "none",
+                  one(f"3600 * rate(basis_output_lines_dropped_total[{RATE}])", "{{stream}} per hour", "fault")),
+            Panel("Facts not read", "What narrator, metrics and the like did not take, or failed at.", "none",
+                  (Query(f"3600 * rate(basis_reader_dropped_total[{RATE}])", "{{reader}} dropped per hour", "fault"),
+                   Query(f"3600 * rate(basis_reader_errors_total[{RATE}])", "{{reader}} errors per hour", "fault"))),
+            Panel("Suspended", "Time in which the machine did not let the daemon run.", "s",
+                  one(f"increase(basis_suspended_seconds_total[{RATE}])", "suspended", "fault")),
+        )),
         Row("Resources", (
             Panel("CPU", "Cores in use.", "none",
                   one(f'rate(process_cpu_seconds_total{{job="basisd"}}[{RATE}])', "cores"), width=6),

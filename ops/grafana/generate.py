@@ -7,6 +7,7 @@ its variables filled in, so that it can be put to a Prometheus.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from ops.grafana.boards import BOARDS, Board, Panel, Query
 
 FOLDER = Path(__file__).parent / "dashboards"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+INSTANCE = 'instance=~"$instance"'
+VARIABLES = ["datasource", "instance", "strategy"]
+_SERIES = re.compile(r"\b(?P<name>basis_\w+|process_\w+|up)\b(?!\w)(?P<brace>\{)?")
 STAT_HEIGHT, GRAPH_HEIGHT, ACROSS = 4, 8, 24
 
 
@@ -44,16 +48,22 @@ class Expression:
     needs: str
 
 
-def expressions(rate_interval: str = "1m", strategy: str = ".+") -> list[Expression]:
+def expressions(rate_interval: str = "1m", strategy: str = ".+", instance: str = ".+") -> list[Expression]:
     """Every query of every dashboard, each once, with its variables filled in."""
     found: dict[str, Expression] = {}
     for board in BOARDS:
         for row in board.rows:
             for panel in row.panels:
                 for query in panel.queries:
-                    expr = query.expr.replace("$__rate_interval", rate_interval).replace("$strategy", strategy)
+                    expr = of_instances(query.expr).replace("$__rate_interval", rate_interval)
+                    expr = expr.replace("$strategy", strategy).replace("$instance", instance)
                     found.setdefault(expr, Expression(board.uid, panel.title, expr, query.needs))
     return list(found.values())
+
+
+def of_instances(expr: str) -> str:
+    """The query, of the daemons chosen only: several may run on one machine, and be scraped by one Prometheus."""
+    return _SERIES.sub(lambda found: f"{found['name']}{{{INSTANCE}{',' if found['brace'] else '}'}", expr)
 
 
 def files() -> dict[str, str]:
@@ -65,7 +75,7 @@ def faults(document: dict[str, Any]) -> list[str]:
     """What is wrong with a dashboard by our own rules; empty = nothing."""
     found = [f"{document.get('uid')}: no {key}" for key in ("uid", "title", "description") if not document.get(key)]
     names = [variable["name"] for variable in document["templating"]["list"]]
-    if names != ["datasource", "strategy"]:
+    if names != VARIABLES:
         found.append(f"{document['uid']}: variables are {names}")
     panels = [panel for panel in document["panels"] if panel["type"] != "row"]
     for panel in panels:
@@ -76,6 +86,11 @@ def faults(document: dict[str, Any]) -> list[str]:
         for used in (panel, *panel.get("targets", [])):
             if (used.get("datasource") or {}).get("uid") != "${datasource}":
                 found.append(f"{where}: does not use the data source variable")
+        found += [
+            f"{where}: a query of every instance"
+            for target in panel.get("targets", [])
+            if target["expr"].count(INSTANCE) != len(_SERIES.findall(target["expr"]))
+        ]
         found += [f"{where}: a query without legend" for t in panel.get("targets", []) if not t.get("legendFormat")]
     ids = [panel["id"] for panel in document["panels"]]
     if len(set(ids)) != len(ids):
@@ -93,7 +108,7 @@ def _drawn(board: Board) -> str:
         .refresh("10s")
         .time("now-6h", "now")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .variables([_datasource(), _strategy()])
+        .variables([_datasource(), _instance(), _strategy()])
         .link(dashboard.DashboardLink("basisd").type("dashboards").tags(["basisd"]).as_dropdown(True).keep_time(True))
     )
     number, top = 0, 0
@@ -147,19 +162,35 @@ def _panel(panel: Panel) -> Any:
 
 
 def _target(letter: str, query: Query) -> Any:
-    return prometheus.Dataquery().ref_id(letter).datasource(SOURCE).expr(query.expr).legend_format(query.legend).range()
+    return (
+        prometheus.Dataquery()
+        .ref_id(letter)
+        .datasource(SOURCE)
+        .expr(of_instances(query.expr))
+        .legend_format(query.legend)
+        .range()
+    )
 
 
 def _datasource() -> Any:
     return dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
+def _instance() -> Any:
+    return _choice("instance", "Daemon", "label_values(basis_build_info, instance)")
+
+
 def _strategy() -> Any:
+    return _choice("strategy", "Strategy", f"label_values(basis_strategy_state{{{INSTANCE}}}, strategy)")
+
+
+def _choice(name: str, label: str, query: str) -> Any:
+    """A variable of which some or all can be chosen."""
     return (
-        dashboard.QueryVariable("strategy")
-        .label("Strategy")
+        dashboard.QueryVariable(name)
+        .label(label)
         .datasource(SOURCE)
-        .query("label_values(basis_strategy_state, strategy)")
+        .query(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .multi(True)
         .include_all(True)

@@ -63,12 +63,22 @@ def test_the_rules_find_what_is_wrong() -> None:
                 panel["targets"][0]["datasource"] = {"uid": "prom-1"}
             case "variable":
                 document["templating"]["list"].pop()
+            case "instance":
+                panel["targets"][0]["expr"] = panel["targets"][0]["expr"].replace(generate.INSTANCE, 'x=""')
             case "id":
                 panel["id"] = document["panels"][0]["id"]
         return generate.faults(document)
 
-    for change in ("unit", "description", "datasource", "variable", "id"):
+    for change in ("unit", "description", "datasource", "variable", "instance", "id"):
         assert len(wrong(change)) == 1, change
+
+
+def test_every_series_is_of_the_daemons_chosen() -> None:
+    query = 'sum(rate(basis_x_total{a="b"}[1m])) / basis_y + up{job="basisd"}'
+    chosen = 'instance=~"$instance"'
+    assert generate.of_instances(query) == (
+        f'sum(rate(basis_x_total{{{chosen},a="b"}}[1m])) / basis_y{{{chosen}}} + up{{{chosen},job="basisd"}}'
+    )
 
 
 def test_safety_comes_first_on_every_dashboard() -> None:
