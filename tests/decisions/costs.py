@@ -16,7 +16,7 @@ from tests.decisions.book import value_at
 from tests.decisions.judging import Finding, is_asked, is_forced
 from tests.decisions.playing import Done, Played, row_at, shown
 
-MOVING = frozenset({Verb.SPOT, Verb.PERP, Verb.SWAP, Verb.STAKE, Verb.TRANSFER, Verb.SUPPLY, Verb.WITHDRAW,
+MOVING = frozenset({Verb.SPOT, Verb.PERP, Verb.SWAP, Verb.STAKE, Verb.TRANSFER, Verb.SUPPLY, Verb.WITHDRAW, Verb.UNWRAP,
                     Verb.REQUEST_UNSTAKE})  # fmt: skip
 SLACK = 1.05  # on a bound: it is judged before the trade, at the size that was planned
 ENTRY_SHARE = 0.0045  # of equity, in the first five days
@@ -42,7 +42,7 @@ def bound_bp(played: Played, done: Done) -> float:
     """What the mode file allows a group of this kind, basis points of what it moves."""
     bounds = played.run.mode.cost_bounds
     if any(order.verb is Verb.TRANSFER for order in done.group.orders):
-        return bounds.transfer
+        return max(bounds.transfer, bounds.warning) if "warning" in done.group.reason else bounds.transfer
     if done.group.action is Action.SELL_DUST or any(order.leg == "repay_gas" for order in done.group.orders):
         return bounds.dust
     return bounds.warning if "warning" in done.group.reason else bounds.routine
