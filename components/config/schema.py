@@ -158,7 +158,10 @@ class ModeFile(Section):
     interpolated: Literal["rebuild", "as_published"] = Field(
         description="daily data sold as hourly: rebuilt from completed days, or as they are (looks ≤ 24 h ahead)"
     )
-    max_age_steps: Positive = Field(description="a price older than this many native steps is stale and not traded on")
+    max_age_steps: Positive = Field(
+        description="a value older than this many native steps is stale and not traded on; a bar is one step old when "
+        "it is known, so that with 2 a price is stale from the bar on that should have come"
+    )
     plausible: PlausibleKeys = Field(description="history outside is refused by name and row")
     divergence_alarm: LimitKeys = Field(description="|price − reference| ÷ reference across venues")
     break_even_days: int = Field(

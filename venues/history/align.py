@@ -60,9 +60,22 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
                 return f"{part.file} column {self.column} row {rows[0] + 1} (stamped {iso(self.stamp(at))})"
         return f"{self.where} (stamped {iso(self.stamp(at))})"
 
-    def max_age(self, steps: float) -> int:
-        """The age in ns beyond which a value is stale."""
-        return int(steps * self.step)
+    @property
+    def is_bar(self) -> bool:
+        """Whether a value is the close of a bar of trades: the price of an exchange or a pool."""
+        venue, kind, _ = self.name.split(".")
+        return kind in ("spot", "perp") or venue in ("dex", "uniswap")
+
+    def max_age(self, steps: float, finest: int | None = None) -> int:
+        """The age in ns beyond which a value is stale.
+
+        A bar is one step old when it becomes known, two when the next is due, so that with `steps` = 2 it is
+        stale in the very row in which the next one should stand. Bars longer than the `finest` step of the prices of
+        a run are stale as soon as one of those: a close of midnight is no price beside one of noon.
+        """
+        if not self.is_bar:
+            return int(steps * self.step)
+        return int(max(steps - 1.0, 1.0) * min(self.step, finest or self.step)) - 1
 
     def last_at(self, times: Stamps) -> Stamps:
         """Index of the last value known at or before each time; −1 where there is none."""
@@ -84,15 +97,15 @@ class Gap(msgspec.Struct, frozen=True):
     missing: int
 
 
-def align(samples: Samples, times: Stamps, max_age_steps: float) -> Aligned:
-    """`samples` at `times`; what is older than `max_age_steps` native steps is carried and marked stale."""
+def align(samples: Samples, times: Stamps, max_age_steps: float, finest: int | None = None) -> Aligned:
+    """`samples` at `times`; what is older than `Samples.max_age` is carried and marked stale."""
     last = samples.last_at(times)
     held = np.maximum(last, 0)
     age = times - samples.at[held]
     values = samples.value[held]
     if samples.growth is not None:
         values = values * (1.0 + samples.growth[held] * np.minimum(age, DAY_NS) / DAY_NS)
-    stale = (last < 0) | (age > samples.max_age(max_age_steps))
+    stale = (last < 0) | (age > samples.max_age(max_age_steps, finest))
     return Aligned(np.where(last < 0, np.nan, values), stale)
 
 

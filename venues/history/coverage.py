@@ -63,10 +63,10 @@ class CoverageReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def covered_by(name: str, samples: Samples, max_age_steps: float) -> SeriesCoverage:
     """The coverage of a price, index, ratio or gas series."""
-    first, last = int(samples.at[0]), int(samples.at[-1])
+    first = int(samples.at[0])
     entry = _entry(name, samples)
     return msgspec.structs.replace(
-        entry, valid_start=first, valid_end=last + samples.max_age(max_age_steps), gaps=gaps_of(samples)
+        entry, valid_start=first, valid_end=_valid_end(samples, max_age_steps), gaps=gaps_of(samples)
     )
 
 
@@ -121,10 +121,17 @@ def window_faults(samples: Samples, need: Need, max_age_steps: float) -> tuple[F
         expected = f"a fresh value {need.reason} {iso(need.start)}; next valid start {after}"
         faults.append(Fault(where=where, found=f"nothing known between {before} and {after}", expected=expected))
     if last_known + age < need.last:
-        expected = f"known until the end {iso(need.last)}; latest valid end {iso(last_known + age)}"
+        expected = f"known until the end {iso(need.last)}; latest valid end {iso(_valid_end(samples, max_age_steps))}"
         found = f"last known {iso(last_known)}{_stamped(samples, last_known)}"
         faults.append(Fault(where=where, found=found, expected=expected))
     return tuple(faults)
+
+
+def _valid_end(samples: Samples, max_age_steps: float) -> int:
+    """The last time on the series' own grid at which its last value may still be used."""
+    last = int(samples.at[-1])
+    age = samples.max_age(max_age_steps)
+    return last + (age // samples.step * samples.step if samples.is_bar else age)
 
 
 def _stamped(samples: Samples, known: int) -> str:

@@ -6,7 +6,7 @@ A value stands in a row only if it was known by then. What is too old is valued 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,7 @@ from venues.history.coverage import CoverageReport
 from venues.history.funding import listed
 from venues.history.library import Library
 from venues.history.prices import PRICE_KINDS, Prices
-from venues.history.stamps import iso
+from venues.history.stamps import MINUTE_NS, iso
 from venues.history.survey import Survey, Surveyor
 
 
@@ -95,11 +95,15 @@ class _Rows:
         self._grid = grid
         self._found = found
         self._times: Stamps = grid.start + grid.step * np.arange(len(grid), dtype=np.int64)
-        self._prices = Prices(second_source, mode.max_age_steps)
+        steps = {
+            name: samples.step for name, samples in found.columns.items() if SeriesName.parse(name).kind in PRICE_KINDS
+        }
+        finest = min(steps.values(), default=None)
+        self._prices = Prices(second_source, mode.max_age_steps, finest)
         self._columns: dict[str, Column] = {}
         self._stale: dict[str, Flags] = {}
         self._filled: dict[str, int] = {}
-        self._notes = list(found.notes)
+        self._notes = [*found.notes, *_coarse(steps, finest)]
 
     def market(self) -> Market:
         for name, samples in self._found.columns.items():
@@ -169,6 +173,16 @@ class _Rows:
             Gap(int(self._times[start]), int(self._times[stop - 1]), int(stop - start))
             for start, stop in zip(edges[::2], edges[1::2], strict=True)
         ]
+
+
+def _coarse(steps: Mapping[str, int], finest: int | None) -> Iterator[str]:
+    """A note on each price whose bars are longer than the shortest in use."""
+    for name, step in steps.items():
+        if finest is not None and step > finest:
+            yield (
+                f"coarse: {name} has bars of {step / MINUTE_NS:g} minutes beside others of {finest / MINUTE_NS:g}: it "
+                "is traded only in rows in which its own bar is as new as theirs"
+            )
 
 
 def _refuse_empty(grid: Grid) -> None:

@@ -26,14 +26,18 @@ class Prices:
     `samples_of` answers None for a series that the folder does not hold or that cannot be believed.
     """
 
-    def __init__(self, samples_of: Callable[[str], Samples | None], max_age_steps: float) -> None:
+    def __init__(
+        self, samples_of: Callable[[str], Samples | None], max_age_steps: float, finest: int | None = None
+    ) -> None:
+        """`finest` is the shortest step of the prices that are traded side by side, ns."""
+        self._finest = finest
         self._samples_of = cache(samples_of)
         self._max_age_steps = max_age_steps
         self.used: dict[str, Samples] = {}
 
     def at(self, own: Samples, times: Stamps) -> Aligned:
         """`own` at `times` (UTC ns, any order); stale values are estimated, NaN only before the first known one."""
-        aligned = align(own, times, self._max_age_steps)
+        aligned = align(own, times, self._max_age_steps, self._finest)
         rows = np.flatnonzero(aligned.stale & ~np.isnan(aligned.values))
         if not len(rows):
             return aligned
@@ -61,7 +65,7 @@ class Prices:
         values = own.value[last]
         open_rows = np.ones(len(times), np.bool_)
         for other in self._second_sources(own.name):
-            now = align(other, times, self._max_age_steps)
+            now = align(other, times, self._max_age_steps, self._finest)
             both, then = self._last_both_fresh(own, other)
             rows = np.flatnonzero(open_rows & ~now.stale & (both[last] >= 0))
             if not len(rows):
@@ -76,7 +80,7 @@ class Prices:
 
     def _last_both_fresh(self, own: Samples, other: Samples) -> tuple[Stamps, Column]:
         """For each value of `own` the last one at which `other` was fresh too (index, −1: never), and `other` there."""
-        theirs = align(other, own.at, self._max_age_steps)
+        theirs = align(other, own.at, self._max_age_steps, self._finest)
         fresh: Flags = ~theirs.stale
         indices = np.where(fresh, np.arange(len(own.at)), -1)
         return np.maximum.accumulate(indices), theirs.values

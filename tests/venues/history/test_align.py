@@ -6,12 +6,19 @@ from components.model.market import Column, Stamps
 from tests.venues.history.trees import DAY_NS, HOUR_NS, at
 from venues.history.align import Gap, Samples, align, extreme_between, gaps_of
 
+INDEX = "x.supply_index.USDT"
+
 
 def samples(
-    hours: list[int], values: list[float], *, step: int = HOUR_NS, growth: list[float] | None = None
+    hours: list[int],
+    values: list[float],
+    *,
+    step: int = HOUR_NS,
+    growth: list[float] | None = None,
+    name: str = "x.spot.BTC",
 ) -> Samples:
     return Samples(
-        name="x.spot.BTC",
+        name=name,
         files=("x.csv",),
         hashes=("h",),
         column="close",
@@ -30,11 +37,27 @@ def test_a_row_holds_the_last_value_known_at_or_before_it() -> None:
     aligned = align(samples([0, 1, 3], [10.0, 11.0, 13.0]), stamps([0, 1, 2, 3]), 2.0)
 
     assert aligned.values.tolist() == [10.0, 11.0, 11.0, 13.0]
-    assert not aligned.stale.any()
+    assert aligned.stale.tolist() == [False, False, True, False]
+
+
+def test_a_price_is_stale_from_the_bar_on_that_should_have_come() -> None:
+    prices = samples([0, 5], [10.0, 15.0])
+    minutes = prices.at[0] + np.array([0, 59, 60, 61, 120, 300]) * HOUR_NS // 60
+
+    assert align(prices, minutes, 2.0).stale.tolist() == [False, False, True, True, True, False]
+    assert align(prices, minutes, 3.0).stale.tolist() == [False, False, False, False, True, False]
+    assert align(prices, minutes, 1.0).stale.tolist() == [False, False, True, True, True, False]
+
+
+def test_a_daily_close_is_no_price_beside_hourly_ones() -> None:
+    daily = samples([0, 24], [10.0, 15.0], step=DAY_NS)
+
+    assert not align(daily, stamps([0, 1, 12, 23, 24]), 2.0).stale.any()
+    assert align(daily, stamps([0, 1, 12, 23, 24]), 2.0, HOUR_NS).stale.tolist() == [False, True, True, True, False]
 
 
 def test_a_value_older_than_its_maximum_age_is_stale() -> None:
-    aligned = align(samples([0, 5], [10.0, 15.0]), stamps([0, 1, 2, 3, 4, 5]), 2.0)
+    aligned = align(samples([0, 5], [10.0, 15.0], name=INDEX), stamps([0, 1, 2, 3, 4, 5]), 2.0)
 
     assert aligned.values.tolist() == [10.0, 10.0, 10.0, 10.0, 10.0, 15.0]
     assert aligned.stale.tolist() == [False, False, False, True, True, False]
@@ -48,7 +71,7 @@ def test_before_the_first_value_nothing_is_known() -> None:
 
 
 def test_a_growing_value_grows_for_one_day_and_no_longer() -> None:
-    daily = samples([0], [2.0], step=DAY_NS, growth=[0.24])
+    daily = samples([0], [2.0], step=DAY_NS, growth=[0.24], name=INDEX)
     aligned = align(daily, stamps([0, 1, 12, 24, 30, 49]), 2.0)
 
     assert np.allclose(aligned.values, [2.0, 2.02, 2.24, 2.48, 2.48, 2.48], rtol=1e-15)

@@ -34,7 +34,7 @@ def test_a_gap_inside_the_run_is_tolerated() -> None:
             10,
             ["nothing known between 2024-06-01T01:00Z and 2024-06-01T09:00Z", "next valid start 2024-06-01T09:00Z"],
         ),
-        (0, 13, ["last known 2024-06-01T10:00Z", "latest valid end 2024-06-01T12:00Z"]),
+        (0, 13, ["last known 2024-06-01T10:00Z", "latest valid end 2024-06-01T10:00Z"]),
     ],
 )
 def test_a_run_outside_is_refused_with_file_column_and_dates(first: int, last: int, said: list[str]) -> None:
@@ -44,8 +44,9 @@ def test_a_run_outside_is_refused_with_file_column_and_dates(first: int, last: i
     assert all(words in str(fault) for words in said)
 
 
-def test_the_end_may_lie_one_maximum_age_after_the_last_value() -> None:
-    assert window_faults(samples([0, 1]), need(0, 3), 2.0) == ()
+def test_a_run_may_end_before_the_next_bar_of_a_price_is_due() -> None:
+    assert window_faults(samples([0, 1]), need(0, 1), 2.0) == ()
+    assert window_faults(samples([0, 1]), need(0, 2), 2.0)
 
 
 def test_what_need_not_be_fresh_must_still_be_known() -> None:
@@ -61,7 +62,7 @@ def test_the_window_of_a_report_is_what_all_series_share() -> None:
     short, long = covered_by("a", samples([4, 5]), 2.0), covered_by("b", samples([0, 9]), 2.0)
     report = report_of("data", None, (short, long), ())
 
-    assert (report.earliest_start, report.latest_end) == (START + 4 * HOUR_NS, START + 7 * HOUR_NS)
+    assert (report.earliest_start, report.latest_end) == (START + 4 * HOUR_NS, START + 5 * HOUR_NS)
     assert report.covered
 
 

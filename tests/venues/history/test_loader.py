@@ -52,8 +52,8 @@ def test_a_start_before_the_first_bar_is_known_is_refused_before_anything_is_ret
         load(tree.folder, mode_of("binance.spot.BTC"), grid("2024-06-01T00", "2024-06-02T00"))
     assert refused.value.code == DAT_NOT_COVERED
     assert "earliest valid start 2024-06-01T01:00Z" in str(refused.value)
-    assert "latest valid end 2024-06-01T11:00Z" in str(refused.value)
-    assert "All series are known from 2024-06-01T01:00Z to 2024-06-01T11:00Z" in str(refused.value)
+    assert "latest valid end 2024-06-01T09:00Z" in str(refused.value)
+    assert "All series are known from 2024-06-01T01:00Z to 2024-06-01T09:00Z" in str(refused.value)
     assert not refused.value.report.covered
 
 
@@ -62,11 +62,22 @@ def test_stale_rows_are_valued_flagged_counted_and_listed(tree: Tree) -> None:
     tree.perp("okx", "BTC", [200.0, 202.0, None, None, None, None, 212.0, 214.0, 216.0, 218.0, 220.0, 222.0])
     market = load(tree.folder, mode_of("okx.perp.BTC"), grid("2024-06-01T01", "2024-06-01T10"))
 
-    assert market.column("okx.perp.BTC").tolist() == [200, 202, 202, 202, 208, 210, 212, 214, 216, 218]
-    assert np.flatnonzero(market.stale["okx.perp.BTC"]).tolist() == [4, 5]
+    assert market.column("okx.perp.BTC").tolist() == [200, 202, 204, 206, 208, 210, 212, 214, 216, 218]
+    assert np.flatnonzero(market.stale["okx.perp.BTC"]).tolist() == [2, 3, 4, 5]
     assert market.stale["okx.perp_low.BTC"][4]
-    assert market.provenance.filled_rows == {"okx.perp.BTC": 2}
-    assert "filled: okx.perp.BTC 2 rows: 2024-06-01T05:00Z…2024-06-01T06:00Z (2)" in market.provenance.notes
+    assert market.provenance.filled_rows == {"okx.perp.BTC": 4}
+    assert "filled: okx.perp.BTC 4 rows: 2024-06-01T03:00Z…2024-06-01T06:00Z (4)" in market.provenance.notes
+
+
+def test_a_coarse_perp_beside_an_hourly_spot_is_noted_and_traded_at_its_own_bars_only(tree: Tree) -> None:
+    tree.spot("binance", "BTC", closes(60))
+    tree.perp("okx", "BTC", [2.0 * (107.0 + 8 * i) for i in range(5)], step="8h")
+    market = load(tree.folder, mode_of("binance.spot.BTC", "okx.perp.BTC"), grid("2024-06-01T08", "2024-06-02T12"))
+
+    assert np.flatnonzero(~market.stale["okx.perp.BTC"]).tolist() == [0, 8, 16, 24]
+    assert any(note.startswith("coarse: okx.perp.BTC has bars of 480 minutes") for note in market.provenance.notes)
+    ratio = market.column("okx.perp.BTC") / market.column("binance.spot.BTC")
+    assert np.ptp(ratio) < 1e-12  # no basis is made of hours that nobody has seen
 
 
 def test_extremes_stand_only_in_the_row_in_which_their_bar_closed(tree: Tree) -> None:

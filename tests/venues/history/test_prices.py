@@ -51,9 +51,9 @@ def test_a_stale_price_moves_with_the_reference_at_the_ratio_of_its_last_fresh_s
     own = series("okx.perp.BTC", [100.5, 102.0, *GAP, 110.7])
     aligned = Prices(holding(REFERENCE), 2.0).at(own, rows(7))
 
-    assert aligned.stale.tolist() == [False, False, False, False, True, True, False]
-    assert aligned.values[3] == 102.0
-    assert aligned.values[4:6].tolist() == pytest.approx([104.0 * 102.0 / 101.0, 105.0 * 102.0 / 101.0], rel=1e-15)
+    assert aligned.stale.tolist() == [False, False, True, True, True, True, False]
+    moved = [REFERENCE.value[row] * 102.0 / 101.0 for row in range(2, 6)]
+    assert aligned.values[2:6].tolist() == pytest.approx(moved, rel=1e-15)
     assert aligned.values[6] == 110.7
 
 
@@ -63,7 +63,7 @@ def test_a_stale_reference_is_valued_by_the_next_venue_in_catalogue_order() -> N
     okx = series("okx.spot.BTC", [99.0] * 7)
     aligned = Prices(holding(okx, bybit), 2.0).at(own, rows(7))
 
-    assert aligned.stale.tolist() == [False, False, False, False, True, True, False]
+    assert aligned.stale.tolist() == [False, False, True, True, True, True, False]
     assert aligned.values[4] == pytest.approx(104.1 * 101.0 / 101.1, rel=1e-15)
 
 
@@ -90,15 +90,15 @@ def test_the_ratio_is_taken_where_both_were_last_fresh() -> None:
     bybit = series("bybit.spot.BTC", [200.0, None, None, None, None, None, 212.0, 214.0, 216.0])
     aligned = Prices(holding(bybit), 1.0).at(own, rows(9))
 
-    # Bybit was last fresh beside an own value at 01:00, one hour after its last bar.
-    assert aligned.values[8] == pytest.approx(216.0 * 101.0 / 200.0, rel=1e-15)
+    # Bybit was last fresh beside an own value at 00:00: at 01:00 its next bar is missing.
+    assert aligned.values[8] == pytest.approx(216.0 * 100.0 / 200.0, rel=1e-15)
 
 
 def test_without_any_other_source_the_last_price_is_carried_and_marked() -> None:
     aligned = Prices(holding(), 2.0).at(series("binance.spot.BTC", [100.0, *GAP]), rows(5))
 
     assert aligned.values.tolist() == [100.0] * 5
-    assert aligned.stale.tolist() == [False, False, False, True, True]
+    assert aligned.stale.tolist() == [False, True, True, True, True]
 
 
 def test_a_price_not_known_yet_stays_unknown() -> None:

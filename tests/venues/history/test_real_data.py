@@ -65,7 +65,7 @@ def test_the_gaps_of_binance_are_found_and_valued_not_carried(real_data: Path, w
     stale = market.stale["binance.spot.BTC"]
 
     assert (len(entry.gaps), sum(gap.missing for gap in entry.gaps)) == (15, 345)
-    assert market.provenance.filled_rows["binance.spot.BTC"] == 15 * 21
+    assert market.provenance.filled_rows["binance.spot.BTC"] == 345
     assert np.abs(spot[stale] / bybit[stale] - 1.0).max() < 10e-4
     assert np.abs(market.column("binance.perp.BTC")[stale] / spot[stale] - 1.0).max() < 20e-4
 
@@ -87,7 +87,7 @@ def test_okx_is_refused_with_its_first_date_its_gaps_and_what_to_write(real_data
     assert "okx_ETHUSDT_futures_1h" in text
     assert "earliest valid start 2024-08-01T01:00Z" in text
     assert "2024-08-01T00:00Z…2024-08-31T16:00Z (93)" in text
-    assert "All series are known from 2024-08-01T01:00Z to 2025-09-01T02:00Z" in text
+    assert "All series are known from 2024-08-01T01:00Z to 2025-09-01T00:00Z" in text
 
 
 @pytest.mark.parametrize("policy", ["skip", "venue:binance"])
@@ -107,7 +107,7 @@ def test_a_long_gap_of_okx_books_no_fake_basis(real_data: Path, warm: Path) -> N
     basis = market.column("okx.perp.ETH") / market.column("binance.spot.ETH") - 1.0
 
     assert np.abs(basis[market.stale["okx.perp.ETH"]]).max() < 35e-4
-    assert market.provenance.filled_rows["okx.perp.ETH"] == 2 * 718
+    assert market.provenance.filled_rows["okx.perp.ETH"] == 1440
 
 
 def test_a_real_divergence_is_not_discarded(real_data: Path, warm: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_placeholder_covers_only_the_day_it_holds(real_data: Path, tmp_path: P
         folder / "curve_weETHWETH_1h_2024-05-12_2025-09-27.csv",
     )
 
-    with pytest.raises(UnusableData, match="latest valid end 2024-05-13T02:00Z"):
+    with pytest.raises(UnusableData, match="latest valid end 2024-05-13T00:00Z"):
         load(tmp_path, mode_of("dex.ratio.weETH"), YEAR)
 
 
