@@ -124,3 +124,16 @@ def test_a_torn_summary_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="summary.json"):
         store.summary(run_id)
+
+
+def test_a_torn_summary_hides_no_other_run(tmp_path: Path) -> None:
+    store = ResultsStore(tmp_path)
+    run_id = store.write(finished(), charts=False).run_id
+    for name, text in {"torn": "{", "empty": "", "other": "[]", "a-first": "\x00"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(text)
+    summaries, faults = store.summaries()
+
+    assert [summary.run_id for summary in summaries] == [run_id]
+    assert len(faults) == 4
+    assert all("summary.json" in fault.where for fault in faults)

@@ -139,7 +139,7 @@ class Stock:
             wanted = expected_instrument("spot" if kind == "spot" else "perp", said.instrument.coin or "", None)
             if said.instrument.contradicts(wanted):
                 self._reasons[name] = f"it is about {said.instrument}, and here lie {wanted}"
-            elif (said.use == "funding") != (kind == "funding"):
+            elif said.use is not None and (said.use == "funding") != (kind == "funding"):
                 self._reasons[name] = f"it holds {said.use} by its name, and here lie files of {kind}"
             elif said.venue is None:
                 self._reasons[name] = "no exchange in its name; put it in a folder named binance, bybit or okx"

@@ -21,7 +21,7 @@ from venues.history.catalogue import Ignored, Shelf, SourceFile, stock
 from venues.history.places import CONTRACT_SIZE, expected_place
 from venues.history.plausible import Verdict, judge, judge_extreme
 from venues.history.rebuild import completed_days, refuse_implausible, slashings
-from venues.history.schema import ORACLE, RESERVE
+from venues.history.schema import FUNDING, ORACLE, RESERVE
 from venues.history.stamps import length
 from venues.history.tables import Table, joined, read_table
 
@@ -186,10 +186,14 @@ class Library:
                 refused.append(exc)
         if refused:
             raise InvalidInput(refused[0].code, [fault for exc in refused for fault in exc.faults])
-        if len(steps := {table.step for table in tables}) > 1:
+        # A single row shows no step; where a row is known at its stamp, none is needed of it.
+        steps = {table.step for table in tables if table.lag or len(table.at) > 1 or shelf.schema.step_ns}
+        if len(steps) > 1 and shelf.schema is not FUNDING:
             found = f"rows {' and '.join(map(length, sorted(steps)))} apart"
             raise InvalidInput(DAT_CONFLICT, [Fault(where=names, found=found, expected="files of one step")])
         table = joined(tables)
+        if steps and table.step not in steps:
+            table = msgspec.structs.replace(table, step=min(steps))
         series = SeriesName.parse(shelf.series)
         size = CONTRACT_SIZE.get(f"{series.venue}.{series.kind.split('_')[0]}.{series.symbol}")
         if size is None:

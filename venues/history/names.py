@@ -22,8 +22,8 @@ Use = Literal["bars", "funding"]
 _UNIT_NS = {"s": SECOND_NS, "m": MINUTE_NS, "min": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 _STEP = re.compile(r"(\d+)\s*(s|m|min|h|d)")
 _STEP_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(\d+(?:min|[smhd])|daily|hourly)(?![A-Za-z0-9])")
-_BARE_MINUTES = ("1", "3", "5", "15", "30", "60", "120", "240", "480", "720", "1440")
-_FUNDING = re.compile(r"funding[-_]?rates?(?:[-_]?history)?", re.IGNORECASE)
+_BARE_MINUTES = re.compile(r"_(1|3|5|15|30|60|120|240|360|480|720|1440)_(?=(?:19|20)\d\d-\d\d-\d\d_)")  # Bybit
+_FUNDING = re.compile(r"funding(?:[-_]?rates?)?(?:[-_]?history)?", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d(?:[-_.]?\d\d){1,2}(?:[T_-]?\d{2,6})?(?![\d])")
 _NOISE = frozenset({
     "candlesticks", "candlestick", "candles", "candle", "klines", "kline", "ohlcv", "ohlc", "history", "historical",
@@ -34,7 +34,7 @@ _NOISE = frozenset({
 class FileName(msgspec.Struct, frozen=True):
     """What a file is about by its name: what it holds, of which instrument, in which step; None is not said."""
 
-    use: Use
+    use: Use | None
     instrument: Instrument
     step: int | None
     venue: VenueName | None
@@ -60,27 +60,29 @@ def step_ns(word: str) -> int | None:
 
 def read_file_name(stem: str, folders: tuple[str, ...]) -> FileName | None:
     """What `stem` says; `folders` are those above the file, nearest last. None when it names no instrument."""
-    use: Use = "funding" if _FUNDING.search(stem) else "bars"
+    use: Use | None = "funding" if _FUNDING.search(stem) else None
     text = _DATE.sub(" ", _FUNDING.sub(" ", stem))
     venue = next((found for part in reversed(folders) if (found := venue_of(part)) in EXCHANGES), None)
     named_step = _STEP_IN_NAME.search(text)
     step = step_ns(named_step[1]) if named_step else None
+    if step is None and (minutes := _BARE_MINUTES.search(stem)):
+        step = int(minutes[1]) * MINUTE_NS
     words = [word.strip("-") for word in re.split(r"[_\s]+", _STEP_IN_NAME.sub(" ", text)) if word.strip("-")]
     kept: list[str] = []
     for bare in words:
         if (named := venue_of(bare)) in EXCHANGES and not kept:
             venue = named
-        elif bare in _BARE_MINUTES and kept:
-            step = int(bare) * MINUTE_NS
         elif bare.lower() not in _NOISE:
             kept.append(bare)
+    if use is None and step is not None:
+        use = "bars"
     instrument = _instrument(kept)
     if instrument is None:
         return None
     if venue is None and instrument.venue is None:
         venue = _by_style(stem, instrument)
     # Funding may change its interval within a file, so that none is promised by a name.
-    return FileName(use, instrument, step if use == "bars" else None, venue or instrument.venue)
+    return FileName(use, instrument, None if use == "funding" else step, venue or instrument.venue)
 
 
 def _instrument(words: list[str]) -> Instrument | None:

@@ -8,7 +8,6 @@ Nothing is filled, smoothed or dropped except identical repeats. Whether values 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import msgspec
 import numpy as np
@@ -19,11 +18,21 @@ from components.model.requirements import HOUR_NS
 from venues.history.align import Part
 from venues.history.cache import READER_VERSION, ColumnCache, Parsed, content_hash
 from venues.history.catalogue import SourceFile
-from venues.history.cells import BadCell, Cells, hours, numbers
+from venues.history.cells import BadCell
+from venues.history.columns import (
+    absent_column,
+    ambiguous_names,
+    ambiguous_values,
+    close_times,
+    columns_of,
+    missing_columns,
+    numbers_of,
+    stamp_column,
+)
 from venues.history.identity import foreign_rows, foreign_token
 from venues.history.instruments import expected_instrument
 from venues.history.read import Sheet, canonical, read_sheet, unreadable
-from venues.history.schema import MAX_FUNDING_RATE, Field, Schema, StampColumn, fingerprint
+from venues.history.schema import MAX_FUNDING_RATE, Schema, StampColumn, fingerprint
 from venues.history.stamps import MINUTE_NS, iso, parse_stamps, snapped, usual_step
 from venues.history.steps import bar_length, refuse_long_bars, refuse_other_name
 
@@ -123,14 +132,14 @@ def _completed(column: Column, repeat: Flags) -> Column:
 
 def _parse(file: SourceFile, schema: Schema, zone: str | None, sheet: Sheet) -> Parsed:
     by_name = {canonical(name): name for name in reversed(list(sheet.columns))}
-    stamp, stamp_name = _stamp_column(schema, by_name)
-    found = {field.name: _columns_of(field, by_name) for field in schema.fields}
-    faults = _missing(file.name, schema, sheet, found)
+    stamp, stamp_name = stamp_column(schema, by_name)
+    found = {field.name: columns_of(field, by_name) for field in schema.fields}
+    faults = missing_columns(file.name, schema, sheet, found)
     if stamp is None:
         faults.append(
-            _absent(file.name, sheet, schema.stamps[0].column, tuple(stamp.column for stamp in schema.stamps))
+            absent_column(file.name, sheet, schema.stamps[0].column, tuple(stamp.column for stamp in schema.stamps))
         )
-    faults += _ambiguous_names(file.name, sheet, {stamp_name, *(name for names in found.values() for name in names)})
+    faults += ambiguous_names(file.name, sheet, {stamp_name, *(name for names in found.values() for name in names)})
     if faults or stamp is None:
         raise InvalidInput(DAT_UNREADABLE, faults)
     if not sheet.rows:
@@ -140,15 +149,15 @@ def _parse(file: SourceFile, schema: Schema, zone: str | None, sheet: Sheet) -> 
     closed = None
     try:
         at = snapped(parse_stamps(sheet.columns[column], zone=zone), schema.snap_ns)
-        if stamp.meaning == "open" and (close_name := _close_times(sheet, by_name)):
+        if stamp.meaning == "open" and (close_name := close_times(sheet, by_name)):
             column = close_name
             closed = parse_stamps(sheet.columns[close_name], zone=zone)
         values = np.full((len(schema.fields), sheet.rows), np.nan)
         for i, field in enumerate(schema.fields):
             for name in found[field.name][:1]:
                 column = name
-                values[i] = _numbers_of(field, sheet.columns[name])
-        faults += _ambiguous_values(file.name, schema, sheet, found)
+                values[i] = numbers_of(field, sheet.columns[name])
+        faults += ambiguous_values(file.name, schema, sheet, found)
     except BadCell as bad:
         where = f"{file.name} column {column} row {bad.row}"
         raise unreadable(where, repr(bad.text), bad.expected) from bad
@@ -185,79 +194,6 @@ def _known_times(
                 if not np.isnan(opens).any() and (closes > 0.0).all() and (opens > 0.0).all():
                     refuse_long_bars(file.name, at, step, opens, closes)
     return at + step, step, step
-
-
-def _stamp_column(schema: Schema, by_name: Mapping[str, str]) -> tuple[StampColumn | None, str]:
-    for stamp in schema.stamps:
-        if (name := by_name.get(canonical(stamp.column))) is not None:
-            return stamp, name
-    return None, ""
-
-
-def _close_times(sheet: Sheet, by_name: Mapping[str, str]) -> str | None:
-    """The column of close times beside open times, where it has any."""
-    name = by_name.get("closetime") or by_name.get("endtime")
-    return name if name is not None and all(str(cell).strip() for cell in sheet.columns[name]) else None
-
-
-def _columns_of(field: Field, by_name: Mapping[str, str]) -> list[str]:
-    return [by_name[canonical(name)] for name in field.columns if canonical(name) in by_name]
-
-
-def _numbers_of(field: Field, cells: Cells) -> Column:
-    return hours(cells) if field.check == "interval" else numbers(cells)
-
-
-def _missing(file: str, schema: Schema, sheet: Sheet, found: Mapping[str, list[str]]) -> list[Fault]:
-    faults = [
-        _absent(file, sheet, field.title, field.columns)
-        for field in schema.fields
-        if not field.optional and not found[field.name]
-    ]
-    if schema.one_of and not any(found[name] for name in schema.one_of):
-        fields = [field for field in schema.fields if field.name in schema.one_of]
-        columns = tuple(name for field in fields for name in field.columns)
-        faults.append(_absent(file, sheet, fields[0].title, columns))
-    return faults
-
-
-def _absent(file: str, sheet: Sheet, title: str, columns: tuple[str, ...]) -> Fault:
-    nearest = get_close_matches(title, list(sheet.columns), n=1, cutoff=0.6)
-    return Fault(
-        where=f"{file} column {title}",
-        found=f"no such column among {', '.join(list(sheet.columns)[:12])}",
-        expected=" or ".join(columns),
-        nearest=nearest[0] if nearest else None,
-    )
-
-
-def _ambiguous_names(file: str, sheet: Sheet, used: set[str]) -> list[Fault]:
-    """Columns whose names differ in nothing but case and punctuation from one that is read."""
-    faults = []
-    for name in sorted(used - {""}):
-        alike = [other for other in sheet.columns if canonical(other) == canonical(name)]
-        if len(alike) > 1:
-            where = f"{file} column {name}"
-            faults.append(Fault(where=where, found=f"{' and '.join(alike)}", expected="each column once"))
-    return faults
-
-
-def _ambiguous_values(file: str, schema: Schema, sheet: Sheet, found: Mapping[str, list[str]]) -> list[Fault]:
-    """Columns that both claim to be one field and differ; a settled rate beside a forecast is no contradiction."""
-    faults = []
-    for field in schema.fields:
-        settled = {canonical(name) for name in field.columns[: field.settled]}
-        names = found[field.name]
-        rivals = [name for name in names if (canonical(name) in settled) == (canonical(names[0]) in settled)]
-        for other in rivals[1:]:
-            first, second = _numbers_of(field, sheet.columns[rivals[0]]), _numbers_of(field, sheet.columns[other])
-            differ = np.flatnonzero(~((first == second) | (np.isnan(first) & np.isnan(second))))
-            if len(differ):
-                row = int(differ[0])
-                found_here = f"{first[row]:g} and {second[row]:g} in row {row + 1}"
-                where = f"{file} columns {rivals[0]} and {other}"
-                faults.append(Fault(where=where, found=found_here, expected=f"one column for the {field.name}"))
-    return faults
 
 
 def _foreign(file: SourceFile, schema: Schema, sheet: Sheet, used: frozenset[str]) -> list[Fault]:
