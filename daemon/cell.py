@@ -130,7 +130,7 @@ class Cell:
         self.restarts = 0
         self.last_step_s = 0.0
         self.last_row: MarketRow | None = None
-        self._last_at = recovered.previous.timestamp if recovered.previous is not None else None
+        self._last_at = recovered.last_at
         self.priced_keys: tuple[tuple[PositionKey, ...], frozenset[str]] = (
             (),
             frozenset(),
@@ -161,6 +161,9 @@ class Cell:
         if recovered.state is not None:
             core.restore(recovered.state)
             self.actor.previous = recovered.previous
+        if recovered.unbooked:
+            told = f"{recovered.unbooked} steps of other code do not repeat; what they did is booked with the next row"
+            self._note("steps.unbooked", told, at)
         if recovered.cut_tick is not None:
             self._note("step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
         self.journal.append(self._manifest(recovered.state_hash))

@@ -360,7 +360,8 @@ class Daemon:
         if journal is None or journal.journal.poisoned:
             before = self._epochs.before(entry.id)
             journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal", at)
-        recovered = recover_journal(journal.journal, entry.run, entry.id)
+        code = self._parts.provenance.get("code_hash", "")
+        recovered = recover_journal(journal.journal, entry.run, entry.id, code)
         if recovered.run is not None:
             known = Seen(strategy=entry.id, run=recovered.run, recovered=recovered)
             faults = tuple(misfit(entry, known))

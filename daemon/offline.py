@@ -26,6 +26,7 @@ from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
 from daemon.latch import Latch, Latches
 from daemon.picture import LEVELS
+from daemon.provenance import code_hash
 from daemon.queries import IN_MEMORY, Queries
 from daemon.recorded import RecordedCore
 from daemon.recovery import Recovered, recover
@@ -97,7 +98,7 @@ def seen(disk: Disk, journal: Located) -> Seen | None:
     if not isinstance(first, Manifest):
         return None
     run = decode(first.config, RunSlice)
-    recovered = recover(chain([first], records), run, journal.name)
+    recovered = recover(chain([first], records), run, journal.name, code_hash())
     return Seen(strategy=journal.name, run=recovered.run or run, recovered=recovered)
 
 

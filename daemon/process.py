@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import platform
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon import greeting, signals
 from daemon.awake import AwakeClock
-from daemon.commit import commit_of
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
@@ -40,6 +35,7 @@ from daemon.output import Outputs, outputs, say
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.parts import Parts
+from daemon.provenance import provenance
 from daemon.reports import Reports
 from daemon.running_config import keep_configuration, last_configuration
 from daemon.secrets import Secret, Secrets
@@ -217,27 +213,6 @@ async def _main(
                 say(line)
     await reports.close()
     return result[0]
-
-
-def provenance() -> dict[str, str]:
-    """What a run epoch was made with."""
-    packages = Path(__file__).resolve().parent.parent
-    code = sha256()
-    for folder in ("components", "daemon", "venues"):
-        for file in sorted((packages / folder).rglob("*.py")):
-            code.update(str(file.relative_to(packages)).encode())
-            code.update(file.read_bytes())
-    try:
-        release = version("basisd")
-    except PackageNotFoundError:
-        release = "unknown"
-    return {
-        "version": release,
-        "commit": commit_of() or "",
-        "code_hash": code.hexdigest(),
-        "numpy": np.__version__,
-        "platform": f"{platform.system()} {platform.machine()} Python {platform.python_version()}",
-    }
 
 
 def _with_speed(config: DaemonSlice, speed: float | None) -> DaemonSlice:

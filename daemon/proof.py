@@ -16,7 +16,7 @@ from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
 from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd, is_tagged
 from daemon.journal.walk import Walk
-from daemon.process import provenance
+from daemon.provenance import provenance
 from daemon.recorded import Difference, Diverged, RecordedCore, Step, hash_of, steps_of
 from daemon.settings import load_run
 

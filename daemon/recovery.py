@@ -2,11 +2,16 @@
 
 Last checkpoint, brought forward over the finished steps after it; what left in a step that was cut short, with or
 without an outcome; outcomes and commands that no step has booked yet; how far each venue's items are booked.
+
+Steps that other code has made need not repeat: its decisions may have been others. From the first one that does not,
+the strategy goes on as if it had not been booked: orders that were sent since enter with the next row as late outcomes,
+venues' items are read again, commands are served again. So an upgrade needs no clean stop before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -39,6 +44,7 @@ EVT_NO_CHECKPOINT = catalogued(
     "The journal cannot be brought forward",
     "Restore a backup, or start the version named in the last manifest and stop it cleanly before upgrading",
 )
+T = TypeVar("T")
 BOOKED_KEPT = 4096
 DAY_NS = 86_400_000_000_000
 
@@ -51,6 +57,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     state_hash: str = ""
     previous: MarketRow | None = None
     last_tick: int | None = None
+    last_at: int | None = None  # time of the last row that was handled, booked or not, UTC ns
     late: dict[str, Happening] = {}  # by the id that the step which books it names
     open_orders: list[Order] = []
     commands: list[Command] = []
@@ -62,36 +69,63 @@ class Recovered(msgspec.Struct, kw_only=True):
     steps: int = 0
     repeated: int = 0
     columns: Mapping[str, float] = {}  # result columns of the last finished step
+    unbooked: int = 0  # finished steps of other code that did not repeat, and whose facts come late now
     run: RunSlice | None = None  # the configuration of its last records; None for a journal that never began
 
 
-def recover(records: Iterable[Record], run: RunSlice, strategy: str) -> Recovered:
-    """Reads a journal from its beginning. Stop(EVT-021) when the steps after the last checkpoint do not repeat."""
-    reading = _Reading(run, strategy)
+def recover(records: Iterable[Record], run: RunSlice, strategy: str, code: str = "") -> Recovered:
+    """Reads a journal from its beginning. Stop(EVT-021) when steps after the last checkpoint do not repeat that this
+    code has made itself; `code` is its hash."""
+    reading = _Reading(run, strategy, code)
     for record in records:
         reading.take(record)
     return reading.finish()
 
 
-def recover_journal(journal: Journal, run: RunSlice, strategy: str) -> Recovered:
+def recover_journal(journal: Journal, run: RunSlice, strategy: str, code: str = "") -> Recovered:
     """Reads an opened journal from where its last complete epoch begins. Stop(EVT-021) as `recover`, and when that
     beginning was exported and removed."""
     after = max(journal.resume - 1, 0)
     if after < journal.pruned:
         raise Stop(EVT_NO_CHECKPOINT, f"it begins at record {journal.pruned + 1}, and no epoch in it has a snapshot")
-    return recover((record for _, record in journal.records(after)), run, strategy)
+    return recover((record for _, record in journal.records(after)), run, strategy, code)
+
+
+class _Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished step after the last checkpoint, and all that booking it has settled."""
+
+    epoch: int
+    run: RunSlice
+    other_code: bool
+    step: Step
+    before: _Standing
+    late: Mapping[str, Happening]
+    loose: Mapping[str, tuple[Order, Outcome | None]]
+    commands: Mapping[str, Command]
+
+
+class _Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far everything was booked at one moment."""
+
+    cursors: Mapping[str, int]
+    booked: list[str]
+    previous: MarketRow | None
+    last_tick: int | None
+    columns: Mapping[str, float]
 
 
 class _Reading:
     """The state machine behind `recover`."""
 
-    def __init__(self, run: RunSlice, strategy: str) -> None:
+    def __init__(self, run: RunSlice, strategy: str, code: str) -> None:
+        self._code = code
+        self._other_code = False
         self._run = run
         self._strategy = strategy
         self._out = Recovered()
         self._checkpoint: bytes = b""
         self._checkpoint_run = run
-        self._since: list[tuple[int, RunSlice, Step]] = []
+        self._since: list[_Finished] = []
         self._begin: StepBegin | None = None
         self._parts: list[Record] = []
         self._loose: dict[str, tuple[Order, Outcome | None]] = {}  # sent, and not booked by a finished step
@@ -104,6 +138,7 @@ class _Reading:
         match record:
             case Manifest():
                 out.epoch = record.epoch
+                self._other_code = bool(self._code and record.code_hash and record.code_hash != self._code)
                 self._run = out.run = decode(record.config, RunSlice)
                 self._cut()
             case StepBegin():
@@ -171,10 +206,14 @@ class _Reading:
 
         (step,) = steps_of([begin, *self._parts, end])
         assert isinstance(step, Step)
+        before = self._standing()
+        released = _released(begin.taken, self._late), _released(begin.asked, self._commands)
+        sent = [order.id for intent in step.intents for order in intent.group.orders]
+        loose = _released((*sent, *begin.taken), self._loose)
         out.steps += 1
         out.columns = end.row or out.columns
         out.adjusted = adjusted_by(out.adjusted, end.timestamp, end.row, end.row.get("equity", 0.0))
-        out.last_tick, out.cursors = begin.tick, begin.cursors
+        out.last_tick, out.last_at, out.cursors = begin.tick, begin.timestamp, begin.cursors
         out.previous = rows_of(begin)[0]
         out.booked = [*out.booked, *begin.taken][-BOOKED_KEPT:]
         for each in (*begin.asked, *begin.taken):
@@ -188,7 +227,18 @@ class _Reading:
         if end.state:
             self._checkpoint, self._since = end.state, []
         else:
-            self._since.append((out.epoch, self._run, step))
+            self._since.append(
+                _Finished(
+                    epoch=out.epoch,
+                    run=self._run,
+                    other_code=self._other_code,
+                    step=step,
+                    before=before,
+                    late=released[0],
+                    loose=loose,
+                    commands=released[1],
+                )
+            )
 
     def _begin_at(self, snapshot: Snapshot) -> None:
         """All that came before it and still matters is in it."""
@@ -200,6 +250,7 @@ class _Reading:
         out.adjusted = dict(snapshot.adjusted)
         out.sent_at = dict(snapshot.sent_at)
         out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
+        out.last_at = out.previous.timestamp if out.previous is not None else None
 
     def _cut(self) -> None:
         """A step that has begun and not ended is closed; it is never resumed."""
@@ -210,13 +261,17 @@ class _Reading:
     def _bring_forward(self, state: CoreState) -> tuple[CoreState, int]:
         recorded: RecordedCore | None = None
         at: tuple[int, RunSlice] | None = None
-        for epoch, run, step in self._since:
-            if recorded is None or at != (epoch, run):
-                recorded, at = RecordedCore(run, self._strategy, epoch, state), (epoch, run)
+        for number, each in enumerate(self._since):
+            if recorded is None or at != (each.epoch, each.run):
+                recorded, at = RecordedCore(each.run, self._strategy, each.epoch, state), (each.epoch, each.run)
             try:
-                self._out.state_hash = recorded.advance(step)
+                self._out.state_hash = recorded.advance(each.step)
             except Diverged as diverged:
                 difference = diverged.difference
+                if each.other_code:
+                    self._unbook(self._since[number:])
+                    self._out.state_hash = hash_of(encode(state))
+                    return decode(encode(state), CoreState), number
                 raise Stop(
                     EVT_NO_CHECKPOINT,
                     f"tick {difference.tick} does not repeat: {difference.what} was {difference.recorded}, "
@@ -224,6 +279,31 @@ class _Reading:
                 ) from diverged
             state = recorded.core.state()
         return decode(encode(state), CoreState), len(self._since)
+
+    def _unbook(self, steps: list[_Finished]) -> None:
+        """Takes back that these steps are booked: what they have settled is open again, and enters late."""
+        out, first = self._out, steps[0].before
+        out.unbooked = len(steps)
+        out.cursors, out.booked = first.cursors, list(first.booked)
+        out.previous, out.last_tick, out.columns = first.previous, first.last_tick, first.columns
+        for each in reversed(steps):
+            self._late = {**each.late, **self._late}
+            self._loose = {**each.loose, **self._loose}
+            self._commands = {**each.commands, **self._commands}
+
+    def _standing(self) -> _Standing:
+        out = self._out
+        return _Standing(
+            cursors=out.cursors,
+            booked=out.booked,
+            previous=out.previous,
+            last_tick=out.last_tick,
+            columns=out.columns,
+        )
+
+
+def _released(ids: Iterable[str], held: Mapping[str, T]) -> dict[str, T]:
+    return {id: held[id] for id in ids if id in held}
 
 
 def adjusted_by(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from components.model.market import Column, Market, Stamps
 from components.model.requirements import DAY_NS, reference_price
 from components.model.slices import RunSlice
 from components.ports import Flow
+from daemon.provenance import code_hash
 from daemon.replay import ReplayResult
 from daemon.results_happened import flow_texts, happened_in
 from daemon.results_lows import lows_of
@@ -206,14 +206,3 @@ def summarise(
         flows=flow_texts(flows),
         **msgspec.structs.asdict(happened_in(result, run, market)),
     )
-
-
-def code_hash() -> str:
-    """SHA-256 (hex) over the source files of the three packages, by name and content."""
-    root = Path(__file__).resolve().parent.parent
-    digest = sha256()
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

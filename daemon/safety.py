@@ -39,6 +39,7 @@ from daemon.lock import SAFETY, Holder, held, state_lock
 from daemon.metrics import Metrics
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
+from daemon.provenance import code_hash
 from daemon.recovery import Recovered, recover_journal
 from daemon.surroundings import Surroundings
 
@@ -249,7 +250,7 @@ class _Program:
         folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
         try:
             journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
-            recovered = recover_journal(journal, self._entry.run, self._entry.id)
+            recovered = recover_journal(journal, self._entry.run, self._entry.id, code_hash())
         except (Stop, OSError) as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error))
             return None, None

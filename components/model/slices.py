@@ -7,6 +7,7 @@ says; `None` means that the mode has no such thing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -61,8 +62,8 @@ class Band(msgspec.Struct, frozen=True):
 class MedianAndRow(msgspec.Struct, frozen=True):
     """How far apart two prices may be: in the median of their common rows, and in any one row (fractions)."""
 
-    median: float
-    row: float
+    median: float = inf
+    row: float = inf
 
 
 class PlausibleSlice(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,13 +74,13 @@ class PlausibleSlice(msgspec.Struct, frozen=True, kw_only=True):
     is: a series, or `series@stamp` for one row.
     """
 
-    funding_largest: Mapping[VenueName, float]
-    funding_median: Mapping[VenueName, float]
-    bar_factor: float
-    spike_factor: float
-    perp_to_spot: MedianAndRow
-    venue_to_venue: MedianAndRow
-    accepted: tuple[str, ...]
+    funding_largest: Mapping[VenueName, float] = {}
+    funding_median: Mapping[VenueName, float] = {}
+    bar_factor: float = inf
+    spike_factor: float = inf
+    perp_to_spot: MedianAndRow = MedianAndRow()
+    venue_to_venue: MedianAndRow = MedianAndRow()
+    accepted: tuple[str, ...] = ()
 
 
 class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +119,9 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     funding_gap: str  # refuse | skip | venue:<name>
     interpolated: Literal["rebuild", "as_published"]
     max_age_steps: float  # a price older than this many native steps is stale
-    plausible: PlausibleSlice
+    plausible: PlausibleSlice = (
+        PlausibleSlice()
+    )  # the default is for journals from before the key: they read no history
     divergence_alarm: Limit  # |perp or spot across venues − reference| ÷ reference
     break_even_days: int
     time_throttle_interval: float

@@ -11,7 +11,8 @@ from components.model.errors import InvalidInput
 from daemon.control.protocol import SOCKET
 from daemon.daemon_config import load_daemon
 from daemon.journal.codec import encode
-from daemon.process import configured, provenance, socket_path
+from daemon.process import configured, socket_path
+from daemon.provenance import provenance
 from daemon.running_config import RUNNING_CONFIG, last_configuration
 from daemon.settings import PACKAGED
 

@@ -28,7 +28,7 @@ from daemon.notify import Notifier
 from daemon.paper import PaperWorld, Place, initial_balances
 from daemon.paper_places import RowFile
 from daemon.parts import Parts
-from daemon.process import provenance
+from daemon.provenance import provenance
 from daemon.secrets import Secrets
 from daemon.settings import PACKAGED
 from tests.disks import kill_at_point
