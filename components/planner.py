@@ -11,6 +11,7 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from components.hedge_room import HALF, held, unhedgeable
+from components.margin import Pool, cut_pairs, margin_target, pool_of, urgent_cuts
 from components.model.keys import WALLET, PositionKey, VenueName, a_token, base_token, debt_token, perp
 from components.model.orders import Action
 from components.model.requirements import reward_tokens
@@ -19,6 +20,9 @@ from components.risk_monitor import CRITICAL, Crossing
 from components.routing.plan import HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target
+
+INSIDE = 0.25  # of the way from an end of the margin band to the target: how far a rebalance goes
+SAFE = 1.15  # times the margin ratio of a warning: past the point where its level falls back to ok
 
 
 class Planner:
@@ -52,6 +56,9 @@ class Planner:
             )
         if reason == "delta" or reason.startswith("legs:"):
             return self.hedge(reason, now, step, owed, refused)
+        measure, _, venue = reason.partition(":")
+        if measure == "margin_ratio" and now.size(venue):
+            return self._margin(reason, venue, now, step, owed)
         return self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
 
     def hedge(self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()) -> Plan:
@@ -78,6 +85,37 @@ class Planner:
         left = max(0.0, target.of(key) - now.queued() / now.ratio)
         return Target({**target.holdings, key: left})
 
+    def _margin(self, reason: str, venue: VenueName, now: Situation, step: int, owed: float) -> Plan:
+        """A margin ratio outside its band is brought inside it by a quarter of the way to the target: by cash of other
+        venues, and for the rest by shrinking, or growing, long and short together."""
+        band, target = self._mode.margin_ratio_band, self._mode.margin_ratio_target
+        reserve = max(now.equity(), 0.0) * self._mode.reserve_ratio
+        pool = pool_of(now, now.wallet("USDT") - owed - max(reserve - now.reserve(), 0.0))
+        ratio = pool.ratio or 0.0
+        if now.account(venue) > target * abs(now.size(venue)) * now.mark(venue):
+            goal = band.high - INSIDE * (band.high - target)
+            if ratio > goal:
+                plan = self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
+                grown = margin_target(now, self._held(now), pool, pool.share_for(goal))
+                return msgspec.structs.replace(plan, target=grown, margin_ratio=goal)
+        goal = band.low + INSIDE * (target - band.low)
+        plan = self._shrink(Action.ENTRY_PARTIAL, reason, now, step, pool, goal)
+        return msgspec.structs.replace(plan, reserve=reserve)
+
+    def _shrink(self, action: Action, reason: str, now: Situation, step: int, pool: Pool, goal: float) -> Plan:
+        """Cash moved, and long and short made smaller by no more than the pool of margin needs for the ratio `goal`."""
+        ratio = pool.ratio or 0.0
+        share = min(1.0, pool.share_for(goal)) if ratio < goal else 1.0
+        return Plan(
+            action=action,
+            reason=reason,
+            target=margin_target(now, self._held(now), pool, share),
+            step=step,
+            scope=REDUCE,
+            reserve=now.reserve(),
+            margin_ratio=max(ratio, goal) if share == 1.0 else goal,
+        )
+
     def withdraw(self, now: Situation, step: int, owed: float) -> Plan:
         """Fast from the reserve; else slow: every leg × (E − W) ÷ E in one plan."""
         equity = now.equity()
@@ -99,21 +137,59 @@ class Planner:
     def reduce(
         self, acting: Sequence[Crossing], now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
     ) -> Plan:
-        """What brings measures that rose back to safe: the breached group and its hedge only, and below critical no
-        trade that is too small to be worth it."""
+        """The least that brings measures that rose back to safe: cash is moved first, then long and short are shrunk
+        together; a short alone only where its liquidation is nearer than the long leg can be sold. Below critical no
+        trade that is too small, or too dear, to be worth it."""
         worst = max(acting, key=lambda crossing: (crossing.level, crossing.name == "delta"))  # naked is worse than thin
-        group = worst.name.split(":")[0]
-        careful = worst.level < CRITICAL
-        urgency = Urgency.WARNING if careful else Urgency.CRITICAL
-        reason = f"{worst.name} {'critical' if worst.level == CRITICAL else 'warning'}"
-        if group == "delta":
+        is_critical = worst.level == CRITICAL
+        reason = f"{worst.name} {'critical' if is_critical else 'warning'}"
+        measures = {crossing.name.partition(":")[0] for crossing in acting}
+        if worst.name == "delta":
             plan = self.hedge(reason, now, step, owed, refused)
-            return msgspec.structs.replace(plan, careful=careful, urgency=urgency)
-        plan = self.full(Action.EXIT_PARTIAL, reason, now, step, owed)
-        venues = None
-        if group == "cex_margin" and self._mode.lst_type is None:
-            venues = tuple(c.name.split(":")[1] for c in acting if c.name.startswith("cex_margin:"))
-        return msgspec.structs.replace(plan, scope=REDUCE, venues=venues, careful=careful, urgency=urgency)
+        elif "cex_margin" in measures and self._mode.collateral == "usdt":
+            plan = self._rescue(reason, now, step, owed, is_critical=is_critical)
+        elif "cex_margin" in measures:
+            plan = msgspec.structs.replace(self.full(Action.EXIT_PARTIAL, reason, now, step, owed), scope=REDUCE)
+            plan = msgspec.structs.replace(
+                plan, venues=tuple(c.name.partition(":")[2] for c in acting if ":" in c.name)
+            )
+        else:
+            held = self._held(now)
+            plan = Plan(
+                action=Action.EXIT_PARTIAL, reason=reason, target=held, step=step, scope=REDUCE, reserve=now.reserve()
+            )
+        if measures & {"ltv", "liquidation"}:
+            plan = msgspec.structs.replace(plan, target=self._deleveraged(plan.target, now))
+        urgency = Urgency.CRITICAL if is_critical else Urgency.WARNING
+        return msgspec.structs.replace(plan, reason=reason, careful=not is_critical, urgency=urgency)
+
+    def _rescue(self, reason: str, now: Situation, step: int, owed: float, *, is_critical: bool) -> Plan:
+        """Margin that is in danger, brought just past the warning; what is critical may use the reserve."""
+        goal = min(SAFE * self._mode.risk.margin.warning, self._mode.margin_ratio_target)
+        spare = now.wallet("USDT") - owed
+        pool = pool_of(now, spare)
+        lent = min(max(goal * pool.notional_usdt - pool.margin_usdt, 0.0), now.reserve()) if is_critical else 0.0
+        plan = self._shrink(Action.EXIT_PARTIAL, reason, now, step, pool_of(now, spare + lent), goal)
+        if not is_critical:
+            return plan
+        cuts = urgent_cuts(now, goal)
+        if now.lst is None and cuts:  # the coins are at the venue: both legs are cut there, and no cash is waited for
+            plan = msgspec.structs.replace(plan, target=cut_pairs(now, plan.target, list(cuts), goal))
+            cuts = {}
+        return msgspec.structs.replace(plan, reserve=now.reserve() - lent, cuts=cuts)
+
+    def _deleveraged(self, target: Target, now: Situation) -> Target:
+        """Collateral and debt made smaller by the same value: half way from the warning to the target LTV, or to where
+        the health factor is past its warning."""
+        risk, aimed = self._mode.risk, self._mode.target_ltv
+        safe = now.run.chain.e_mode.liquidation_threshold / (1.0 + SAFE * risk.liquidation.warning)
+        goal = max(aimed, min(0.5 * (risk.ltv.warning + aimed), safe))
+        lst, debt = a_token(now.lst or ""), debt_token("WETH")
+        own = target.of(lst) * now.ratio - target.of(debt)
+        collateral = max(own, 0.0) / (1.0 - goal)
+        if collateral >= target.of(lst) * now.ratio:
+            return target
+        return Target({**target.holdings, lst: collateral / now.ratio, debt: collateral * goal})
 
     def exit(self, reason: str, now: Situation, step: int, urgency: Urgency = Urgency.CRITICAL) -> Plan:
         """Everything sold, minimum sizes ignored."""

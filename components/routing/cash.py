@@ -12,7 +12,7 @@ from components.model.keys import (
 )
 from components.model.orders import Action, GroupKind, OrderGroup, Verb
 from components.model.requirements import reward_tokens
-from components.routing.plan import CASH_KEPT, FULL, GAS_KEY, Stage
+from components.routing.plan import CASH_KEPT, FULL, GAS_KEY, Stage, Urgency
 
 
 class CashStage(Stage):
@@ -107,10 +107,9 @@ class CashStage(Stage):
         deficits: dict[str, float] = {}
         surplus: dict[str, float] = {}
         spare = now.wallet("USDT") - (self._owed - self.paid)
-        if self._plan.scope == FULL:
-            missing = self._plan.reserve - now.reserve()
-            wallet_need += missing if missing > self._mode.position_deviation_threshold * self._plan.reserve else 0.0
-            spare -= max(missing, 0.0)
+        missing = self._plan.reserve - now.reserve()
+        wallet_need += missing if missing > self._mode.position_deviation_threshold * self._plan.reserve else 0.0
+        spare -= max(missing, 0.0)
         if self._mode.spot_venue == "uniswap":
             spare -= max(0.0, -sum(self._perp_targets()) - now.long_coins()) * now.reference()
         if spare > 0.0:
@@ -124,6 +123,12 @@ class CashStage(Stage):
                 deficits[venue] = gap
             elif -gap > (bound if self._owed - self.paid <= 0.0 else self._minimum):
                 surplus[venue] = min(-gap, self._withdrawable(venue))
+        lack = sum(deficits.values()) - sum(surplus.values())
+        if self._plan.urgency is Urgency.CRITICAL and self._mode.share_class == "USDT" and lack > 0.0 and deficits:
+            lent = min(lack, now.reserve() - self._plan.reserve)
+            if lent > self._minimum:
+                yield self._transfer(RESERVE, WALLET, "USDT", lent)
+                surplus[WALLET] = surplus.get(WALLET, 0.0) + lent
         for sink, need in deficits.items():
             for source in surplus:
                 amount = min(need, surplus[source])
@@ -147,9 +152,10 @@ class CashStage(Stage):
         return wanted - have, wanted
 
     def _withdrawable(self, venue: str) -> float:
-        """Cash that may leave without taking the margin ratio below its target."""
+        """Cash that may leave without taking the margin ratio below what the plan aims at."""
         now = self._now
-        margin = self._mode.margin_ratio_target * abs(now.size(venue)) * now.mark(venue) if now.size(venue) else 0.0
+        ratio = self._mode.margin_ratio_target if self._plan.margin_ratio is None else self._plan.margin_ratio
+        margin = ratio * abs(now.size(venue)) * now.mark(venue) if now.size(venue) else 0.0
         if self._mode.collateral == "unified":
             margin = 0.0
         kept = CASH_KEPT * abs(now.size(venue)) * now.mark(venue)

@@ -1,6 +1,7 @@
 """Exchange stages: pairs of spot and perp on one exchange, or shorts that hedge what is long on chain."""
 
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import TypeAlias
 
 from components.hedge_room import easy, held, least_ratio, margin_usdt, utmost
@@ -205,6 +206,7 @@ class ExchangeStage(Stage):
         orders = []
         for venue, share in self._shares(long, wanted, spent).items():
             size = now.size(venue)
+            share = min(share, self._plan.cuts.get(venue, inf))
             close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
             change = -size if close else self._round(venue, -share - size)
             grows = abs(size + change) > abs(size)

@@ -2,6 +2,7 @@
 
 The base of the stages: it makes orders and groups with ids from their content, and knows the small amounts."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
 
@@ -44,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `careful` keeps minimum trade sizes; a critical reduction and a full exit ignore them. `pay_out` is owed to the
     owner, share-class currency. `sell_dust` sells reward tokens on the way. `cause` is the measure that asked for it.
+    `margin_ratio` is what a venue keeps when cash leaves it, None for what the mode aims at. `cuts`: coins that may
+    stay short at a venue, hedged or not.
     """
 
     action: Action
@@ -60,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repay_gas: bool = False
     urgency: Urgency = Urgency.ROUTINE
     cause: str = ""
+    margin_ratio: float | None = None
+    cuts: Mapping[str, float] = {}
 
 
 class Stage:

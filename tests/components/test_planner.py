@@ -8,7 +8,7 @@ from components.model.market import Market
 from components.model.orders import Action
 from components.planner import Planner
 from components.risk_monitor import CRITICAL, WARNING, Crossing
-from components.routing.plan import FULL, HEDGE, REDUCE, Plan
+from components.routing.plan import FULL, HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.strategies.strategy import NOTHING
@@ -60,14 +60,15 @@ def test_an_exit_wants_nothing_and_minds_no_minimum(now: Situation) -> None:
     assert (out.action, out.target, out.scope, out.careful, out.step) == (Action.EXIT_FULL, NOTHING, REDUCE, False, 3)
 
 
-def test_a_breached_margin_reduces_its_venue_only_and_carefully_while_it_is_a_warning(now: Situation) -> None:
+def test_a_breached_margin_reduces_by_the_least_and_carefully_while_it_is_a_warning(now: Situation) -> None:
     warned = PLANNER.reduce([Crossing(0, "cex_margin:okx", WARNING, 0.2)], now, 1, 0.0)
-    assert (warned.scope, warned.venues, warned.careful) == (REDUCE, ("okx",), True)
+    assert (warned.scope, warned.urgency, warned.careful) == (REDUCE, Urgency.WARNING, True)
+    assert warned.target.of(BTC) == 1.0  # the pool of margin is enough
     assert warned.reason == "cex_margin:okx warning"
     critical = PLANNER.reduce(
         [Crossing(0, "cex_margin:okx", WARNING, 0.2), Crossing(0, "cex_margin:binance", CRITICAL, 0.1)], now, 1, 0.0
     )
-    assert (critical.venues, critical.careful) == (("okx", "binance"), False)
+    assert (critical.urgency, critical.careful, critical.reserve) == (Urgency.CRITICAL, False, 5_000.0)
     assert critical.reason == "cex_margin:binance critical"
 
 

@@ -16,7 +16,7 @@ from components.model.requirements import HOUR_NS
 from components.model.slices import RunSlice
 from components.ports import Happening, Settlements
 from components.risk_monitor import CRITICAL, WARNING, Crossing
-from components.routing.plan import FULL, HEDGE, REDUCE, Plan
+from components.routing.plan import FULL, HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.strategies.strategy import NOTHING
@@ -351,15 +351,17 @@ def on_risk(run: RunSlice, balances: dict[str, float], *crossings: Crossing, **m
     return decided(run, balances, Trigger(0, "risk", crossings[0].name, crossings), **more)
 
 
-def test_a_warning_reduces_its_venue_carefully_and_a_critical_level_whatever_it_costs() -> None:
+def test_a_warning_reduces_carefully_and_a_critical_level_whatever_it_costs() -> None:
     warned = on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", WARNING, 0.2))
     assert warned is not None
-    assert (warned.action, warned.scope, warned.venues, warned.careful, warned.reason) == (
-        Action.EXIT_PARTIAL, REDUCE, ("okx",), True, "cex_margin:okx warning",
+    assert (warned.action, warned.scope, warned.urgency, warned.careful, warned.reason) == (
+        Action.EXIT_PARTIAL, REDUCE, Urgency.WARNING, True, "cex_margin:okx warning",
     )  # fmt: skip
     critical = on_risk(BASIS, PAIR, Crossing(0, "cex_margin:okx", CRITICAL, 0.1))
     assert critical is not None
-    assert (critical.careful, critical.reason) == (False, "cex_margin:okx critical")
+    assert (critical.urgency, critical.careful, critical.reason) == (
+        Urgency.CRITICAL, False, "cex_margin:okx critical",
+    )  # fmt: skip
 
 
 def test_the_margin_of_a_hedge_on_chain_concerns_all_of_it() -> None:
