@@ -101,6 +101,7 @@ class Health:
         self._components: dict[str, Component] = {}
         self._beats: dict[str, tuple[float, float]] = {}  # name → last beat, allowed silence
         self._cells: dict[str, Replica | None] = {}
+        self._judged: dict[str, Component] = {}
         self._running_since: dict[str, float] = {}
         self._hanging: dict[str, str] = {}
         self._nobody_acted_since: Callable[[float], float] = lambda at: 0.0
@@ -115,7 +116,7 @@ class Health:
         self._cells.setdefault(strategy, None)
 
     def forget(self, strategy: str) -> None:
-        for known in (self._cells, self._running_since, self._hanging):
+        for known in (self._cells, self._running_since, self._hanging, self._judged):
             known.pop(strategy, None)
 
     def publish(self, replica: Replica) -> None:
@@ -154,6 +155,17 @@ class Health:
 
     def components(self) -> tuple[Component, ...]:
         """All components by name: what was reported, what went silent, and each cell as `cell:<strategy>`."""
+        found = {each.name: each for each in self.around()}
+        for strategy, replica in self._cells.items():
+            level, reason = self._judge(strategy, replica)
+            name = f"cell:{strategy}"
+            known = self._judged.get(strategy)
+            since = known.since if known and known.level is level else self._now()
+            found[name] = self._judged[strategy] = Component(name=name, level=level, reason=reason, since=since)
+        return tuple(found[name] for name in sorted(found))
+
+    def around(self) -> tuple[Component, ...]:
+        """All components that are not strategies."""
         found = dict(self._components)
         now = self._now()
         for name, (last, within_s) in self._beats.items():
@@ -162,11 +174,6 @@ class Health:
                 found[name] = Component(name=name, level=Level.FAILED, reason=reason, since=last + within_s)
             else:
                 found.setdefault(name, Component(name=name, level=Level.OK, reason="", since=last))
-        for strategy, replica in self._cells.items():
-            level, reason = self._judge(strategy, replica)
-            name = f"cell:{strategy}"
-            self.report(name, level, reason)
-            found[name] = self._components[name]
         return tuple(found[name] for name in sorted(found))
 
     def liveness(self) -> Verdict:

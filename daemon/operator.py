@@ -76,6 +76,7 @@ class Operator:
         dump: Callable[[], Mapping[str, Any]],
         backup: Callable[[Path], Awaitable[Mapping[str, Any]]],
         answered: Mapping[str, Command],
+        unwell: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._supervisor = supervisor
         self._latches = latches
@@ -84,6 +85,7 @@ class Operator:
         self._events = events
         self._orders = orders
         self._trouble = trouble  # what is missing in those answers
+        self._unwell = unwell  # what of the daemon itself is not as it should be
         self._stop = stop
         self._dump = dump
         self._backup = backup
@@ -107,9 +109,10 @@ class Operator:
             return answer({"id": before.id, "again": True}, message=f"already {before.answer}", market_now=self._now())
         match request.kind:
             case "ping":
-                return answer({"strategies": list(self._ids())}, market_now=self._now())
+                return answer({"strategies": list(self._ids()), "unwell": list(self._unwell())}, market_now=self._now())
             case "status":
-                return answer([self._valued(each) for each in self._replicas(request)], market_now=self._now())
+                shown = [self._valued(each) for each in self._replicas(request)]
+                return answer(shown, message="\n".join(self._unwell()), market_now=self._now())
             case "positions":
                 return answer(positions_shown(self._replicas(request)), market_now=self._now())
             case "orders":
