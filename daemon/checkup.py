@@ -186,11 +186,14 @@ def daemon_answer(state: Path) -> Check:
     path = socket_of(state)
     try:
         began = time.perf_counter()
-        ask(path, Request(kind="ping"))
+        said = msgspec.json.decode(ask(path, Request(kind="ping")).data)
     except BasisError as error:
         if not running:
             return Check("socket", Health.OK, "nobody listens: no daemon is running here")
         return Check("socket", Health.FAILED, f"{error.message} ({path})", error.hint)
+    unwell = said.get("unwell", []) if isinstance(said, dict) else []
+    if unwell:
+        return Check("socket", Health.WARNING, f"answers; {'; '.join(unwell)}", "see its log, and 'basis status'")
     return Check("socket", Health.OK, f"answers in {1000.0 * (time.perf_counter() - began):.1f} ms")
 
 

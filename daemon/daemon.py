@@ -53,7 +53,7 @@ from daemon.readings import ToldMetrics, ToldReports, count, show
 from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
-from daemon.supervisor import Ended, Reports, Supervisor, beside
+from daemon.supervisor import Ended, Reports, Supervisor, beside, short
 from daemon.surroundings import Surroundings
 from daemon.watch import Watch
 
@@ -136,6 +136,7 @@ class Daemon:
             dump=self.dump,
             backup=self._backups.ask,
             answered={command.key: command for command in accepted(commands) if command.key},
+            unwell=lambda: [f"{c.name}: {c.reason}" for c in self.health.around() if c.level is not Level.OK],
         )
         self.supervisor.paused = paused_strategies(commands)
         self._watch = Watch(
@@ -413,7 +414,7 @@ class Daemon:
                 listening.set()
 
         def failed(name: str, error: Exception) -> None:
-            self.health.report(name, Level.FAILED, str(error))
+            self.health.report(name, Level.FAILED, short(error))
             listening.set()
 
         nursery.start_soon(beside, "metrics", serve, failed)

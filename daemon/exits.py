@@ -70,6 +70,7 @@ OF_CODE: Mapping[str, Exit] = {
     "OPS-011": Exit.TEMPFAIL,
     "OPS-012": Exit.FAILED,
     "OPS-013": Exit.TEMPFAIL,
+    "OPS-014": Exit.FAILED,
     "SIM-002": Exit.DAMAGED,
 }
 

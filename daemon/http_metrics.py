@@ -7,6 +7,7 @@ tell nothing but yes or no. Nothing here changes anything.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import ipaddress
 import re
@@ -15,13 +16,21 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+import structlog
 import trio
 
-from components.model.errors import CFG_INVALID, Fault, InvalidInput
+from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry, Severity, catalogued
 from daemon.health import Health
 from daemon.metrics import CONTENT_TYPE, Metrics
 from daemon.secrets import Secret
 
+log = structlog.get_logger()
+OPS_METRICS = catalogued(
+    "OPS-014",
+    Severity.ERROR,
+    "The metrics address cannot be opened",
+    "It is tried again; end what listens there, or start with another metrics.port (BASIS_METRICS__PORT)",
+)
 HEAD_LIMIT = 8192  # bytes
 HEADER_LIMIT = 64
 HEAD_TIMEOUT_S = 5.0
@@ -34,7 +43,7 @@ _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\x20-\x7e\t]*
 _REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed",
     408: "Request Timeout", 413: "Content Too Large", 431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
+    500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 _ROUTES = ("/metrics", "/health", "/ready")
 
@@ -116,9 +125,11 @@ class MetricsServer:
         self._head_timeout_s = head_timeout_s
         self._open = 0
         self.turned_away = 0
+        self.failed = 0
+        self._error = ""
 
     def statistics(self) -> Mapping[str, int]:
-        return {"open": self._open, "turned_away": self.turned_away}
+        return {"open": self._open, "turned_away": self.turned_away, "failed": self.failed}
 
     async def serve(
         self,
@@ -129,11 +140,16 @@ class MetricsServer:
     ) -> NoReturn:
         """Serves until cancelled; reports the address when it listens (port 0 = any free one).
 
-        InvalidInput when the address is not loopback and there is no token; OSError when the port is taken.
+        InvalidInput when the address is not loopback and there is no token; Retry OPS-014 when it cannot be opened.
         """
         if self._token is None and not _is_loopback(host):
             raise _invalid("metrics address", host, "127.0.0.1 or ::1, or a token file for /metrics")
-        listeners = await trio.open_tcp_listeners(port, host=host)
+        try:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+        except OSError as exc:
+            taken = exc.errno == errno.EADDRINUSE
+            why = "another program listens there, and whoever scrapes it sees that one" if taken else str(exc)
+            raise Retry(OPS_METRICS, f"{host}:{port}: {why}") from exc
         address = listeners[0].socket.getsockname()
         async with trio.open_nursery() as nursery:
             await nursery.start(trio.serve_listeners, self.answer, listeners)
@@ -156,6 +172,11 @@ class MetricsServer:
                         answer = await self._respond(request)
                     except Rejected as rejected:
                         answer = Answer(rejected.code)
+                    except trio.BrokenResourceError:
+                        raise
+                    except Exception as error:  # the edge around a request
+                        self._failed(error)
+                        answer = Answer(500)
                 with trio.move_on_after(ANSWER_TIMEOUT_S):
                     await stream.send_all(_written(answer))
                     if request is None:
@@ -167,6 +188,13 @@ class MetricsServer:
             return
         finally:
             self._open -= 1
+
+    def _failed(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        self.failed += 1
+        if text != self._error:
+            log.error("metrics.request_failed", error=text, exc_info=error)
+        self._error = text
 
     async def _read(self, stream: trio.abc.Stream) -> Request:
         received = bytearray()

@@ -57,7 +57,7 @@ def picture(cell: Cell) -> Replica:
         venues=cell.observer.states(),
         withheld=withheld(cell),
         phase=cell.closing.phase,
-        awaited=cell.closing.awaited,
+        awaited=cell.closing.awaited if latched else core.manager.awaited,
         unvalued=_unvalued(cell),
         closing_error=cell.closing.error,
         ticks=cell.ticks,

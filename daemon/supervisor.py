@@ -63,15 +63,19 @@ async def beside(
         try:
             await serve()
         except Exception as error:  # the same edge as around a cell
-            text = _short(error)
+            text = short(error)
             again = again + 1 if text == last and trio.current_time() - began < LONGEST_BACKOFF_S else 0
             last = text
             pause = min(pause_s * 2.0 ** min(again, DOUBLINGS), max(LONGEST_BACKOFF_S, pause_s))
             if again == 0:
-                log.error("service.crashed", service=name, error=text, exc_info=error)
+                known = isinstance(first(error), BasisError)  # says itself what to do
+                log.error("service.crashed", service=name, error=text, exc_info=None if known else error)
             elif again & (again - 1) == 0:
                 log.warning("service.still_crashes", service=name, error=text, times=again + 1, again_in_s=pause)
-            crashed(name, error)
+            try:
+                crashed(name, error)
+            except Exception as failure:  # who is told of it may fail as well
+                log.error("report.failed", service=name, error=short(failure), exc_info=failure)
             await trio.sleep(pause)
         else:
             await trio.sleep(pause_s)
@@ -196,7 +200,7 @@ class Supervisor:
             crashes.append(now)
             while crashes and crashes[0] < now - entry.restart.window_s:
                 crashes.popleft()
-            root = _first(error)
+            root = first(error)
             if isinstance(root, BasisError) and (exit_of(root) is Exit.DAMAGED or root.code == CFG_STATE):
                 self.broken[entry.id] = root  # starting again reads the same file
                 await self._give_up(entry, error)
@@ -207,7 +211,7 @@ class Supervisor:
                 continue
             self.restarts[entry.id] += 1
             pause = min(entry.restart.backoff_s * 2.0 ** min(len(crashes) - 1, DOUBLINGS), LONGEST_BACKOFF_S)
-            self._tell(entry, CellState.BACKING_OFF, f"{_short(error)}; starts again in {pause:.0f} s", now + pause)
+            self._tell(entry, CellState.BACKING_OFF, f"{short(error)}; starts again in {pause:.0f} s", now + pause)
             with trio.move_on_after(pause):
                 await self._restart_now[entry.id].wait()
 
@@ -216,7 +220,7 @@ class Supervisor:
         try:
             self._reports.crashed(strategy, error)
         except Exception as failure:  # the edge around a report
-            log.error("report.failed", strategy=strategy, error=_short(failure), exc_info=failure)
+            log.error("report.failed", strategy=strategy, error=short(failure), exc_info=failure)
 
     async def _live(self, entry: StrategyEntry) -> Exception | None:
         """One life of a cell; what ended it, None for a clean end."""
@@ -234,7 +238,7 @@ class Supervisor:
             self._uncertain[entry.id] = tuple(order.id for order in await self._finish(cell))
             return None
         except Exception as error:  # the edge: whatever a strategy throws ends here
-            log.error("cell.crashed", strategy=entry.id, error=_short(error), exc_info=error)
+            log.error("cell.crashed", strategy=entry.id, error=short(error), exc_info=error)
             self._started(entry.id, False)
             return error
         finally:
@@ -255,11 +259,11 @@ class Supervisor:
 
         def publish() -> None:
             if closing.program is not None:
-                self._tell_closing(entry, closing, f"{closing.reason}; without its cell: {_short(error)}")
+                self._tell_closing(entry, closing, f"{closing.reason}; without its cell: {short(error)}")
 
         closing = self.closings[entry.id] = self._make_closing(entry, publish)
-        log.critical("closing.without_cell", strategy=entry.id, error=_short(error))
-        self._tell(entry, CellState.LATCHED, f"{closing.reason}; without its cell: {_short(error)}", None)
+        log.critical("closing.without_cell", strategy=entry.id, error=short(error))
+        self._tell(entry, CellState.LATCHED, f"{closing.reason}; without its cell: {short(error)}", None)
         self._restart_now[entry.id] = trio.Event()
         if self._stopping:
             closing.stop()
@@ -277,20 +281,20 @@ class Supervisor:
             try:
                 await closing.run()
             except Exception as error:  # the edge, as around a cell
-                log.critical("closing.crashed", strategy=entry.id, error=_short(error), exc_info=error)
+                log.critical("closing.crashed", strategy=entry.id, error=short(error), exc_info=error)
                 await trio.sleep(CLOSE_AGAIN_S)
 
     async def _give_up(self, entry: StrategyEntry, error: Exception) -> None:
         """Restarts are used up: hold what is hedged, or close, and wait for an operator."""
-        is_stop = isinstance(_first(error), Stop)
+        is_stop = isinstance(first(error), Stop)
         flatten = entry.on_failure == "flatten" and not is_stop
         if entry.on_failure == "default":
             flatten = await self._is_exposed(entry)
-        log.critical("cell.failed", strategy=entry.id, error=_short(error), positions="close" if flatten else "hold")
+        log.critical("cell.failed", strategy=entry.id, error=short(error), positions="close" if flatten else "hold")
         if flatten:
             self._latches.set(requested(entry.id, "restarts used up", at=self._market_now(), uid=-1))
             return
-        self._tell(entry, CellState.FAILED, f"restarts used up: {_short(error)}", None)
+        self._tell(entry, CellState.FAILED, f"restarts used up: {short(error)}", None)
         await self._restart_now[entry.id].wait()
 
     def _now(self, entry: StrategyEntry) -> StrategyEntry:
@@ -302,7 +306,7 @@ class Supervisor:
         try:
             delta = await self._make_closing(entry, lambda: None).exposure()
         except Exception as error:  # the edge: not to know is the worst end
-            log.error("exposure.unknown", strategy=entry.id, error=_short(error), exc_info=error)
+            log.error("exposure.unknown", strategy=entry.id, error=short(error), exc_info=error)
             delta = None
         return delta is None or delta > entry.run.mode.risk.delta.critical
 
@@ -347,16 +351,16 @@ class Supervisor:
         log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
 
 
-def _first(error: BaseException) -> BaseException:
+def first(error: BaseException) -> BaseException:
     """The first real error in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The first line of the first real error in a group, and what it lists."""
-    error = _first(error)
+    error = first(error)
     text = str(error).partition("\n")[0]
     if isinstance(error, InvalidInput):
         text += f" {'; '.join(map(str, error.faults))}"

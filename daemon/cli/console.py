@@ -99,8 +99,8 @@ def looked_at(state: Path, kind: str, strategy: str | None = None, words: Mappin
             return answer(seen.data)
     if not response.ok:
         give_up(of_answer(response.code), response.message)
-    if response.message:
-        click.echo(f"incomplete: {response.message}", err=True)
+    for line in response.message.splitlines():
+        click.echo(f"{'daemon' if kind == 'status' else 'incomplete'}: {line}", err=True)
     return response
 
 

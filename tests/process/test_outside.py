@@ -291,3 +291,26 @@ def test_json_of_status_can_be_read_while_nobody_reads_the_log(tmp_path: Path) -
             assert daemon.end() == 0
     finally:
         os.close(sink)
+
+
+def test_a_metrics_port_that_is_taken_is_said_where_people_look_and_once_in_the_log(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        config = daemon_file(tmp_path, metrics__port=other.getsockname()[1])
+        with Daemon(tmp_path, config) as daemon:
+            daemon.ready(60.0)
+            moves_on(daemon)
+            for words in (("status",), ("doctor", "--config", str(config))):
+                done = basis(*words, "--state", str(daemon.state))
+                said = " ".join((done.stdout + done.stderr).split())
+                assert address in said and "another program listens there" in said and "metrics.port" in said
+            time.sleep(12.0)
+            told = [line for line in daemon.logged() if line.get("service") == "metrics"]
+            assert [line["event"] for line in told][:1] == ["service.crashed"] and len(told) <= 3
+            assert address in told[0]["error"] and "exception" not in told[0]
+            other.close()
+            daemon.wait_for(lambda all: "metrics" not in " ".join(daemon.ask("ping")["unwell"]), 70.0)
+            daemon.signal(signal.SIGTERM)
+            assert daemon.end() == 0
