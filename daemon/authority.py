@@ -13,7 +13,7 @@ import msgspec
 
 from components.ports import Standing
 from daemon.observer import View
-from daemon.replica import Contract
+from daemon.replica import About, Contract
 from daemon.ticks import MarketRow
 
 PLAUSIBLE_STEP = 0.25  # a price that moves further in one row is believed on the second row only
@@ -74,10 +74,12 @@ class Authority:
     def _market(self, row: MarketRow, now: Circumstances) -> Iterator[Contract]:
         age = (now.market_now - row.timestamp) / 1e9
         limit = self.limits.max_data_age_s
-        yield _contract("market.age", age <= limit, "all", f"the last market row is {age:.0f} s old, limit {limit:g} s")
+        old = f"the last market row is {age:.0f} s old, limit {limit:g} s"
+        yield _contract("market.age", age <= limit, "all", old, About.MARKET)
         bad = [name for name, value in row.values.items() if not isfinite(value) or not self._plausible(name, value)]
         self._last = {name: value for name, value in row.values.items() if isfinite(value)}
-        yield _contract("market.range", not bad, "all", f"implausible: {', '.join(sorted(bad)[:5])}")
+        odd = f"implausible: {', '.join(sorted(bad)[:5])}"
+        yield _contract("market.range", not bad, "all", odd, About.MARKET)
 
     def _plausible(self, name: str, value: float) -> bool:
         if name.split(".")[1] not in PRICE_KINDS:
@@ -134,5 +136,5 @@ class Authority:
         )
 
 
-def _contract(name: str, holds: bool, blocks: str, reason: str) -> Contract:
-    return Contract(name=name, holds=holds, blocks=blocks, reason="" if holds else reason)
+def _contract(name: str, holds: bool, blocks: str, reason: str, about: About = About.ACCOUNT) -> Contract:
+    return Contract(name=name, holds=holds, blocks=blocks, reason="" if holds else reason, about=about)

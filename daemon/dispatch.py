@@ -88,6 +88,15 @@ class Gate:
         self.reason = ""
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """What became of one request, seconds after which the same may be sent again (None when it must not), and why it
+    would be: it was not sent, or refused for a reason that passes."""
+
+    trades: Sequence[Trade]
+    again_s: float | None = None
+    why: str = ""
+
+
 class Dispatch:
     def __init__(
         self,
@@ -181,12 +190,13 @@ class Dispatch:
         deadline = trio.current_time() + self.patience.legs_s
         pause = self.patience.first_retry_s
         while True:
-            answers, wait = await self._attempt(leg)
+            attempt = await self._attempt(leg)
+            answers, wait = attempt.trades, attempt.again_s
             if wait is None or trio.current_time() + max(wait, pause) >= deadline or self._gate.closed:
                 break
             if any(self._moved_bps(order) > self.patience.legs_cost_bps for order in leg.orders):
                 break
-            self._telemetry.order_retry(answers[0].reason.partition(":")[0])
+            self._telemetry.order_retry(attempt.why)
             await trio.sleep(max(wait, pause))
             pause *= 2.0
         for order, trade in zip(leg.orders, answers, strict=True):
@@ -210,8 +220,8 @@ class Dispatch:
             self._telemetry.order(order.venue, self._strategy, order.verb.value, state.value)
             self.in_flight.pop(order.id, None)
 
-    async def _attempt(self, leg: OrderGroup) -> tuple[Sequence[Trade], float | None]:
-        """One request; (what became of it, seconds after which the same may be sent again or None when it must not)."""
+    async def _attempt(self, leg: OrderGroup) -> Attempt:
+        """One request."""
         client = self._clients[leg.orders[0].venue]
         began = trio.current_time()
         reason = ""
@@ -222,17 +232,17 @@ class Dispatch:
                 answers = await client.submit(leg)
             self._telemetry.order_ack(client.name, trio.current_time() - began)
             if any(trade.status is TradeStatus.UNKNOWN for trade in answers):
-                return await self._find_out(leg, answers[0].reason), None
-            return answers, 0.0 if all(trade.transient for trade in answers) else None
+                return Attempt(await self._find_out(leg, answers[0].reason))
+            again = all(trade.transient for trade in answers)
+            return Attempt(answers, 0.0 if again else None, "refused")
         except NotSent as error:
-            return [
-                self._nothing(order, f"not sent: {error.message}") for order in leg.orders
-            ], error.retry_after_s or 0.0
+            nothing = [self._nothing(order, f"not sent: {error.message}") for order in leg.orders]
+            return Attempt(nothing, error.retry_after_s or 0.0, "not_sent")
         except OutcomeUnknown as error:
             reason = error.message
         except trio.TooSlowError:
             reason = f"no answer within {self.patience.order_grace_s:g} s"
-        return await self._find_out(leg, reason), None
+        return Attempt(await self._find_out(leg, reason))
 
     async def _find_out(self, leg: OrderGroup, reason: str) -> Sequence[Trade]:
         """Asks after every order of a leg until it is settled or the budget is used up."""

@@ -112,7 +112,7 @@ _FAMILIES = (
     _histogram("order_ack_duration_seconds", "venue", "From sending an order to the venue's answer", _SECONDS),
     _histogram("fill_slippage_ratio", "venue", "(fill - price known) / price known; positive = paid", _SLIPPAGE),
     _counter("fees_usd", "venue kind", "Fees paid by kind; rebates count under <kind>_rebate"),
-    _counter("order_retries", "reason", "Orders that were tried again"),
+    _counter("order_retries", "reason", "Orders that were tried again: not_sent, or refused for a reason that passes"),
     _seen("leg_imbalance_usd", "strategy", "Notional of legs that are open without their hedge"),
     _seen("leg_imbalance_usd_seconds", "strategy", "Unhedged notional times seconds", Kind.COUNTER),
     _seen("orders_unknown", "strategy venue", "Orders that were sent and whose outcome is not known"),

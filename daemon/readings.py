@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.model.events import EventType
+from components.model.keys import PositionKey, PositionType, token_of
 from components.model.orders import CostKind
 from daemon.journal.records import Events, Outcome, Record
 from daemon.metrics import Metrics
@@ -84,10 +85,10 @@ def unhedged_usd(replica: Replica) -> float | None:
     """Net exposure of a hedged strategy in USDT; 0 where nothing is hedged, None where a figure is not known."""
     gross = 0.0
     for key, amount in replica.positions.items():
-        venue, kind, symbol = key.split(":")
-        if kind != "Perp" or not amount:
+        held = PositionKey(key)
+        if held.position_type is not PositionType.PERP or not amount:
             continue
-        price = replica.prices.get(f"{venue}.perp.{symbol.removesuffix('USDT')}")
+        price = replica.prices.get(f"{held.venue}.perp.{token_of(held)}")
         if price is None:
             return None
         gross += abs(amount) * price

@@ -41,6 +41,13 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class About(StrEnum):
+    """What an input contract is about; a row whose market contract is broken is not decided on."""
+
+    MARKET = "market"
+    ACCOUNT = "account"
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """One input contract and how it stands; `reason` is empty while it holds."""
 
@@ -49,6 +56,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     blocks: str  # "all" trading, "risk" (only what adds risk), or "" (told, blocks nothing)
     reason: str = ""
     since: int | None = None
+    about: About = About.ACCOUNT
 
 
 class VenueState(msgspec.Struct, frozen=True, kw_only=True):

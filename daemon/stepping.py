@@ -25,6 +25,7 @@ from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted
 from daemon.observer import Observer
 from daemon.recorded import begin_of, hash_of
 from daemon.recovery import adjusted_by, late_of
+from daemon.replica import About
 from daemon.step_ports import StepPorts
 from daemon.ticks import MarketRow, window_of
 from venues.transport import Clock
@@ -116,7 +117,7 @@ class CoreActor:
             self._observer.compare(self._after(settlements))
         now = self._circumstances()
         self.standing = self._authority.judge(row, list(self._observer.views.values()), now)
-        stale = tuple(c.reason for c in self._authority.contracts if c.name.startswith("market.") and not c.holds)
+        stale = tuple(c.reason for c in self._authority.contracts if c.about is About.MARKET and not c.holds)
         if stale:
             return StepOutcome(row=row, decided=False, seconds=trio.current_time() - began, reasons=stale)
         begin = begin_of(

@@ -190,8 +190,8 @@ class Supervisor:
                 try:
                     await self._close_without_cell(entry, error)
                 except Exception as failed:  # its account cannot even be reached: nobody can close it from here
-                    reason = f"cannot be closed from here: {_short(failed)}"
-                    log.critical("closing.impossible", strategy=entry.id, error=_short(failed), exc_info=failed)
+                    reason = f"cannot be closed from here: {short(failed)}"
+                    log.critical("closing.impossible", strategy=entry.id, error=short(failed), exc_info=failed)
                     self._tell(entry, CellState.FAILED, reason, None)
                     with trio.move_on_after(LONGEST_BACKOFF_S):
                         await self._restart_now[entry.id].wait()
