@@ -91,7 +91,7 @@ def _statements(column: str, cells: Cells) -> Iterator[tuple[str, Instrument | N
 
 
 def _said(column: str, cell: str, kinds: Mapping[str, bool]) -> Instrument | None:
-    if kinds["kind"] and (kind := kind_of(cell)) is not None:
+    if (kinds["kind"] or kinds["must"]) and (kind := kind_of(cell)) is not None:
         return Instrument(None, kind=kind[0], margin=kind[1])
     if kinds["venue"] and (venue := venue_of(cell)) is not None:
         return Instrument(None, venue=venue)

@@ -21,7 +21,7 @@ SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".zip", ".gz", ".parquet")
 Use = Literal["bars", "funding"]
 _UNIT_NS = {"s": SECOND_NS, "m": MINUTE_NS, "min": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 _STEP = re.compile(r"(\d+)\s*(s|m|min|h|d)")
-_STEP_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(\d+(?:min|[smhd])|daily|hourly)(?![A-Za-z0-9])")
+_STEP_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(\d+(?:min|[smhdHD])|daily|hourly)(?![A-Za-z0-9])")
 _BARE_MINUTES = re.compile(r"_(1|3|5|15|30|60|120|240|360|480|720|1440)_(?=(?:19|20)\d\d-\d\d-\d\d_)")  # Bybit
 _FUNDING = re.compile(r"funding(?:[-_]?rates?)?(?:[-_]?history)?", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d(?:[-_.]?\d\d){1,2}(?:[T_-]?\d{2,6})?(?![\d])")

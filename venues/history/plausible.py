@@ -14,7 +14,7 @@ import numpy as np
 
 from components.model.errors import Fault
 from components.model.market import Column, Flags
-from components.model.requirements import DAY_NS, SeriesName, reference_price
+from components.model.requirements import DAY_NS, LST_PROTOCOL, SeriesName, reference_price
 from components.model.slices import MedianAndRow, PlausibleSlice
 from venues.history.align import Samples
 from venues.history.stamps import iso, parse_stamp
@@ -22,6 +22,10 @@ from venues.history.stamps import iso, parse_stamp
 BAR_KINDS = frozenset({"spot", "perp", "eth_price"})
 MAX_INDEX_GROWTH_PER_YEAR = 10.0
 MAX_GAS_GWEI = 50_000.0
+MAX_APY = 5.0
+# ETH per coin: what is far outside is in USD, or of something else.
+ETH_RANGE = {"ratio": (0.5, 3.0), "eth_price": (1e-7, 0.2)}
+LST_APART = MedianAndRow(0.10, 0.30)  # market and protocol ratio of one LST
 _SHOWN = 5
 _MANY = 3  # of so many settlements a median says something
 
@@ -42,9 +46,11 @@ class _Oddity(msgspec.Struct, frozen=True):
 
 
 def judge(samples: Samples, bounds: PlausibleSlice) -> Verdict:
-    """One series on its own: prices by their moves, funding by its size, indices by their growth, gas by its height."""
+    """One series on its own: prices by their moves, funding by its size, indices by their growth, the rest by range."""
     series = SeriesName.parse(samples.name)
-    if series.kind in BAR_KINDS or (series.venue == "dex" and series.kind == "ratio"):
+    if series.kind in ETH_RANGE and (outside := _outside(samples, *ETH_RANGE[series.kind])):
+        odd = iter(outside)
+    elif series.kind in BAR_KINDS or (series.venue == "dex" and series.kind == "ratio"):
         odd = _moves(samples, bounds)
     elif series.kind == "funding":
         odd = _rates(samples, series.venue, bounds)
@@ -53,6 +59,8 @@ def judge(samples: Samples, bounds: PlausibleSlice) -> Verdict:
     elif series.kind == "gas_price":
         high = samples.value > MAX_GAS_GWEI
         odd = _rows(samples, high, f"gas of at most {MAX_GAS_GWEI:,.0f} gwei (not wei)")
+    elif series.kind == "apy":
+        odd = _rows(samples, np.abs(samples.value) > MAX_APY, f"a yield of at most {MAX_APY:g} as a fraction (0.05)")
     else:
         odd = iter(())
     return _verdict(samples, odd, bounds.accepted)
@@ -78,13 +86,26 @@ def judge_pairs(columns: Mapping[str, Samples], bounds: PlausibleSlice) -> dict[
         pairs += [(name, first_spot, bounds.perp_to_spot) for name in perps]
         pairs += [(name, perps[0], bounds.venue_to_venue) for name in perps[1:]]
         for name, other, bound in pairs:
-            if other is None or columns[name].name == columns[other].name:
-                continue
-            odd = _apart(columns[name], columns[other], bound)
-            verdict = _verdict(columns[name], odd, bounds.accepted)
-            before = found.get(name, Verdict())
-            found[name] = Verdict((*before.faults, *verdict.faults), (*before.notes, *verdict.notes))
+            if other is not None and columns[name].name != columns[other].name:
+                _join(
+                    found, name, _verdict(columns[name], _apart(columns[name], columns[other], bound), bounds.accepted)
+                )
+    for lst, protocol in LST_PROTOCOL.items():
+        market, other = f"dex.ratio.{lst}", f"{protocol}.ratio.{lst}"
+        if market in columns and other in columns:
+            odd = _apart(columns[market], columns[other], LST_APART)
+            _join(found, market, _verdict(columns[market], odd, bounds.accepted))
     return found
+
+
+def _join(found: dict[str, Verdict], name: str, verdict: Verdict) -> None:
+    before = found.get(name, Verdict())
+    found[name] = Verdict((*before.faults, *verdict.faults), (*before.notes, *verdict.notes))
+
+
+def _outside(samples: Samples, low: float, high: float) -> list[_Oddity]:
+    wrong = (samples.value < low) | (samples.value > high)
+    return list(_rows(samples, wrong, f"{low:g} to {high:g} ETH (not USD)"))
 
 
 def _moves(samples: Samples, bounds: PlausibleSlice) -> Iterator[_Oddity]:

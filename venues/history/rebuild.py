@@ -19,7 +19,7 @@ from venues.history.align import Samples
 from venues.history.stamps import MINUTE_NS, iso
 
 MIN_APR, MAX_APR = -0.05, 0.25
-SNAPSHOT_WITHIN_NS = 10 * MINUTE_NS  # the first block after midnight is that midnight's snapshot, known at its stamp
+SNAPSHOT_WITHIN_NS = 10 * MINUTE_NS  # a block so near to midnight is that midnight's snapshot, known at its stamp
 SLASHED_MIN, SLASHED_MAX, SLASHED_DAYS, SLASHED_OFTEN = 1e-3, 0.25, 30, 3
 TOLERATED_FALL = 1e-5  # 0.1 bp: weETH falls by less than 0.01 bp in 24 published hours
 
@@ -72,12 +72,19 @@ def _slashed(samples: Samples) -> Stamps:
 
 
 def _midnights(at: Stamps) -> Flags:
-    """The first row of each day that lies at midnight or within minutes after it."""
-    near = at % DAY_NS < SNAPSHOT_WITHIN_NS
-    days = at // DAY_NS
-    first = np.concatenate([[True], days[1:] != days[:-1]]) if len(at) else near
-    exact: Flags = near & first
-    return exact
+    """The row of each midnight: at it or the first within minutes after it, else the last within minutes before it."""
+    after = at % DAY_NS < SNAPSHOT_WITHIN_NS
+    if len(exact := np.flatnonzero(after)) == len(at):
+        days = at // DAY_NS
+        return np.concatenate([[True], days[1:] != days[:-1]])
+    before = np.flatnonzero(at % DAY_NS > DAY_NS - SNAPSHOT_WITHIN_NS)
+    _, first = np.unique(at[exact] // DAY_NS, return_index=True)
+    _, last = np.unique(at[before][::-1] // DAY_NS + 1, return_index=True)
+    rows, spare = exact[first], before[::-1][last]
+    spare = spare[~np.isin(at[spare] // DAY_NS + 1, at[rows] // DAY_NS)]
+    chosen = np.zeros(len(at), np.bool_)
+    chosen[rows] = chosen[spare] = True
+    return chosen
 
 
 def refuse_implausible(samples: Samples, kind: Literal["index", "ratio"]) -> None:

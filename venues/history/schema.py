@@ -136,7 +136,7 @@ FUNDING = Schema(
     fields=(
         Field(
             "rate",
-            ("real_funding_rate", "realized_rate", "settled_rate", "funding_rate", "last_funding_rate", "rate"),
+            ("real_funding_rate", "realized_rate", "settled_rate", "funding_rate", "last_funding_rate", "rate", "open"),
             "funding",
             settled=3,
         ),

@@ -15,6 +15,7 @@ from venues.history.stamps import MINUTE_NS, iso, length, usual_step
 
 _SOME = 2  # so many equal distances in a row that are not the step of the file are bars of another length
 _SEAMLESS = 2e-4  # the next bar opens where a bar closed; after a hole it does so once in a hundred times
+_EXACT = 1e-5  # to the tick: after a hole once in a thousand times, so that one such hole is enough
 
 
 def bar_length(file: str, opened: Stamps, closed: Stamps | None, named: int | None) -> int | None:
@@ -45,13 +46,18 @@ def refuse_long_bars(file: str, opened: Stamps, step: int, opens: Column, closes
     order = np.argsort(opened, kind="stable")
     distances = np.diff(opened[order])
     holes = np.flatnonzero(distances > step)
-    if len(holes) < _SOME:
+    if not len(holes):
         return
     seam = np.abs(opens[order[holes + 1]] / closes[order[holes]] - 1.0)
     moved = np.abs(closes[order[holes]] / opens[order[holes]] - 1.0)
     for apart in np.unique(distances[holes]).tolist():
-        these = distances[holes] == apart
-        if these.sum() >= _SOME and (seam[these] <= _SEAMLESS).all() and (moved[these] > _SEAMLESS).all():
+        these = (distances[holes] == apart) & (moved > _SEAMLESS)
+        exact = these & (seam <= _EXACT)
+        if exact.any():
+            these = exact
+        elif these.sum() < _SOME or not (seam[these] <= _SEAMLESS).all():
+            continue
+        if these.any():
             row = order[holes[these][0]]
             found = f"{int(these.sum())} bars that ran {length(int(apart))}, the first in row {row + 1}"
             raise _mixed(file, found, opened[row], step)

@@ -145,6 +145,8 @@ class Surveyor:
         entry = covered_by_funding(name, schedule)
         self._hashes.update(schedule.samples.hashes)
         filling = self._filling(name)
+        unusable = filling.faults if isinstance(filling, InvalidInput) else ()
+        filling = None if isinstance(filling, InvalidInput) else filling
         filler = None if filling is None else filling.samples
         if filling is not None:
             entry = msgspec.structs.replace(
@@ -156,7 +158,7 @@ class Surveyor:
             try:
                 settled = settle(schedule, *self._window, self._mode.funding_gap, filler)
             except InvalidInput as refused:
-                self._refuse(entry, refused)
+                self._refuse(entry, InvalidInput(refused.code, (*refused.faults, *unusable)))
                 return
             self._funding[name] = settled
             self._notes += settled.notes
@@ -164,13 +166,12 @@ class Surveyor:
                 self._hashes.update(filler.hashes)
         self._entries.append(entry)
 
-    def _filling(self, name: str) -> Schedule | None:
-        """The series that fills holes by `funding_gap: venue:<name>`; None where there is none that can be used."""
+    def _filling(self, name: str) -> Schedule | InvalidInput | None:
+        """The series that fills holes by `funding_gap: venue:<name>`, or why it cannot be used; None for none."""
         if not self._mode.funding_gap.startswith("venue:"):
             return None
         venue = self._mode.funding_gap.removeprefix("venue:")
-        schedule = self._schedule(f"{venue}.funding.{SeriesName.parse(name).symbol}")
-        return None if isinstance(schedule, InvalidInput) else schedule
+        return self._schedule(f"{venue}.funding.{SeriesName.parse(name).symbol}")
 
     def _schedule(self, name: str) -> Schedule | InvalidInput:
         hours = self._funding_hours.get(name)

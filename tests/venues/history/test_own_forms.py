@@ -280,7 +280,7 @@ def test_while_a_series_is_missing_nobody_is_told_that_all_are_known(tree: Tree)
     text = str(refused.value)
 
     assert "All series are known" not in text
-    assert "Not to be had: binance.spot.BTC; the others are known from 2024-06-01T01:00Z to 2024-06-02T08:00Z" in text
+    assert "Not to be had: binance.spot.BTC; the others are known from 2024-06-01T01:00Z to 2024-06-02T06:00Z" in text
     assert "did you mean" not in text
 
 

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from components.model.errors import DAT_IMPLAUSIBLE
+from components.model.errors import DAT_IMPLAUSIBLE, InvalidInput
 from components.model.slices import ModeSlice
 from tests.venues.history.modes import PLAUSIBLE, mode_of
-from tests.venues.history.trees import Tree, grid, grown
+from tests.venues.history.trees import HOUR_NS, Tree, grid, grown, hourly
 from venues.history import UnusableData, load
 from venues.history.library import Library
 from venues.history.places import FUNDING_FOLDER, PERP_FOLDER, SPOT_FOLDER
@@ -169,7 +169,39 @@ def test_gas_in_wei_is_refused(tree: Tree) -> None:
     assert "not wei" in str(refusal(tree, "ethereum.gas_price.gwei"))
 
 
-STRESS = {"spot": "spot_prices", "futures": "futures_ohlcv", "funding": "funding_rates"}
+def test_a_ratio_or_a_token_in_usd_is_refused(tree: Tree) -> None:
+    tree.lst_market("curve", "weETH", [3_500.0 + i for i in range(60)])
+    tree.token("EIGEN", [3.5 + i / 1000 for i in range(60)])
+    library = Library(tree.folder, None, "rebuild", plausible=PLAUSIBLE)
+
+    assert "0.5 to 3 ETH (not USD)" in str(refusal(tree, "dex.ratio.weETH"))
+    with pytest.raises(InvalidInput, match="not USD"):
+        library.samples("uniswap.eth_price.EIGEN", HOUR_NS)
+
+
+def test_a_market_ratio_of_another_token_is_held_against_the_protocol(tree: Tree) -> None:
+    tree.oracle("weETH", hourly(1.04, 60, 3e-6))
+    tree.lst_market("curve", "weETH", hourly(1.18, 60, 3e-6))
+
+    assert "from etherfi.ratio.weETH" in str(refusal(tree, "etherfi.ratio.weETH", "dex.ratio.weETH"))
+
+
+def test_a_benchmark_in_percent_is_left_out_and_said(tree: Tree) -> None:
+    tree.spot("binance", "BTC", calm())
+    tree.benchmark([24.7, 24.1])
+    market = load(tree.folder, mode("binance.spot.BTC"), RUN)
+
+    assert list(market.columns) == ["binance.spot.BTC"]
+    assert any("benchmark" in note and "as a fraction" in note for note in market.provenance.notes)
+
+
+def test_a_venue_that_may_fill_holes_and_cannot_be_believed_says_why(tree: Tree) -> None:
+    tree.perp("okx", "BTC", calm())
+    tree.funding("okx", "BTC", [0.0001, 0.0001, None, None, 0.0001, 0.0001, 0.0001, 0.0001])
+    tree.funding("binance", "BTC", [0.01] * 8)
+    filled = msgspec.structs.replace(mode("okx.perp.BTC", "okx.funding.BTC"), funding_gap="venue:binance")
+    with pytest.raises(UnusableData, match=r"binance_BTCUSDT_funding_rates_a\.csv.*a median"):
+        load(tree.folder, filled, RUN)
 
 
 def test_every_file_of_real_history_its_stress_included_is_plausible(real_data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from components.model.errors import DAT_UNREADABLE, InvalidInput
 from components.model.market import Column
 from tests.venues.history.trees import DAY_NS, HOUR_NS, at, grown, hourly
 from venues.history.align import Samples, align
-from venues.history.rebuild import completed_days, daily_growth, refuse_implausible
+from venues.history.rebuild import completed_days, daily_growth, refuse_implausible, slashings
 
 START = at("2024-06-01T00")
 
@@ -93,3 +93,36 @@ def test_a_staking_yield_outside_the_bounds_is_refused(per_day: float) -> None:
 
     with pytest.raises(InvalidInput, match="per year"):
         refuse_implausible(days, "ratio")
+
+
+@pytest.mark.parametrize("offset", [7, -9, 599, 0])
+def test_a_block_near_midnight_is_that_midnights_snapshot_and_known_at_its_stamp(offset: int) -> None:
+    stamps = START + DAY_NS * np.arange(1, 5, dtype=np.int64) + offset * 10**9
+    days = completed_days(msgspec.structs.replace(published([1.0]), at=stamps, value=np.array(grown(1.0, 4, 1e-4))))
+
+    assert days.at.tolist() == stamps.tolist()
+    assert days.growth is not None
+    assert days.growth[1:] == pytest.approx([1e-4] * 3)
+
+
+def test_of_rows_around_a_midnight_the_one_at_it_is_taken() -> None:
+    minutes = np.array([-5, 0, 5, 1435, 1445], np.int64) * 60 * 10**9
+    days = completed_days(msgspec.structs.replace(published([1.0]), at=START + minutes, value=np.arange(1.0, 6.0)))
+
+    assert days.value.tolist() == [2.0, 5.0]
+
+
+def test_a_slashing_is_believed_once_and_does_not_go_on() -> None:
+    values = np.array(grown(1.05, 60, 7e-5))
+    values[30:] *= 0.94
+    stamps = START + DAY_NS * np.arange(60, dtype=np.int64)
+    days = msgspec.structs.replace(published([1.0]), at=stamps, value=values)
+    refuse_implausible(days, "ratio")
+    rebuilt = completed_days(days)
+
+    assert ["falls by 5.99" in note for note in slashings(days)] == [True]
+    assert rebuilt.growth is not None
+    assert rebuilt.growth[30] == 0.0
+    values[33:] /= 0.94
+    with pytest.raises(InvalidInput, match="1 falls"):
+        refuse_implausible(msgspec.structs.replace(days, value=values), "ratio")

@@ -100,3 +100,15 @@ def test_holes_over_which_the_price_runs_on_are_longer_bars(tree: Tree, seamless
             read_table(file, SPOT, ColumnCache(None))
     else:
         assert read_table(file, SPOT, ColumnCache(None)).step == HOUR_NS
+
+
+def test_one_bar_after_which_the_price_goes_on_to_the_tick_is_a_longer_bar(tree: Tree) -> None:
+    closes = {0: 100.0, 1: 101.0, 2: 103.0, 6: 103.5, 7: 104.0}
+    rows, last = [], 100.5
+    for hour, close in closes.items():
+        rows.append(f"2024-06-01T{hour:02}:00:00Z,{last},{max(last, close)},{min(last, close)},{close}")
+        last = close
+    file = SourceFile(tree.rows("x.csv", "timestamp,open,high,low,close", rows), "x.csv", "BTC", HOUR_NS, None)
+
+    with pytest.raises(InvalidInput, match=r"1 bars that ran 4 h, the first in row 3 \(stamped 2024-06-01T02:00Z\)"):
+        read_table(file, SPOT, ColumnCache(None))
