@@ -146,7 +146,16 @@ def _content(path: Path, name: str) -> Any:
         fault = Fault(where=name, found="no such file", expected=expected, nearest=nearest)
         raise InvalidInput(CFG_FILE_MISSING, [fault]) from exc
     except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidInput(CFG_INVALID, [Fault(where=name, found=str(exc), expected="a readable text file")]) from exc
+        raise InvalidInput(
+            CFG_INVALID,
+            [
+                Fault(
+                    where=name,
+                    found=getattr(exc, "strerror", None) or "bytes that are no text",
+                    expected="a readable text file",
+                )
+            ],
+        ) from exc
     try:
         return parse_value(text)
     except ValueError as exc:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from daemon.cli.console import make_sure, yes_option
+from daemon.cli.naming import NamingGroup
 from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
@@ -36,7 +37,7 @@ _state = click.option(
 _strategy = click.option("--strategy", metavar="ID", help="One strategy's journal, or `daemon`; all without it.")
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def audit() -> None:
     """Verify, look at, export and prune the journals."""
 

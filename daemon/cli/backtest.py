@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon.cli import run_report
+from daemon.cli.naming import NamingGroup
 from daemon.cli.output import csv_of, emit, json_of, output_option, progress_bar, refusals, set_option, timezone_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _out = click.option(
 )
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def backtest() -> None:
     """Replay a strategy over history; list, show and compare results."""
 
@@ -85,7 +86,8 @@ def list_runs(out: Path, output: str) -> None:
         for fault in unreadable:
             click.echo(f"left out: {fault}", err=True)
         if output == "table":
-            click.echo(run_report.listed(summaries))
+            none = f"no runs in {out} yet: 'basis backtest run MODE --start DATE --end DATE --capital AMOUNT' makes one"
+            click.echo(run_report.listed(summaries) if summaries or unreadable else none)
         else:
             emit([run_report.record_of(summary) for summary in summaries], output)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from daemon.cli.naming import NamingGroup
 from daemon.cli.output import message_of
 from daemon.exits import Exit, exit_of
 
@@ -25,7 +26,7 @@ _set = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def config() -> None:
     """Check and show the configuration."""
 

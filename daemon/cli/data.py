@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daemon.cli.naming import NamingGroup
 from daemon.cli.output import emit, json_of, message_of, output_option, refusals, set_option, timezone_option
 from daemon.exits import Exit
 
@@ -20,7 +21,7 @@ ENDS = ("from", "to")
 TABLE = ("series", "from", "to", "step", "rows", "gaps", "files")
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def data() -> None:
     """Look at historical data, or make some."""
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
+from daemon.cli.naming import NamingGroup
 from daemon.early import EARLY, fill_standard_streams
 from daemon.exits import Exit
 
@@ -43,7 +46,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(NamingGroup):
     """A group whose commands are named in a table and imported one at a time."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,9 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if list(sys.argv[1:] if arguments is None else arguments)[:1] == ["run"]:
         fill_standard_streams()
         EARLY.hear()  # what comes while everything is imported and read is carried out once there is a daemon
+    _take_any_text()
     try:
         code = basis.main(args=arguments, prog_name="basis", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever called
+            sys.stdout.flush()
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
@@ -80,10 +85,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone; Python would complain when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _nothing_more()
         sys.exit(Exit.FAILED)  # as click ends when it notices first
+    except OSError as exc:
+        # Where a file of ours is meant, this was translated; what is left is what a command was pointed at.
+        _nothing_more()
+        place = f"{exc.filename}: " if exc.filename else ""
+        with suppress(OSError):
+            click.echo(f"{place}{exc.strerror or exc}", err=True)
+        sys.exit(Exit.FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _take_any_text() -> None:
+    """A terminal without our letters shows a question mark for them; it is no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _nothing_more() -> None:
+    """What could not be written is given up: Python would try again, and complain, at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 GAP = "  "
-LONGEST_WORD = 28  # a longer one (a hash, a path) may be broken
+LONGEST_WORD = 32  # a longer one (a hash, a path) may be broken
 _FIGURE = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( (%|[A-Za-z][A-Za-z0-9]*))?")
 _WHOLE_WORDS: Any = {"break_on_hyphens": False}
 

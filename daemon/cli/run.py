@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from daemon.cli.output import refusals
+
+
+class Speed(click.ParamType[float]):
+    """A finite number above 0."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = math.nan
+        if not 0.0 < speed < math.inf:
+            self.fail(f"{value!r} is not a finite number above 0", param, ctx)
+        return speed
+
+
+SPEED = Speed()
 
 
 @click.command()
@@ -17,7 +37,7 @@ from daemon.cli.output import refusals
 @click.option(
     "--state", type=click.Path(path_type=Path), help="Where everything that must survive is kept (BASIS_STATE_DIR)."
 )
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Market seconds per second; paper only.")
+@click.option("--speed", type=SPEED, metavar="TIMES", help="Market seconds per second; paper only.")
 def run(config_path: Path | None, state: Path | None, speed: float | None) -> None:
     """Run the strategies of a daemon file until a signal or 'basis stop' ends it.
 

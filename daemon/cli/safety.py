@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.console import make_sure, yes_option
+from daemon.cli.console import give_up, make_sure, yes_option
+from daemon.cli.naming import NamingGroup
 from daemon.cli.output import emit, output_option, refusals
+from daemon.exits import Exit
 
 if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
@@ -32,7 +34,7 @@ wait_option = click.option(
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def safety() -> None:
     """Act on the accounts of a daemon that is not running; as long as it runs, it refuses."""
 
@@ -121,6 +123,8 @@ def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     from daemon.secrets import Secrets
 
     place = state or (Path(os.environ["BASIS_STATE_DIR"]) if os.environ.get("BASIS_STATE_DIR") else None)
+    if config_path is None and place is not None and not place.is_dir():
+        give_up(Exit.NOT_FOUND, f"There is no state directory {place}. Name that of the daemon with --state.")
     last = last_configuration(place) if config_path is None and place is not None else None
     Logs(sys.stderr, Secrets(), now=time.time_ns).install()  # the answer has standard output for itself
     return last or configured(config_path, state=state, speed=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import click
 import pytest
 
 from daemon.cli import main as cli
+from daemon.cli.run import SPEED
 from daemon.exits import Exit
+from tests.daemon.cli.calls import call
 
 HEAVY = ("numpy", "plotly", "pyarrow", "pydantic", "rich", "yaml", "msgspec")
 
@@ -78,3 +81,60 @@ def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path) -> None:
 
     assert errors == ""
     assert process.returncode == Exit.FAILED
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["statsu"], "status"),
+        (["backtest", "rnu"], "run"),
+        (["audit", "verfy"], "verify"),
+        (["safety", "chek"], "check"),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_nearest(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*words) == Exit.USAGE
+    assert f"Did you mean {meant!r}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"], ["positions"], ["orders"], ["events"], ["audit", "verify"], ["replay", "x"], ["safety", "check"],
+        ["emergency-stop"], ["backup", "{}/copy"], ["doctor"],
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_file_in_place_of_the_state_directory_is_told_without_a_traceback(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert call(*(word.replace("{}", str(tmp_path)) for word in words), "--state", str(tmp_path / "file")) != 0
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err
+    assert told.err.strip()
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast"])
+def test_a_speed_that_is_none_is_refused(speed: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a finite number above 0"):
+        SPEED.convert(speed, None, None)
+    assert SPEED.convert("0.5", None, None) == 0.5
+
+
+def test_a_state_directory_that_is_not_there_is_not_made_by_the_safety_program(tmp_path: Path) -> None:
+    assert call("safety", "flatten", "--yes", "--state", str(tmp_path / "typo")) == Exit.NOT_FOUND
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["closed", "full", "ascii"])
+def test_a_stdout_that_takes_nothing_or_not_our_letters_gets_no_traceback(where: str) -> None:
+    redirect = {"closed": ">&-", "full": ">/dev/full", "ascii": ""}[where]
+    command = f"{sys.executable} -m daemon.cli.main strategies {redirect}"
+    environ = os.environ | ({"LC_ALL": "C", "PYTHONIOENCODING": "ascii"} if where == "ascii" else {})
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, env=environ)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == (Exit.FAILED if where == "full" else Exit.DONE)
+    assert ("No space left" in ended.stderr) is (where == "full")
