@@ -12,6 +12,7 @@ from math import inf
 
 import msgspec
 
+from components.maths.costs import round_to_lot
 from components.model.awaited import DUST_USDT
 from components.model.keys import PositionKey, perp
 from components.model.market import Row
@@ -22,7 +23,6 @@ from components.position_monitor import PositionMonitor
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategies.strategy import Target
 from components.utility_manager import UtilityManager
 from daemon.doors import Doors, Reading
 from daemon.marks import Marked
@@ -48,12 +48,56 @@ def exit_route(
     mode = run.mode
     plan = Planner(mode, make_strategy(mode)).exit(REASON, now, 0)
     silent = [venue for venue in mode.hedge_allocation if venue in reading.silent]
-    if silent and mode.lst_type is not None:
-        _assume(run, now, positions, reading, silent)
-        kept: dict[PositionKey, float] = {perp(venue, now.coin): now.size(venue) for venue in silent}
-        plan = msgspec.structs.replace(plan, target=Target(kept))
-    yield from Route(plan, now, run_id, 0.0).groups()
-    yield from _crumbs(run, now, run_id)
+    if not silent or mode.lst_type is None:
+        yield from Route(plan, now, run_id, 0.0).groups()
+        yield from _crumbs(run, now, run_id)
+        return
+    _assume(run, now, positions, reading, silent)
+    for group in Route(plan, now, run_id, 0.0).groups():
+        if not any(order.venue in run.exchanges and order.verb in (Verb.SPOT, Verb.PERP) for order in group.orders):
+            yield group
+    yield from _beside_silent(run, now, silent, run_id)
+
+
+def _beside_silent(run: RunSlice, now: Situation, silent: list[str], run_id: str) -> Iterator[OrderGroup]:
+    """Coins sold as far as no silent venue's short needs them, and the shorts of the others brought down to what is
+    left to hedge: never more than that."""
+    mode, coin = run.mode, now.coin
+    there = sum(abs(now.size(venue)) for venue in silent)
+    long = now.long_coins()
+    spot = mode.spot_venue if mode.spot_venue in run.exchanges and mode.spot_venue not in silent else None
+    sold = min(max(long - there, 0.0), max(now.coins(spot), 0.0)) if spot else 0.0
+    wanted = max(0.0, long - sold - there)
+    live = {venue: abs(now.size(venue)) for venue in mode.hedge_allocation if venue not in silent}
+    total = sum(live.values())
+    orders = []
+    if spot and sold * now.reference() > DUST_USDT:
+        orders.append(_order(run_id, Verb.SPOT, spot, coin, -sold, everything=sold == now.coins(spot)))
+    for venue, size in live.items():
+        change = size * (1.0 - wanted / total) if total > wanted else 0.0
+        everything = wanted * now.reference() <= DUST_USDT
+        lot = run.exchanges[venue].instruments[f"perp.{coin}"].lot
+        change = size if everything else round_to_lot(change, lot)
+        if change > 0.0:
+            sign = 1.0 if now.size(venue) < 0.0 else -1.0
+            orders.append(_order(run_id, Verb.PERP, venue, coin, sign * change, everything=everything))
+    if orders:
+        kind = GroupKind.TOGETHER if len(orders) > 1 else GroupKind.ONE
+        yield OrderGroup(id=f"{run_id}/beside", kind=kind, action=Action.EXIT_FULL, reason=REASON, orders=tuple(orders))
+
+
+def _order(run_id: str, verb: Verb, venue: str, coin: str, amount: float, *, everything: bool) -> Order:
+    leg = f"{venue}_{verb.value}"
+    return Order(
+        id=sha256(f"{run_id}/beside/{leg}".encode()).hexdigest()[:28],
+        verb=verb,
+        venue=venue,
+        token=coin,
+        amount=amount,
+        leg=leg,
+        reduce_only=verb is Verb.PERP,
+        everything=everything,
+    )
 
 
 def _crumbs(run: RunSlice, now: Situation, run_id: str) -> Iterator[OrderGroup]:
