@@ -20,6 +20,8 @@ from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, referen
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
 HYSTERESIS = 0.1
+BREAK_EVEN_BAND = 0.0025  # per year: how far below break-even an alarm is raised, and how far above it ends
+DAYS_PER_YEAR = 365
 QUARTER = 0.25  # of the distance left to liquidation: a measure that is worse by that fires again at its level
 RESERVE_LOW, RESERVE_FULL = 0.97, 0.98  # share of the reserve wanted; a refill may leave 2 % open
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -217,7 +219,8 @@ class RiskMonitor:
             yield Measure("reserve", held / wanted, Limit(RESERVE_LOW, -np.inf), -1.0, RESERVE_FULL)
         carry = carry_of(exposure.window.market, self._mode)
         if carry is not None and exposure.ltv is not None:
-            yield Measure("break_even", exposure.window.cut(carry), Limit(0.0, -np.inf), -1.0, 1e-5)
+            band = BREAK_EVEN_BAND * self._mode.break_even_days / DAYS_PER_YEAR
+            yield Measure("break_even", exposure.window.cut(carry), Limit(-band, -np.inf), -1.0, band)
 
     def _delta(self, exposure: Exposure) -> Column | float | None:
         net, gross = exposure.net_coin, exposure.gross_coin

@@ -58,6 +58,11 @@ class Situation:
     def spot_price(self, venue: str) -> float:
         return self.row.value(f"{venue}.spot.{self.coin}")
 
+    def has_price(self, venue: str) -> bool:
+        """Whether the market knows a spot price of the coin there, and trades are made at it."""
+        known = f"{venue}.spot.{self.coin}" in self.row.market.columns
+        return known and (venue in self.run.exchanges or self.mode.costs == "default")
+
     def mark(self, venue: str) -> float:
         return self.row.value(f"{venue}.perp.{self.coin}")
 

@@ -31,7 +31,7 @@ PUBLISHERS: Mapping[str, tuple[str, ...]] = {
 }
 PUBLIC_SOURCES = {"dex": "dex_market", "ethereum": "gas_oracle", "ethena": "benchmark"}
 OWN_PLACES = (WALLET, RESERVE, GAS, TRANSIT, KING)
-TEMPLATE_FIELDS = ("hedge", "asset", "lst", "lst_protocol")
+TEMPLATE_FIELDS = ("hedge", "spot_venue", "asset", "lst", "lst_protocol")
 _FUTURE = re.compile(r"@\+|\bforecast|\bpredicted|\bnext[_.]")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -40,7 +40,7 @@ def expanded(template: str, mode: ModeFile) -> list[str]:
     """The names a template stands for; `{hedge}` gives one per exchange of the hedge."""
     lst = mode.lst_type or ""
     text = template.replace("{asset}", mode.asset).replace("{lst}", lst)
-    text = text.replace("{lst_protocol}", LST_PROTOCOL.get(lst, ""))
+    text = text.replace("{lst_protocol}", LST_PROTOCOL.get(lst, "")).replace("{spot_venue}", mode.spot_venue or "")
     return [text.replace("{hedge}", venue) for venue in sorted(mode.hedge_allocation)] if "{hedge}" in text else [text]
 
 
@@ -80,8 +80,11 @@ def subscription_problems(mode: ModeFile, venues: Mapping[str, str]) -> Iterator
 
 
 def _can_expand(template: str, mode: ModeFile) -> bool:
-    """False when it names an unknown field, or a staked token that the mode does not have: faults of their own."""
+    """False when it names an unknown field, or a staked token or spot venue that the mode does not have: faults of
+    their own."""
     fields = set(_FIELD.findall(template))
+    if "spot_venue" in fields and mode.spot_venue is None:
+        return False
     return fields <= set(TEMPLATE_FIELDS) and not (mode.lst_type is None and fields & {"lst", "lst_protocol"})
 
 

@@ -172,7 +172,8 @@ class ModeFile(Section):
     risk: RiskKeys = Field(description="limits")
     pnl: PnlKeys = Field(description="what the results show")
     data_requirements: list[str] = Field(
-        description="series the mode needs, `venue.kind.symbol`; may use {hedge}, {asset}, {lst}, {lst_protocol}"
+        description="series the mode needs, `venue.kind.symbol`; may use {hedge}, {spot_venue}, {asset}, {lst}, "
+        "{lst_protocol}"
     )
     position_subscriptions: list[str] = Field(
         description="position keys the mode watches, `venue:type:symbol`; may use the same fields"

@@ -1,6 +1,7 @@
 """What a mode needs to know: its `data_requirements` templates, expanded to series names.
 
-Templates may use `{hedge}` (each venue of `hedge_allocation`), `{asset}`, `{lst}` and `{lst_protocol}`. Series that
+Templates may use `{hedge}` (each venue of `hedge_allocation`), `{spot_venue}`, `{asset}`, `{lst}` and `{lst_protocol}`;
+one that names a spot venue stands for nothing in a mode that has none. Series that
 only price costs (`gas_price`, the market `ratio` of the DEX) are left out under `costs: none`; reward tokens are
 needed only in a rewards mode that pays them.
 """
@@ -65,7 +66,14 @@ def reference_price(coin: str) -> str:
 
 def _expand(template: str, mode: ModeSlice) -> list[str]:
     lst = mode.lst_type or ""
-    fields = {"asset": mode.asset, "lst": lst, "lst_protocol": LST_PROTOCOL.get(lst, "")}
+    fields = {
+        "asset": mode.asset,
+        "lst": lst,
+        "lst_protocol": LST_PROTOCOL.get(lst, ""),
+        "spot_venue": mode.spot_venue or "",
+    }
+    if "{spot_venue}" in template and mode.spot_venue is None:
+        return []
     if "{hedge}" in template:
         return [template.format(hedge=venue, **fields) for venue in mode.hedge_allocation]
     return [template.format(**fields)]

@@ -120,7 +120,8 @@ class ExchangeStage(Stage):
         long = now.long_coins()
         spot_venue = self._mode.spot_venue or ""
         dex = spot_venue == "uniswap"
-        price = now.reference() if dex else now.spot_price(spot_venue)
+        pool = now.has_price(spot_venue)
+        price = now.spot_price(spot_venue) if pool or not dex else now.reference()
         change, everything = 0.0, total == 0.0
         if plan.scope != HEDGE:
             available = now.wallet("ETH") if dex else now.coins(spot_venue)
@@ -139,7 +140,7 @@ class ExchangeStage(Stage):
             return []
         names = [f"{order.venue}.perp.{coin}" for order in perps]
         if change:
-            names.append(f"{'binance' if dex else spot_venue}.spot.{coin}")
+            names.append(f"{spot_venue if pool else 'binance'}.spot.{coin}")
         if stale := now.stale(*names):
             self._block(f"stale {', '.join(stale)}")
             return []

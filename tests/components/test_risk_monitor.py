@@ -369,6 +369,24 @@ def test_leverage_that_costs_more_than_it_earns_is_told() -> None:
     assert crossing == Crossing(2, "break_even", WARNING, pytest.approx(-0.1))
 
 
+def test_leverage_that_hovers_at_break_even_is_told_once() -> None:
+    months = 90
+    hover = 1e-7 * np.where(np.arange(months) % 2, -1.0, 1.0)
+    owed = 2.0 * (1.0 + hover)
+    owed[60:] *= 1.01  # then it costs more, for good
+    lines = {
+        "lido.ratio.wstETH": 1.0, "aave_v3.supply_index.wstETH": 1.0, "aave_v3.borrow_index.WETH": owed.tolist(),
+    }  # fmt: skip
+    made = market({**lines, "binance.spot.ETH": 2_000.0}, step_hours=24)
+    mode = mode_of("eth_leveraged", break_even_days=1, reserve_ratio=0.0)
+    exposure = structs.replace(leveraged([100.0] * months, [50.0] * months), window=made.window(0, months))
+    monitor = RiskMonitor(mode, CHAIN)
+
+    crossing = monitor.first_crossing(monitor.assess(exposure, 100.0))
+
+    assert crossing is not None and (crossing.name, crossing.row) == ("break_even", 60)
+
+
 # State
 
 

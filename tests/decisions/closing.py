@@ -23,9 +23,7 @@ def halted_is_flat(played: Played) -> Iterator[Finding]:
     if stopped is None:
         return
     book = Book(played)
-    mode = played.run.mode
-    equity = float(played.result.columns["equity"][stopped]) * (1.0 if mode.share_class == "USDT" else _eth(played))
-    dust = max(2.0 * mode.minimum_trade_usdt, mode.dust_threshold, CRUMBS * equity)
+    dust = _dust(played, stopped)
     open_usdt = book.open_usdt()
     excused = book.travelling() | stale_prices(played)
     grace = rows_of(played, GRACE_HOURS)
@@ -39,6 +37,28 @@ def halted_is_flat(played: Played) -> Iterator[Finding]:
         if idle > grace or late:
             why = "and nothing travels" if idle > grace else f"past its deadline {shown(played, min(deadline, row))}"
             yield Finding(row, f"stopped at {shown(played, stopped)}, {open_usdt[row]:.0f} USDT still open {why}")
+            return
+
+
+def what_closes_says_so(played: Played) -> Iterator[Finding]:
+    """After a stop a row that ends with something open is told as closing, with what is awaited, and flat is said of
+    positions that are flat."""
+    stopped = halted_at(played)
+    if stopped is None:
+        return
+    open_usdt, dust = Book(played).open_usdt(), _dust(played, stopped)
+    said: dict[int, Event] = {}
+    for event in played.result.events:
+        if isinstance(event, Event) and event.event_type in (EventType.CLOSING, EventType.FLAT):
+            said[row_at(played, event.timestamp)] = event
+    last: Event | None = None
+    for row in range(stopped, len(open_usdt)):
+        last = said.get(row, last)
+        if open_usdt[row] > dust and (last is None or last.event_type is EventType.FLAT):
+            yield Finding(row, f"{open_usdt[row]:.0f} USDT open, and {'nothing' if last is None else 'flat'} is said")
+            return
+        if last is not None and last.event_type is EventType.CLOSING and not last.detail.removeprefix("awaits "):
+            yield Finding(row, "closing, and nothing is named that it waits for")
             return
 
 
@@ -57,6 +77,13 @@ def halted_at(played: Played) -> int | None:
         if isinstance(event, Event) and event.event_type in (EventType.EMERGENCY_STOP, EventType.HALTED):
             return row_at(played, event.timestamp)
     return None
+
+
+def _dust(played: Played, stopped: int) -> float:
+    """USDT that may be left of what was sold."""
+    mode = played.run.mode
+    equity = float(played.result.columns["equity"][stopped]) * (1.0 if mode.share_class == "USDT" else _eth(played))
+    return max(2.0 * mode.minimum_trade_usdt, mode.dust_threshold, CRUMBS * equity)
 
 
 def _eth(played: Played) -> float:

@@ -30,13 +30,14 @@ Oracle = Callable[[Played], Iterator[Finding]]
 
 
 def is_forced(done: Done) -> bool:
-    """Whether a group was not a matter of choice: critical or an emergency, the owner's own wish, a repair."""
+    """Whether a group was not a matter of choice: critical or an emergency, the owner's own wish, a repair of
+    legs that parted or were liquidated."""
     reason = done.group.reason
     return (
         done.group.action is Action.EXIT_FULL
         or "critical" in reason
         or reason.startswith("emergency")
-        or reason in ("halted", "legs parted")
+        or reason in ("halted", "legs parted", "a liquidation")
     )
 
 

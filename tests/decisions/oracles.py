@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.decisions.balances import equity_stays_above_zero, nothing_is_below_zero
-from tests.decisions.closing import halted_enters_nothing, halted_is_flat
+from tests.decisions.closing import halted_enters_nothing, halted_is_flat, what_closes_says_so
 from tests.decisions.costs import discretionary_costs_are_in_proportion, getting_in_is_cheap
 from tests.decisions.frequency import order_groups_are_few, triggers_are_held_back
 from tests.decisions.hedges import what_is_long_is_hedged
@@ -23,6 +23,7 @@ ORACLES: Mapping[str, Oracle] = {
         getting_in_is_cheap,
         what_is_long_is_hedged,
         halted_is_flat,
+        what_closes_says_so,
         halted_enters_nothing,
         refusals_are_heeded,
         withheld_orders_are_not_repeated,

@@ -191,6 +191,16 @@ def test_what_travels_for_ever_is_no_excuse(basis):
     assert judged(with_balance(stopped, "transit:BaseToken:BTC", put), ("halted_is_flat",))
 
 
+def test_a_stop_that_leaves_positions_has_to_say_that_it_closes(basis):
+    stopped = with_events(basis, event(basis, 60, EventType.HALTED))
+    name = ("what_closes_says_so",)
+
+    assert judged(stopped, name)
+    assert judged(with_events(stopped, event(basis, 60, EventType.FLAT, "nothing is awaited")), name)
+    assert judged(with_events(stopped, event(basis, 60, EventType.CLOSING, "awaits ")), name)
+    assert not judged(with_events(stopped, event(basis, 60, EventType.CLOSING, "awaits position okx")), name)
+
+
 def test_entering_after_a_stop_is_seen(basis):
     stopped = with_events(basis, event(basis, 60, EventType.HALTED))
 

@@ -24,9 +24,9 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """Values of one series at the times they became known.
 
     `at` (UTC ns, strictly rising) and `value` have one length. `growth`, where present, is the fraction per day
-    by which a value grows after its stamp, for at most one day (rebuilt sources). `column`, `files` and `parts` say
-    where they stand, `lag` how much later than its stamp in the file a value is known. `interval` is what the file says
-    of the hours between settlements, NaN where it does not.
+    by which a value grows after its stamp, for at most one day (rebuilt sources), `floor` what it had grown to before.
+    `column`, `files` and `parts` say where they stand, `lag` how much later than its stamp in the file a value is
+    known. `interval` is what the file says of the hours between settlements, NaN where it does not.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     at: Stamps
     value: Column
     growth: Column | None = None
+    floor: Column | None = None
     duplicates: int = 0
     flat: int = 0
     lag: int = 0
@@ -105,6 +106,8 @@ def align(samples: Samples, times: Stamps, max_age_steps: float, finest: int | N
     values = samples.value[held]
     if samples.growth is not None:
         values = values * (1.0 + samples.growth[held] * np.minimum(age, DAY_NS) / DAY_NS)
+    if samples.floor is not None:
+        values = np.maximum(values, samples.floor[held])
     stale = (last < 0) | (age > samples.max_age(max_age_steps, finest))
     return Aligned(np.where(last < 0, np.nan, values), stale)
 

@@ -1,8 +1,9 @@
 """Sources that were published as interpolations, rebuilt so that no future enters.
 
 Hourly Aave indices and LST oracle ratios are straight lines between daily snapshots: each hour knows the next midnight.
-Only 00:00 UTC is exact. From there a value grows by the rate of the last *completed* day until the next midnight:
-`v(D + h) = v(D) × (1 + g × h / 24)`, `g = v(D) / v(D−1) − 1`; the first day is flat (DESIGN-replay, Prices and gaps).
+Only 00:00 UTC is exact. From there a value grows by the lower rate of the last two *completed* days until the next
+midnight: `v(D + h) = v(D) × (1 + g × h / 24)`, `g = min(v(D) / v(D−1), v(D−1) / v(D−2)) − 1`; the first day is flat
+(DESIGN-replay, Prices and gaps). What was shown by midnight is not taken back while it is less than 5 bp too much.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from venues.history.stamps import MINUTE_NS, iso
 MIN_APR, MAX_APR = -0.05, 0.25
 SNAPSHOT_WITHIN_NS = 10 * MINUTE_NS  # a block so near to midnight is that midnight's snapshot, known at its stamp
 SLASHED_MIN, SLASHED_MAX, SLASHED_DAYS, SLASHED_OFTEN = 1e-3, 0.25, 30, 3
+HELD = 5e-4
 TOLERATED_FALL = 1e-5  # 0.1 bp: weETH falls by less than 0.01 bp in 24 published hours
 
 
@@ -40,9 +42,28 @@ def completed_days(samples: Samples) -> Samples:
     at, value = samples.at[exact], samples.value[exact]
     growth = daily_growth(at, value)
     # A fall beyond any yield has happened at once (a slashing): it does not go on for another day.
+    growth = np.where(growth < MIN_APR / 365.0, 0.0, growth)
+    # The lower of the last two completed days: a spike of one day is not carried into the next.
+    growth[2:] = np.minimum(growth[2:], growth[1:-1].copy())
     return msgspec.structs.replace(
-        samples, at=at, value=value, growth=np.where(growth < MIN_APR / 365.0, 0.0, growth), step=DAY_NS
+        samples, at=at, value=value, growth=growth, floor=reached(at, value, growth), step=DAY_NS
     )
+
+
+def reached(at: Stamps, value: Column, growth: Column) -> Column:
+    """What a source had been extrapolated to by each of its values; 0 for the first, and after a fall.
+
+    A day that earned less than the days before ends below its extrapolation: what was shown is held until the source
+    has caught up, since taking it back would be interest that nobody paid. What is more than `HELD` above the source
+    (the end of a spike of days) is taken back: holding it would be wrong for weeks.
+    """
+    floor = np.zeros(len(value))
+    for i in range(1, len(value)):
+        if value[i] >= value[i - 1]:
+            days = min(int(at[i] - at[i - 1]), DAY_NS) / DAY_NS
+            shown = max(floor[i - 1], value[i - 1] * (1.0 + growth[i - 1] * days))
+            floor[i] = shown if shown <= value[i] * (1.0 + HELD) else 0.0
+    return floor
 
 
 def daily_growth(at: Stamps, value: Column) -> Column:

@@ -249,7 +249,7 @@ class SimChain:
             collateral = draft.get(a_token(self._lst or ""), 0.0) * self._eth_per_unit(row)
             terms = self._chain.e_mode
             limit = terms.ltv if Verb.BORROW in verbs else terms.liquidation_threshold
-            if debt > collateral * limit:
+            if debt > collateral * limit * (1.0 + ROUNDING):
                 return f"LTV {debt / collateral if collateral else float('inf'):.4f} above {limit}"
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from components.model.requirements import Grid, SeriesName, reference_price, requirements, reward_tokens
@@ -53,3 +54,14 @@ def test_rewards_follow_the_rewards_mode() -> None:
 
 def test_the_absolute_price_of_a_coin_is_binance_spot() -> None:
     assert reference_price("BTC") == "binance.spot.BTC"
+
+
+@pytest.mark.parametrize("venue", ["binance", "okx", "uniswap"])
+def test_a_price_is_needed_where_coins_are_bought(venue: str) -> None:
+    assert f"{venue}.spot.ETH" in requirements(mode_of("usdt_market_neutral", spot_venue=venue))
+
+
+def test_a_mode_without_a_spot_venue_needs_no_price_of_one() -> None:
+    mode = msgspec.structs.replace(mode_of("btc_basis"), data_requirements=("{spot_venue}.spot.{asset}", "x.spot.BTC"))
+
+    assert requirements(mode) == ("x.spot.BTC",)

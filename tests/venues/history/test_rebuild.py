@@ -40,10 +40,46 @@ def test_between_midnights_a_value_grows_as_it_did_on_the_last_completed_day() -
     aligned = align(days, rows, 2.0)
     first, second, third = 1.0, 1.024, 1.048
 
-    assert aligned.values[[0, 2, 4, 6]].tolist() == days.value.tolist()
+    assert aligned.values[[0, 2]].tolist() == days.value[:2].tolist()
+    assert aligned.values[4] == pytest.approx(third, rel=1e-3)
     assert aligned.values[1] == first
     assert aligned.values[3] == pytest.approx(second * (1.0 + (second / first - 1.0) / 2.0), rel=1e-15)
     assert aligned.values[5] == pytest.approx(third * (1.0 + (third / second - 1.0) / 2.0), rel=1e-15)
+
+
+def test_a_rebuilt_source_never_falls_because_a_day_earned_less_than_the_one_before() -> None:
+    daily = np.array(
+        [1.0, 1.00008, 1.00014, 1.00018, 1.0002, 1.0012]
+    )  # less and less: midnight is below what was shown
+    samples = published([1.0])
+    days = completed_days(msgspec.structs.replace(samples, at=START + DAY_NS * np.arange(6), value=daily, step=DAY_NS))
+
+    shown = align(days, START + HOUR_NS * np.arange(121), 2.0).values
+
+    assert (np.diff(shown) >= 0.0).all()
+    assert shown[72] > daily[3] and shown[120] == daily[5]  # held, and caught up
+    assert (np.abs(shown[::24] - daily) < 1e-4).all()
+
+
+def test_a_spike_of_one_day_is_not_carried_into_the_next() -> None:
+    daily = np.array([1.0, 1.0001, 1.0021, 1.0022, 1.0023])
+    samples = msgspec.structs.replace(published([1.0]), at=START + DAY_NS * np.arange(5), value=daily, step=DAY_NS)
+
+    shown = align(completed_days(samples), START + HOUR_NS * np.arange(97), 2.0).values
+
+    assert (np.diff(shown) >= 0.0).all()
+    assert shown[48:].tolist() == pytest.approx(
+        np.interp(np.arange(48, 97), [48, 72, 96], daily[2:]).tolist(), abs=1e-6
+    )
+
+
+def test_a_source_that_has_really_fallen_is_shown_to_have() -> None:
+    daily = np.array([1.0, 1.001, 0.95, 0.951])
+    days = completed_days(
+        msgspec.structs.replace(published([1.0]), at=START + DAY_NS * np.arange(4), value=daily, step=DAY_NS)
+    )
+
+    assert align(days, START + DAY_NS * np.arange(4), 2.0).values.tolist() == daily.tolist()
 
 
 def test_no_hour_knows_the_next_midnight() -> None:

@@ -76,7 +76,7 @@ class Exchanges:
         grid = clock.grid
         interval = FUNDING_HOURS * HOUR_NS
         first = (grid.start // interval + 1) * interval
-        at = np.arange(first, grid.end + 1, interval, dtype=np.int64)
+        at = first + interval * np.arange(max((grid.end - first) // interval + 1, 0), dtype=np.int64)
         step = (at - grid.start) // clock.fine
         hour = (at - grid.start) // HOUR_NS
         premium = 0.5 * (self._premium_hourly(venue, coin) + self._premium_hourly("binance", coin))

@@ -258,7 +258,8 @@ class _Writer:
     def _with_midnights(self, column: Column) -> tuple[Stamps, Column]:
         """Stamps and values with every midnight of the span among them, held from the row before where none is one."""
         rows = self._market.timestamps
-        midnights = np.arange(self._start // DAY_NS * DAY_NS, int(rows[-1]) + 1, DAY_NS, dtype=np.int64)
+        first = self._start // DAY_NS
+        midnights = DAY_NS * (first + np.arange(int(rows[-1]) // DAY_NS - first + 1, dtype=np.int64))
         added = np.setdiff1d(midnights, rows)
         held = column[np.maximum(np.searchsorted(rows, added, side="right") - 1, 0)]
         order = np.argsort(at := np.concatenate([rows, added]), kind="stable")
