@@ -117,10 +117,12 @@ class Planner:
         )
 
     def withdraw(self, now: Situation, step: int, owed: float) -> Plan:
-        """Fast from the reserve; else slow: every leg × (E − W) ÷ E in one plan."""
-        equity = now.equity()
-        fast = now.reserve() >= owed
-        share = 1.0 if fast else max(0.0, (equity - owed) / equity) if equity > 0.0 else 0.0
+        """Fast from cash in the wallet and the reserve; else slow: that cash, and for the rest every leg × (E − W) ÷ E
+        in one plan."""
+        cash = min(max(now.wallet(self._mode.share_class), 0.0), owed)
+        invested = now.equity() - cash
+        fast = cash + now.reserve() >= owed
+        share = 1.0 if fast else max(0.0, 1.0 - (owed - cash) / invested) if invested > 0.0 else 0.0
         return Plan(
             action=Action.EXIT_PARTIAL if share > 0.0 else Action.EXIT_FULL,
             reason="withdrawal from the reserve" if fast else "slow withdrawal",

@@ -42,8 +42,8 @@ from components.utility_manager import UtilityManager
 FLOWS = {
     EventType.LIQUIDATION: "liquidated",
     EventType.TRANSFER_ARRIVED: "arrival",
-    EventType.DEPOSIT: "deposit",
     EventType.WITHDRAWAL_REQUESTED: "withdrawal",
+    EventType.DEPOSIT: "deposit",
 }
 AT_END = "close at end"
 ASKED_FOR = "asked for"
@@ -207,11 +207,16 @@ class StrategyManager:
                 return (first,)
 
     def _flows(self, settlements: Settlements) -> tuple[Trigger, ...]:
-        """Liquidations, arrivals, deposits and withdrawals of the first row, one trigger for each kind."""
+        """Liquidations, arrivals, withdrawals and deposits of the first row, one trigger for each kind. What came in on
+        the row pays what is asked for on it: only the net of both is put to work, or unwound."""
         found: dict[str, Trigger] = {}
+        came = sum(h.amount for h in settlements.happenings if FLOWS.get(h.event_type) == "deposit")
+        asked = sum(h.amount for h in settlements.happenings if FLOWS.get(h.event_type) == "withdrawal")
         for happening in settlements.happenings:
             kind = FLOWS.get(happening.event_type)
             if kind == "liquidated" and not self._auto:
+                continue
+            if kind == "deposit" and asked >= came:
                 continue
             if kind is not None and (kind != "deposit" or (self._auto and not self.halted)):
                 found.setdefault(kind, Trigger(0, kind, happening.detail))

@@ -20,7 +20,7 @@ class CashStage(Stage):
 
     def _pay(self) -> Iterator[OrderGroup]:
         currency = self._mode.share_class
-        for venue in (RESERVE, WALLET):
+        for venue in (WALLET, RESERVE):
             key = base_token(venue, currency)
             spare = self._now.held(key)
             if venue == RESERVE and not self._plan.from_reserve:

@@ -56,6 +56,9 @@ class Route(CashStage, ChainStage, ExchangeStage):
         return False
 
     def _passes(self) -> Iterator[OrderGroup]:
+        if self._plan.from_reserve:  # paid from cash at hand: nothing else moves
+            yield from self._pay()
+            return
         for _ in range(PASSES):
             before = self._done
             if self._plan.sell_dust:

@@ -228,19 +228,26 @@ def test_a_stale_leg_and_a_plan_cut_short_are_asked_for_on_every_row() -> None:
 
 def test_no_flow_is_lost_because_something_else_came_on_its_row() -> None:
     manager = manager_of(BASIS)
-    told = settled(1, deposit(5.0), WITHDRAWAL, ARRIVAL)
+    told = settled(1, deposit(2.0 * WITHDRAWAL.amount), WITHDRAWAL, ARRIVAL)
 
     def kinds(kind: str) -> list[str]:
         return [one.kind for one in manager.in_turn(Trigger(0, kind, ""), told)]
 
-    assert kinds("risk") == ["risk", "arrival", "deposit", "withdrawal"]
+    assert kinds("risk") == ["risk", "arrival", "withdrawal", "deposit"]
     assert kinds("entry") == ["withdrawal", "entry"]
     assert kinds("close") == ["withdrawal", "close"]
-    assert kinds("deposit") == ["arrival", "deposit", "withdrawal"]
+    assert kinds("deposit") == ["arrival", "withdrawal", "deposit"]
     assert kinds("deviation") == ["deviation"]
     assert [
         one.reason for one in manager.in_turn(Trigger(0, "deposit", ""), settled(1, deposit(1.0), deposit(2.0, "b")))
     ] == ["in"]
+
+
+def test_what_came_in_and_is_asked_for_on_one_row_needs_no_work() -> None:
+    manager = manager_of(BASIS)
+    for came, kinds in {0.5: ["withdrawal"], 1.0: ["withdrawal"], 1.5: ["withdrawal", "deposit"]}.items():
+        told = settled(1, deposit(came * WITHDRAWAL.amount), WITHDRAWAL)
+        assert [one.kind for one in manager.in_turn(Trigger(0, "withdrawal", ""), told)] == kinds
 
 
 # Decisions

@@ -230,6 +230,43 @@ def test_the_unit_value_is_one_at_the_start_and_moves_with_the_profit() -> None:
     assert played["unit_value"][-1] == pytest.approx(played.result.final_equity / 100.0, rel=1e-12)
 
 
+NEUTRAL_MODES = ("usdt_market_neutral", "usdt_market_neutral_no_leverage", "btc_basis")
+
+
+def drawn_for(mode: str) -> sketch.Sketch:
+    return sketch.btc(72) if mode == "btc_basis" else sketch.staked(72)
+
+
+@pytest.mark.parametrize("mode", NEUTRAL_MODES)
+def test_a_deposit_and_a_withdrawal_of_one_row_that_are_equal_move_nothing_but_cash(mode: str) -> None:
+    flows = [deposit(30.5, 500_000.0), withdrawal(30.5, 500_000.0)]
+
+    played, alone = play(mode, drawn_for(mode), flows=flows), play(mode, drawn_for(mode))
+
+    assert paid(played) == [(31, 500_000.0)]
+    assert [event.amount for event in played.told(EventType.DEPOSIT)] == [500_000.0]
+    assert [event.amount for event in played.told(EventType.WITHDRAWAL_REQUESTED)] == [500_000.0]
+    assert [trade.verb for trade in played.trades if trade.at >= played.market.timestamps[31]] == [Verb.PAY_OUT]
+    assert played.result.parts["transaction_costs"] == pytest.approx(alone.result.parts["transaction_costs"], abs=15.0)
+    assert played["unit_value"][-1] == pytest.approx(alone["unit_value"][-1], rel=1e-4)
+    assert played.result.external_flows == 0.0
+
+
+@pytest.mark.parametrize("mode", NEUTRAL_MODES)
+def test_of_a_deposit_and_a_withdrawal_of_one_row_only_the_net_moves(mode: str) -> None:
+    more = play(mode, drawn_for(mode), flows=[deposit(30.5, 500_000.0), withdrawal(30.5, 300_000.0)])
+    less = play(mode, drawn_for(mode), flows=[deposit(30.5, 300_000.0), withdrawal(30.5, 500_000.0)])
+
+    in_alone = play(mode, drawn_for(mode), flows=[deposit(30.5, 200_000.0)])
+    out_alone = play(mode, drawn_for(mode), flows=[withdrawal(30.5, 200_000.0)])
+    for both, one in ((more, in_alone), (less, out_alone)):
+        cost, same = both.result.parts["transaction_costs"], one.result.parts["transaction_costs"]
+        assert cost == pytest.approx(same, rel=0.05, abs=20.0)
+        assert both["equity"][-1] == pytest.approx(one["equity"][-1], rel=1e-4)
+        # What is unwound on the row is borne by all units of the row, those that the deposit bought among them.
+        assert both["unit_value"][-1] == pytest.approx(one["unit_value"][-1], rel=5e-4)
+
+
 def test_a_deposit_and_a_withdrawal_of_one_row_are_both_served() -> None:
     flows = [deposit(29.5, 200_000.0, "in"), withdrawal(30.0, 300_000.0, "out")]
 

@@ -46,11 +46,11 @@ def amounts(groups: Any) -> dict[str, Any]:
 # Payments
 
 
-def test_a_payment_comes_from_the_reserve_first_when_it_is_meant_to() -> None:
-    here = stage(LENDING, {RESERVE: 300.0, WALLET: 900.0}, owed=500.0, from_reserve=True, reserve=300.0)
+def test_a_payment_comes_from_the_wallet_first_and_from_the_reserve_when_it_is_meant_to() -> None:
+    here = stage(LENDING, {RESERVE: 300.0, WALLET: 400.0}, owed=500.0, from_reserve=True, reserve=300.0)
     (first, second) = orders(here._pay())
-    assert (first.verb, first.amount, first.source) == (Verb.PAY_OUT, 300.0, RESERVE)
-    assert (second.amount, second.source) == (200.0, WALLET)
+    assert (first.verb, first.amount, first.source) == (Verb.PAY_OUT, 400.0, WALLET)
+    assert (second.amount, second.source) == (100.0, RESERVE)
     assert here.paid == 500.0
 
 
