@@ -141,6 +141,16 @@ def processes() -> None:
         ]  # fmt: skip
         whole = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 5)
     line("basis backtest run, two years hourly, no charts: seconds", f"{whole:.2f}", "at most 1")
+    line("basis run: seconds to its first line", f"{timed(first_line, 5) - nothing:.3f}", "at most 0.5")
+
+
+def first_line() -> None:
+    """The daemon is started and ended as soon as it says something."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "daemon.cli.main", "run", "--state", folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as daemon:
+            assert daemon.stdout is not None and daemon.stdout.readline()
+            daemon.kill()
 
 
 PARTS = {"hourly": hourly, "minutes": minutes, "others": others, "processes": processes, **bench_daemon.PARTS}
