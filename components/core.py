@@ -18,8 +18,9 @@ from components.exposure_monitor import Exposure, ExposureMonitor
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
-from components.model.orders import OrderGroup, TradeStatus, Verb
+from components.model.orders import TradeStatus, Verb
 from components.model.slices import RunSlice
+from components.pieces import prices_of
 from components.pnl_monitor import PnlMonitor, PnlState, Steps
 from components.ports import (
     FLOW,
@@ -248,7 +249,7 @@ class Core:
         result = self.handler.run(
             route.groups(),
             row.timestamp,
-            lambda group: self._order_prices(group, now),
+            lambda group: prices_of(group, now),
             standing,
             lambda: self._doubt(now),
             lambda group, trades: repair_group(group, trades, now),
@@ -293,16 +294,6 @@ class Core:
         low, high = now.net_coins()
         reference = now.reference() if self.run.mode.hedge_allocation else 1.0
         return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts), now.open_legs())
-
-    def _order_prices(self, group: OrderGroup, now: Situation) -> dict[str, float]:
-        """USDT per unit of the orders that have an exchange price."""
-        prices = {}
-        for order in group.orders:
-            if order.verb is Verb.PERP:
-                prices[order.id] = now.mark(order.venue)
-            elif order.verb is Verb.SPOT:
-                prices[order.id] = now.spot_price(order.venue)
-        return prices
 
     # What people hear of it
 

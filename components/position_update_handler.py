@@ -88,7 +88,7 @@ class PositionUpdateHandler:
         before the first group that may leave does."""
         done: list[Trade] = []
         sent: list[Order] = []
-        for group in self._pieces(groups, prices, standing, doubt):
+        for group in self._pieces(groups, prices, standing):
             verdict = self._venues.approve(group, prices(group), standing, doubt())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
@@ -118,11 +118,9 @@ class PositionUpdateHandler:
                 return TightLoopResult(tuple(done), stopped, unreconciled=True, orders=tuple(sent))
         return TightLoopResult(tuple(done), None, orders=tuple(sent))
 
-    def _pieces(
-        self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing, doubt: Callable[[], Doubt]
-    ) -> Iterator[OrderGroup]:
+    def _pieces(self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing) -> Iterator[OrderGroup]:
         for group in groups:
-            yield from self._venues.pieces(group, prices(group), standing, doubt())
+            yield from self._venues.pieces(group, prices(group), standing)
 
     def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
         venues = frozenset(key.venue for trade in trades for key in trade.changes)

@@ -18,6 +18,7 @@ from components.model.keys import PositionKey, perp
 from components.model.market import Row
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from components.model.slices import RunSlice
+from components.pieces import Limits, pieces, prices_of
 from components.planner import Planner
 from components.position_monitor import PositionMonitor
 from components.routing.route import Route
@@ -42,6 +43,15 @@ def situation(run: RunSlice, marked: Marked, positions: PositionMonitor) -> Situ
 
 
 def exit_route(
+    run: RunSlice, now: Situation, positions: PositionMonitor, reading: Reading, run_id: str
+) -> Iterator[OrderGroup]:
+    """The groups of an exit, in pieces that fit what venues take at once."""
+    limits = Limits(run.exchanges)
+    for group in _exit(run, now, positions, reading, run_id):
+        yield from pieces(group, prices_of(group, now), limits)
+
+
+def _exit(
     run: RunSlice, now: Situation, positions: PositionMonitor, reading: Reading, run_id: str
 ) -> Iterator[OrderGroup]:
     """Everything sold, but for what hedges the shorts of venues that say nothing."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from components.model.keys import VenueName
 from components.model.orders import Order, OrderGroup
 from components.model.slices import CexSlice
+from components.pieces import Limits, too_large
 from daemon.ticks import MarketRow
 
 
@@ -29,16 +30,9 @@ def unfit(
     age = (now - row.timestamp) / 1e9
     if age > max_age_s:
         return f"stale: the row it was decided on is {age:.0f} s old, limit {max_age_s:g} s"
-    for order in group.orders:
-        price, venue = price_usdt(order, row), exchanges.get(order.venue)
-        if price is None:
-            continue
-        notional = abs(order.amount) * price
-        bounds = [max_trade_usdt, venue.max_trade_usdt if venue is not None and not order.reduce_only else None]
-        for bound in bounds:
-            if bound is not None and notional > bound * (1.0 + 1e-9):
-                return f"{order.leg}: notional {notional:.2f} USDT is above the limit of {bound:.2f}"
-    return ""
+    limits = Limits(exchanges, max_trade_usdt)
+    sizes = (too_large(order, group.action, price_usdt(order, row), limits) for order in group.orders)
+    return next((reason for reason in sizes if reason), "")
 
 
 def price_usdt(order: Order, row: MarketRow) -> float | None:

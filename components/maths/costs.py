@@ -27,9 +27,10 @@ def gas_eth(units: float, price_gwei: float) -> float:
 def round_to_lot(quantity: float, lot: float) -> float:
     """`quantity` towards zero on the venue's grid; a lot of 0 leaves it as it is.
 
-    The half-nano guard keeps a quantity that already is a multiple from losing one lot to rounding.
+    The guard, a nano of a lot and a pico of the quantity, keeps one that already is a multiple from losing a lot to
+    rounding.
     """
     if lot <= 0.0:
         return quantity
-    lots = math.floor(abs(quantity) / lot + 1e-9)
+    lots = math.floor(abs(quantity) / lot * (1.0 + 1e-12) + 1e-9)
     return math.copysign(lots * lot, quantity)

@@ -401,16 +401,18 @@ def test_a_foreign_hand_that_was_accepted_is_no_profit_and_no_flow(stage: Stage)
     assert np.abs(stage.column("unexplained")).max() <= 1e-9 * 100_000.0
 
 
-def test_the_guard_cuts_what_reduces_and_refuses_what_adds() -> None:
+def test_the_guard_cuts_what_is_too_large_legs_in_step_and_refuses_what_cannot_be_cut() -> None:
     stage = basis(12)
-    stage.standing = Standing(max_trade_usdt=10_000.0)
+    stage.standing = Standing(max_trade_usdt=10.0)  # less than the venues take
     stage.advance(1)
     assert stage.script == []
-    assert "is above the guard's 10000.00" in stage.told(EventType.ORDER_WITHHELD)[0].detail
+    assert "is above the guard's 10.00" in stage.told(EventType.ORDER_WITHHELD)[0].detail
 
-    stage.standing = GRANTED
-    stage.advance(2).forget()
     stage.standing = Standing(max_trade_usdt=10_000.0)
+    stage.advance(2)
+    entry = [line for line in stage.script if line.startswith("send")]
+    assert entry == ["send binance_spot + binance_perp + okx_spot + okx_perp"] * 3  # 24,000 USDT a leg
+    stage.forget()
     stage.advance(1, commands=("close",))
     assert len([line for line in stage.script if line.startswith("send")]) == 3  # 24,000 USDT a leg
     assert {held.symbol for held in stage.core.positions.snapshot()} == {"USDT"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, Verb
+from components.model.orders import Action, Order, Trade, Verb
 from components.ports import Approved, Standing, Withheld
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import NO_DOUBT, Doubt, VenueManager, adds_risk
@@ -68,6 +68,12 @@ def test_every_reason_is_given_once(manager: VenueManager) -> None:
     assert reasons(manager.approve(twice, {})) == (
         "leg: no interface for venue 'x'", "leg: amount 0.0 must be positive",
     )  # fmt: skip
+
+
+def test_a_group_is_cut_by_venue_and_guard(manager: VenueManager) -> None:
+    cut = manager.pieces(group(BUY, SHORT), PRICES, Standing(max_trade_usdt=30_000.0))
+    assert [[one.amount for one in each.orders] for each in cut] == [[0.5, -0.5], [0.5, -0.5]]
+    assert manager.pieces(group(BUY, SHORT), PRICES, Standing()) == (group(BUY, SHORT),)
 
 
 def test_an_order_above_the_limit_of_its_venue_is_withheld_unless_it_only_reduces(manager: VenueManager) -> None:
@@ -155,78 +161,6 @@ def test_what_does_not_add_risk_makes_the_worst_end_smaller(low: float, width: f
     doubt = Doubt("BTC", 60_000.0, low, low + width, ("x",))
     if not adds_risk(group(order(Verb.PERP, "okx", "BTC", amount)), doubt):
         assert max(abs(low + amount), abs(low + width + amount)) < max(abs(low), abs(low + width))
-
-
-# Pieces
-
-
-def pieces(manager: VenueManager, whole: OrderGroup, limit: float | None, doubt: Doubt = FLAT) -> list[list[float]]:
-    cut = manager.pieces(whole, PRICES, Standing(max_trade_usdt=limit), doubt)
-    assert len({one.id for one in cut}) == len(cut)
-    assert len({each.id for one in cut for each in one.orders}) == sum(len(one.orders) for one in cut)
-    return [[round(each.amount, 9) for each in one.orders] for one in cut]
-
-
-def test_a_reduction_that_is_too_large_is_cut_with_its_legs_together(manager: VenueManager) -> None:
-    assert pieces(manager, group(SELL, CLOSE), 30_000.0) == [[-0.5, 0.5], [-0.5, 0.5]]
-
-
-def test_pieces_are_whole_lots_and_the_last_takes_the_rest(manager: VenueManager) -> None:
-    cut = pieces(manager, group(CLOSE), 25_000.0)  # 3 × 0.333…, the lot is 0.001
-    assert cut == [[0.333], [0.333], [0.334]]
-
-
-@pytest.mark.parametrize("limit", [None, 60_000.0])
-def test_what_fits_is_left_as_it_is(manager: VenueManager, limit: float | None) -> None:
-    whole = group(SELL, CLOSE)
-    assert manager.pieces(whole, PRICES, Standing(max_trade_usdt=limit), FLAT) == (whole,)
-
-
-def test_what_adds_risk_or_is_atomic_is_never_cut(manager: VenueManager) -> None:
-    assert pieces(manager, group(BUY, SHORT), 1_000.0) == [[1.0, -1.0]]
-    repay = order(Verb.REPAY, "aave_v3", "WETH", 5.0)
-    whole = group(repay, kind=GroupKind.ATOMIC)
-    assert manager.pieces(whole, {repay.id: 2_000.0}, Standing(max_trade_usdt=10.0), FLAT) == (whole,)
-
-
-def test_only_the_last_piece_closes_everything(manager: VenueManager) -> None:
-    whole = order(Verb.PERP, "binance", "BTC", 1.0, id="close", everything=True)
-    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=30_000.0), FLAT)
-    assert [one.orders[0].everything for one in cut] == [False, True]
-
-
-def test_a_leg_that_rounds_to_nothing_waits_for_the_last_piece(manager: VenueManager) -> None:
-    tiny = order(Verb.PERP, "okx", "BTC", 0.00015, id="tiny", reduce_only=True)  # the lot is 0.0001
-    cut = pieces(manager, group(CLOSE, tiny), 30_000.0)
-    assert cut == [[0.5], [0.5, 0.00015]]
-
-
-def test_a_leg_without_an_instrument_is_cut_exactly(manager: VenueManager) -> None:
-    unwrap = order(Verb.WITHDRAW, "aave_v3", "USDT", 10.0, id="close")
-    assert pieces(manager, group(unwrap), 150_000.0) == [[2.5], [2.5], [2.5], [2.5]]
-
-
-@given(st.integers(min_value=1, max_value=5_000), st.floats(min_value=1_000.0, max_value=200_000.0))
-def test_the_pieces_are_the_whole(lots: int, limit: float) -> None:
-    manager = VenueManager(VenueInterfaceManager({"binance": Desk()}), {"binance": exchange()})
-    whole = order(Verb.PERP, "binance", "BTC", lots * 0.001, id="close", reduce_only=True)
-    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=limit), FLAT)
-    assert sum(one.orders[0].amount for one in cut) == pytest.approx(whole.amount, rel=1e-12)
-
-
-def test_no_piece_is_above_the_guard(manager: VenueManager) -> None:
-    whole = order(Verb.PERP, "binance", "BTC", 1.0, id="close", reduce_only=True)
-    for limit in (50_000.0, 33_334.0, 7_001.0, 999.0):
-        cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=limit), FLAT)
-        amounts = [one.orders[0].amount for one in cut]
-        assert sum(amounts) == pytest.approx(1.0, abs=1e-12)
-        assert max(amounts) * PRICES["close"] <= limit
-
-
-def test_a_guard_below_one_lot_lets_one_lot_at_a_time_go(manager: VenueManager) -> None:
-    whole = order(Verb.PERP, "binance", "BTC", 0.004, id="close", reduce_only=True)
-    cut = manager.pieces(group(whole), PRICES, Standing(max_trade_usdt=1.0), FLAT)
-    assert [one.orders[0].amount for one in cut] == pytest.approx([0.001] * 4)
 
 
 def test_nothing_happens_on_a_leg_while_an_outcome_there_is_open(manager: VenueManager) -> None:

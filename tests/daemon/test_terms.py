@@ -41,9 +41,9 @@ def test_a_row_that_has_grown_old_is_not_traded_on() -> None:
 
 def test_no_order_of_it_is_above_the_guard_or_what_its_venue_takes() -> None:
     assert judged(BUY, SELL, most=51_000.0) == ""
-    assert "notional 51000.00 USDT is above the limit of 50500.00" in judged(BUY, SELL, most=50_500.0)
+    assert "notional 51000.00 USDT is above the guard's 50500.00" in judged(BUY, SELL, most=50_500.0)
     much = structs.replace(SELL, amount=-1e6)
-    assert "above the limit" in judged(much)
+    assert "above max_trade_usdt" in judged(much)
     assert judged(structs.replace(much, reduce_only=True)) == ""
     assert judged(structs.replace(BUY, venue="elsewhere", amount=1e9), most=1.0) == "", "the core alone has its price"
     assert price_usdt(BUY, ROW) == 50_000.0
