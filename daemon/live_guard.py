@@ -31,7 +31,8 @@ class LiveGuard(msgspec.Struct, frozen=True, kw_only=True):
     """What live trading may do. None is no bound, which only paper and a read-only daemon may have.
 
     `emergency_stop_loss_pct` is a percentage (15 = 15 %) of net deposits, over all strategies; `max_trade_size_usd`
-    cuts larger orders into pieces, and refuses what cannot be cut and adds risk; `heartbeat_timeout_seconds` is how long a cell may be silent.
+    cuts larger orders into pieces, and refuses what cannot be cut and adds risk; `heartbeat_timeout_seconds` is how
+    long a cell may be silent.
     """
 
     enabled: bool
