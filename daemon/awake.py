@@ -52,26 +52,25 @@ def lost_s() -> float:
 
 
 class Lateness:
-    """How late whoever looks every `every_s` seconds is, and how much of that lies behind somebody's last progress.
+    """How late those are who look, and how much of that lies behind somebody's last progress.
 
-    Several tasks may look: what one of them found late is not late again for the next.
+    Several tasks may look, each when it is due: what one of them found late is not late again for the next.
     """
 
-    def __init__(self, every_s: float, keep_s: float = 3600.0) -> None:
-        self._every_s = every_s
+    def __init__(self, keep_s: float = 3600.0) -> None:
         self._keep_s = keep_s
-        self._last = trio.current_time()
+        self._accounted = trio.current_time()
         self._lost = lost_s()
         self._late: list[tuple[float, float]] = []
 
-    def look(self) -> float:
-        """Seconds by which this look comes too late, suspends included."""
+    def look(self, due: float) -> float:
+        """Seconds by which a look that was due then (process time) comes too late, suspends included."""
         now, lost = trio.current_time(), lost_s()
-        behind = max(0.0, now - self._last - self._every_s)
+        behind = max(0.0, now - max(due, self._accounted))
         suspended = lost - self._lost
         if behind > STALL_S:
             self._late = [each for each in self._late if each[0] > now - self._keep_s] + [(now, behind)]
-        self._last, self._lost = now, lost
+        self._accounted, self._lost = now, lost
         return behind + suspended
 
     def since(self, at: float) -> float:

@@ -87,7 +87,7 @@ class Daemon:
         self._state = config.state_dir
         self.clock = world.clock
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
-        self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self._readers = (
+        self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self.readers = (
             Reader("metrics"),
             Reader("health"),
             Reader("narrator"),
@@ -149,7 +149,7 @@ class Daemon:
             notifier,
             free_bytes=self._free_bytes,
             status=self._status,
-            readers=self._readers,
+            readers=self.readers,
             streams=parts.streams,
         )
         self.metrics_address: tuple[str, int] | None = None
@@ -169,7 +169,7 @@ class Daemon:
             outer.start_soon(self.latches.run)
             async with trio.open_nursery() as around:
                 await self._start_servers(around)
-                for reader in self._readers:
+                for reader in self.readers:
                     around.start_soon(reader.run)
                 self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
                 self._keep(around, "guard", partial(self._watch.guard, self.config.guard))
@@ -202,7 +202,7 @@ class Daemon:
                 ended = finished[0]
                 self.world.close()
                 around.cancel_scope.cancel()
-            for reader in self._readers:
+            for reader in self.readers:
                 reader.drain()
             with suppress(BasisError):
                 self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))

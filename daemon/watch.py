@@ -59,10 +59,8 @@ class Watch:
 
     async def lag(self, every_s: float) -> None:
         """Measures how late the loop is, and tells metrics how everything stands."""
-        self._measure(every_s)
         while True:
-            await trio.sleep(every_s)
-            late = self._look(every_s)
+            late = await self._sleep(every_s)
             self._metrics.loop_lag(late)
             self._health.loop_lag(late)
             if not self._committer.statistics().waiting:  # nobody has been waiting since the last look: it works
@@ -80,11 +78,8 @@ class Watch:
         Its own lateness comes first: for as long as nothing could run nobody was stuck.
         """
         every_s = self._notifier.feed_every_s or GUARD_EVERY_S
-        if self._lateness is None:
-            self._measure(every_s)
         while True:
-            await trio.sleep(every_s)
-            self._look(every_s)
+            await self._sleep(every_s)
             loss, limit = self._losses.fraction(self._supervisor.replicas.values()), limits.stop_loss_fraction
             if limit is not None:
                 self._tell_of_losses()
@@ -106,15 +101,16 @@ class Watch:
         level = Level.DEGRADED if unknown else Level.OK
         self._health.report("loss_guard", level, f"what {unknown} is worth has never been known" if unknown else "")
 
-    def _measure(self, every_s: float) -> None:
-        self._lateness = Lateness(every_s)
-        self._health.forgive(self._lateness.since)
-
-    def _look(self, every_s: float) -> float:
-        assert self._lateness is not None
-        late = self._lateness.look()
+    async def _sleep(self, seconds: float) -> float:
+        """Sleeps; by how many seconds it wakes too late. The first thing that is done on waking."""
+        if self._lateness is None:
+            self._lateness = Lateness()
+            self._health.forgive(self._lateness.since)
+        due = trio.current_time() + seconds
+        await trio.sleep_until(due)
+        late = self._lateness.look(due)
         now = trio.current_time()
-        if late > max(STALL_S, every_s):
+        if late > STALL_S:
             self._suspended_at = now
             log.warning("process.suspended", seconds=round(late, 2))
             self._health.report(SUSPENDED, Level.DEGRADED, f"did not run for {late:.0f} s; nobody is late for those")

@@ -69,14 +69,15 @@ SCRIPT = """
 import trio
 from daemon.awake import AwakeClock, Lateness, lost_s
 async def main():
-    print("up", flush=True)
-    late = Lateness(0.05)
+    late = Lateness()
     began = trio.current_time()
+    print("up", flush=True)
     with trio.move_on_after(2.0) as patience:
         while not lost_s():
             await trio.sleep(0.05)
-            late.look() if not lost_s() else None
-    print(patience.cancelled_caught, round(lost_s(), 1), trio.current_time() - began < 2.5, late.look() > 3.0)
+            late.look(trio.current_time()) if not lost_s() else None
+    late_s = late.look(trio.current_time())
+    print(patience.cancelled_caught, round(lost_s(), 1), trio.current_time() - began < 2.5, late_s > 2.5)
 trio.run(main, clock=AwakeClock())
 """
 
@@ -97,17 +98,20 @@ def test_lateness_is_told_once_however_many_look_and_only_to_those_who_came_befo
     clock = MockClock(autojump_threshold=0)
 
     async def play() -> None:
-        late = Lateness(5.0)
+        late = Lateness()
         before = trio.current_time()
+        often, seldom = before + 5.0, before + 57.0
         await trio.sleep(5.0)
-        assert late.look() == 0.0
+        assert late.look(often) == 0.0
+        often += 5.0
         clock.jump(160.0)
-        assert abs(late.look() - 155.0) < 1e-6
-        assert late.look() == 0.0
+        assert abs(late.look(often) - 155.0) < 1e-6
+        assert late.look(seldom) == 0.0, "it has been found late already"
         assert abs(late.since(before) - 155.0) < 1e-6
         assert late.since(trio.current_time()) == 0.0
+        due = trio.current_time() + 5.0
         await trio.sleep(5.0 + STALL_S / 2.0)
-        late.look()
+        late.look(due)
         assert abs(late.since(before) - 155.0) < 1e-6, "a little late is no excuse"
 
     trio.run(play, clock=clock)

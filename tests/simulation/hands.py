@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.harness import Run
 
 PAUSE_S = 60.0
+SUSPEND_S = 400.0
 INJECTED = "injected by the simulation"
 
 
@@ -62,6 +63,15 @@ class Strikes:
                 async with self._baton.held():
                     self._clock.jump(PAUSE_S)
                 self._done(fault)
+            case "suspend":
+                async with self._baton.held():
+                    self._clock.jump(SUSPEND_S)
+                self._done(fault)
+            case "reader_fails":
+                daemon.metrics.publish = _raising  # type: ignore[method-assign,assignment]
+                self._done(fault)
+                await self._over(fault)
+                del daemon.metrics.publish
             case "restart" if cell is not None:
                 daemon.supervisor.restart(strategy)
                 self._done(fault)
@@ -121,6 +131,10 @@ class Strikes:
             await trio.sleep(fault.duration_s)
         finally:
             self._run.healed_s = trio.current_time()
+
+
+def _raising(*_: object, **__: object) -> None:
+    raise RuntimeError(INJECTED)
 
 
 async def _failing(*_: object, **__: object) -> None:

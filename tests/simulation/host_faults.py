@@ -26,6 +26,8 @@ KINDS: Mapping[str, str] = {
     "sync_error": "one strategy's next fdatasync fails: its journal is poisoned, the others go on",
     "write_error": "one strategy's next write fails by half",
     "pause": "the whole process stands still for a minute",
+    "suspend": "the whole process does not run for longer than any step may take: nobody is stuck because of that",
+    "reader_fails": "metrics raise at whatever they are told, for a while",
     "restart": "one cell is stopped cleanly and started again",
     "cut": "one cell is cut at its next effect and started again",
     "crash": "the core of one cell raises at its next step",
@@ -36,7 +38,7 @@ KINDS: Mapping[str, str] = {
     "emergency": "one strategy is stopped, flattened and latched",
     "reload": "limits are reloaded",
 }
-LASTING = ("disk_full", "disk_low", "clock_step", "feed_mute")
+LASTING = ("disk_full", "disk_low", "clock_step", "feed_mute", "reader_fails")
 HANDS = ("foreign_trade", "foreign_transfer")
 
 

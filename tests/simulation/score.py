@@ -114,6 +114,10 @@ def is_host_noticed(run: Run, fault: HostFault) -> bool:
             return sum(isinstance(record, Manifest) for record in records) > 1
         case "pause":
             return run.lagged_ns > 30_000_000_000
+        case "suspend":
+            return run.lagged_ns > 300_000_000_000
+        case "reader_fails":
+            return run.daemon is not None and any(reader.errors for reader in run.daemon.readers)
         case "feed_mute":
             return any(sample.missed > 0 for sample in samples) or any(each == fault.strategy for each, _ in run.stops)
         case "foreign_trade" | "foreign_transfer":
