@@ -25,6 +25,7 @@ from components.model.slices import RunSlice
 from daemon.replay import Replay, ReplayRequest
 from daemon.settings import load_run
 from tests import bench_daemon
+from tests.decisions import figures
 from venues.sim.market import generate
 
 START = int(np.datetime64("2024-01-01", "ns").astype(np.int64))
@@ -153,7 +154,20 @@ def first_line() -> None:
             daemon.kill()
 
 
-PARTS = {"hourly": hourly, "minutes": minutes, "others": others, "processes": processes, **bench_daemon.PARTS}
+def choices() -> None:
+    """What decisions cost, per mode, capital and year."""
+    for text in figures.table():
+        print(text, flush=True)
+
+
+PARTS = {
+    "hourly": hourly,
+    "minutes": minutes,
+    "others": others,
+    "processes": processes,
+    "choices": choices,
+    **bench_daemon.PARTS,
+}
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def test_a_sample_of_embedded_runs_decides_sanely(campaign):
 
 @needs_data
 def test_a_sample_of_real_starts_decides_sanely():
-    assert not offenders(islice(day_starts(), 0, None, 60))
+    assert not offenders(islice(day_starts(), 0, None, 150))
 
 
 @needs_data
