@@ -17,6 +17,7 @@ from components.model.slices import RunSlice
 from daemon.daemon_schema import DaemonFile, MarketKeys, StrategyKeys
 from venues.sim.market.stress import SCENARIOS
 
+DAEMON = "daemon"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS = 1_000_000_000
@@ -75,6 +76,8 @@ def _names(document: Document, entries: Entries, *, one_account_each: bool) -> I
             name, path = getattr(entry, key), f"strategies.{i}.{key}"
             if not _NAME.fullmatch(name):
                 yield document.fault(path, shown(name), _NAME_IN_WORDS)
+            elif key == "id" and name == DAEMON:
+                yield document.fault(path, shown(name), f"another id: {DAEMON} is the name of the daemon's own journal")
             elif name not in first:
                 first[name] = i
             elif key == "id":

@@ -26,6 +26,7 @@ from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
 from daemon.early import EARLY
 from daemon.exits import Exit
+from daemon.http_metrics import read_token
 from daemon.latch import ALL, Latches, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
@@ -84,6 +85,7 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
         say(line)
     with _usable(config.state_dir):
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_servers(config, socket_path(config, environ))
     if EARLY.has_stop():
         return 0
     secrets = Secrets()
@@ -108,9 +110,14 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
             log.info("daemon.stopped", reason="stopped before it began", uncertain={})
             return 0
         reports = _reports(config, environ, secrets)
-        ended = trio.run(
-            _main, config, world, reports, path, environ, speed, is_watched, logs, streams, clock=AwakeClock()
-        )
+        try:
+            ended = trio.run(
+                _main, config, world, reports, path, environ, speed, is_watched, logs, streams, clock=AwakeClock()
+            )
+        except Exception as error:
+            reports.capture(error)
+            reports.flush()
+            raise
     open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=open_orders)
     if is_watched:
@@ -120,6 +127,22 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
     if config.strategies and len(ended.broken) == len(config.strategies):
         return min(ended.broken.values())  # damage is worse than a configuration that does not fit
     return Exit.DONE
+
+
+def check_servers(config: DaemonSlice, socket: Path) -> None:
+    """InvalidInput when metrics could not be guarded or the control socket could not be made; nothing is opened."""
+    if config.metrics.token_file:
+        read_token(Path(config.metrics.token_file))
+    folder, found = socket.parent, ""
+    if not folder.is_dir():
+        found = "no such folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        found = "a folder that is not ours to write"
+    elif os.path.lexists(socket) and not socket.is_socket():
+        found = "something else of that name"
+    if found:
+        fault = Fault(where=str(socket), found=found, expected="a place for the control socket (RUNTIME_DIRECTORY)")
+        raise InvalidInput(CFG_INVALID, [fault])
 
 
 def _latch_all(config: DaemonSlice) -> None:

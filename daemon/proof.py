@@ -45,6 +45,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     identical: bool
     state_hash: str
     differences: tuple[Difference, ...] = ()
+    before: int = 0  # records that were pruned, or end an epoch that was: nobody repeats them
     what_if: bool = False
 
     def in_words(self) -> str:
@@ -53,8 +54,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.aborted} step(s) cut short and left out"
         )
         if self.identical:
-            return f"identical: {counted}; state {self.state_hash[:16]}"
-        lines = [f"different: {counted}"]
+            return f"identical: {counted}; state {self.state_hash[:16]}{self._left_out()}"
+        lines = [f"different: {counted}{self._left_out()}"]
         for each in self.differences:
             at = datetime.fromtimestamp(each.timestamp / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
             lines += [
@@ -64,6 +65,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             ]
         return "\n".join(lines)
 
+    def _left_out(self) -> str:
+        return f"; records 1 to {self.before:,} were pruned and are not part of this" if self.before else ""
+
 
 def prove(folder: Path) -> Result:
     """Repeats every step; Refuse(EVT-022) when other code made the record."""
@@ -72,7 +76,7 @@ def prove(folder: Path) -> Result:
     run: RunSlice | None = None
     strategy, state_hash = "", ""
     epoch = 0
-    for item in steps_of(counts.over(_records(folder))):
+    for item in steps_of(counts.over(_records(folder, counts))):
         match item:
             case Manifest():
                 mine = provenance()
@@ -118,7 +122,7 @@ def what_would_change(folder: Path, config_path: Path | None) -> Result:
     recorded: RunSlice | None = None
     strategy, epoch, state_hash = "", 0, ""
     core: RecordedCore | None = None
-    for item in steps_of(counts.over(_records(folder))):
+    for item in steps_of(counts.over(_records(folder, counts))):
         match item:
             case Manifest():
                 recorded, strategy, epoch = decode(item.config, RunSlice), item.strategy, item.epoch
@@ -155,23 +159,26 @@ def _run_of(strategy: str, recorded: RunSlice, config_path: Path | None) -> RunS
     raise Refuse(EVT_NO_RUN, f"{config_path} has no strategy {strategy!r}")
 
 
-def _records(folder: Path) -> Iterator[Record]:
+def _records(folder: Path, counts: _Counts) -> Iterator[Record]:
     if not folder.is_dir():
         raise Refuse(EVT_NO_RUN, str(folder))
     name = folder.parent.name
     walk = Walk(RealDisk(), folder, name)
     begun = walk.anchor is None or not walk.anchor.first
+    counts.before = 0 if walk.anchor is None else walk.anchor.first
     for frame in walk:
         begun = begun or is_tagged(frame.payload, "manifest")  # what was pruned may have ended inside an epoch
         if begun:
             yield record_of(name, frame)
+        else:
+            counts.before = frame.sequence
 
 
 class _Counts:
     """Counts records as they pass."""
 
     def __init__(self) -> None:
-        self.begun = self.ended = self.epochs = self.reloads = self.orders = 0
+        self.begun = self.ended = self.epochs = self.reloads = self.orders = self.before = 0
         self._is_open = False
 
     def over(self, records: Iterator[Record]) -> Iterator[Record]:
@@ -202,5 +209,6 @@ class _Counts:
             identical=not differences,
             state_hash=state_hash,
             differences=differences,
+            before=self.before,
             what_if=what_if,
         )

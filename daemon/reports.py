@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import trio
 
 from daemon.secrets import Secret, Secrets
@@ -18,6 +19,7 @@ from daemon.secrets import Secret, Secrets
 if TYPE_CHECKING:
     from sentry_sdk.transport import Transport
 
+log = structlog.get_logger()
 FLUSH_TIMEOUT_S = 2.0
 
 
@@ -38,27 +40,36 @@ class Reports:
         self.enabled = bool(dsn)
         self.captured = 0
         if dsn:
-            import sentry_sdk  # 0.2 s and 25 MB that a daemon without a DSN does not pay
-
             secrets.add(dsn)
-            sentry_sdk.init(
-                dsn=dsn.reveal(),
-                environment=environment,
-                release=release,
-                server_name=server_name,
-                transport=transport,
-                include_local_variables=False,
-                spotlight=False,  # its variable would turn personal data on; the option for those is off when left out
-                default_integrations=False,
-                auto_enabling_integrations=False,
-                auto_session_tracking=False,
-                send_client_reports=False,
-                enable_metrics=False,
-                propagate_traces=False,
-                shutdown_timeout=0,
-                before_send=self._scrubbed,
-                before_breadcrumb=self._scrubbed,
-            )
+            try:
+                self._begin(dsn, environment, release, server_name, transport)
+            except Exception as error:  # the edge: whatever is wrong with reports, trading does not depend on them
+                self.enabled = False
+                log.error("reports.off", reason=type(error).__name__, expected="a Sentry DSN in BASIS_SENTRY_DSN")
+
+    def _begin(
+        self, dsn: Secret, environment: str, release: str, server_name: str, transport: type[Transport] | None
+    ) -> None:
+        import sentry_sdk  # 0.2 s and 25 MB that a daemon without a DSN does not pay
+
+        sentry_sdk.init(
+            dsn=dsn.reveal(),
+            environment=environment,
+            release=release,
+            server_name=server_name,
+            transport=transport,
+            include_local_variables=False,
+            spotlight=False,  # its variable would turn personal data on; the option for those is off when left out
+            default_integrations=False,
+            auto_enabling_integrations=False,
+            auto_session_tracking=False,
+            send_client_reports=False,
+            enable_metrics=False,
+            propagate_traces=False,
+            shutdown_timeout=0,
+            before_send=self._scrubbed,
+            before_breadcrumb=self._scrubbed,
+        )
 
     def statistics(self) -> Mapping[str, int]:
         return {"captured": self.captured}
@@ -93,6 +104,14 @@ class Reports:
             import sentry_sdk
 
             sentry_sdk.add_breadcrumb(category="basisd", message=message, data=dict(facts))
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """Sends what is queued, at most `timeout_s`, where no event loop is left to wait in."""
+        if self.enabled:
+            import sentry_sdk
+
+            self.enabled = False
+            sentry_sdk.get_client().close(timeout=timeout_s)
 
     async def close(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Sends what is queued, at most `timeout_s`, in a thread; afterwards nothing is reported."""

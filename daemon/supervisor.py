@@ -292,8 +292,12 @@ class Supervisor:
             flatten = await self._is_exposed(entry)
         log.critical("cell.failed", strategy=entry.id, error=short(error), positions="close" if flatten else "hold")
         if flatten:
-            self._latches.set(requested(entry.id, "restarts used up", at=self._market_now(), uid=-1))
-            return
+            try:
+                self._latches.set(requested(entry.id, "restarts used up", at=self._market_now(), uid=-1))
+            except OSError as failed:  # held, and said; the safety program is the way that is left
+                log.critical("latch.not_written", strategy=entry.id, error=str(failed))
+            else:
+                return
         self._tell(entry, CellState.FAILED, f"restarts used up: {short(error)}", None)
         await self._restart_now[entry.id].wait()
 

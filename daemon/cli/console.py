@@ -30,8 +30,11 @@ key_option = click.option(
 )
 
 
+LARGEST = 1e12  # as `control.protocol.LARGEST_AMOUNT`, which costs an import
+
+
 class Amount(click.ParamType[str]):
-    """A finite number above 0, kept as typed."""
+    """A number above 0, kept as typed."""
 
     name = "amount"
 
@@ -41,8 +44,8 @@ class Amount(click.ParamType[str]):
             number = float(text)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or number <= 0.0:
-            self.fail(f"{text!r} is not a finite number above 0", param, ctx)
+        if not 0.0 < number <= LARGEST:
+            self.fail(f"{text!r} is not a number above 0, at most {LARGEST:g}", param, ctx)
         return text
 
 

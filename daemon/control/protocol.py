@@ -6,7 +6,6 @@ Doing it is the duty of the server's handler. Nothing here waits, and no secret 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +46,7 @@ SOCKET = "control.sock"
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _LONGEST_ADDRESS = 100  # bytes; the kernel takes 107
+LARGEST_AMOUNT = 1e12  # of any asset: beyond it sums lose the cents
 _LONGEST_TEXT = 1000
 
 
@@ -161,7 +161,7 @@ def request_faults(request: Request) -> Iterator[Fault]:
         elif len(text) > _LONGEST_TEXT:
             yield _fault(f"arguments.{name}", f"{len(text)} characters", f"at most {_LONGEST_TEXT}")
         elif name in AMOUNTS and text and not is_amount(text):
-            yield _fault(f"arguments.{name}", repr(text), "a finite number above 0")
+            yield _fault(f"arguments.{name}", repr(text), f"a number above 0, at most {LARGEST_AMOUNT:g}")
         elif name in WORDS and text and text not in WORDS[name]:
             yield _fault(
                 f"arguments.{name}", repr(text), f"one of {', '.join(WORDS[name])}", nearest_name(text, WORDS[name])
@@ -177,12 +177,12 @@ def request_faults(request: Request) -> Iterator[Fault]:
 
 
 def is_amount(text: str) -> bool:
-    """A number somebody can be asked to move: finite and above 0."""
+    """A number somebody can be asked to move: above 0, and no larger than anything there is."""
     try:
         value = float(text)
     except ValueError:
         return False
-    return math.isfinite(value) and value > 0.0
+    return 0.0 < value <= LARGEST_AMOUNT
 
 
 @contextmanager

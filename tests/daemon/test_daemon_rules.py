@@ -26,6 +26,7 @@ def only_fault(path: Path, **environ: str) -> str:
     [
         ({"strategies__1__id": "lending"}, "strategies.1.id: found 'lending', as strategies.0"),
         ({"strategies__1__id": "../x"}, "lower-case letters"),
+        ({"strategies__1__id": "daemon"}, "the name of the daemon's own journal"),
         ({"strategies__1__account": "A"}, "strategies.1.account"),
         ({"strategies": []}, "strategies: found nothing"),
         ({"market__source": "venues"}, "null: the venues have their own market"),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
+import pytest
+from msgspec import structs
+
 from daemon.daemon import Daemon
+from daemon.daemon_config import DaemonSlice
+from daemon.exits import Exit
 from daemon.paper_places import RowFile, last_row, open_world
-from tests.daemon.house import BTC, LENDING, House, ask, replica_of, ticked
+from daemon.replica import CellState
+from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
+from venues.paper.store import NAME
 
 
 def test_the_row_file_is_a_hint_that_may_be_missing_or_half(tmp_path: Path) -> None:
@@ -51,3 +60,61 @@ def test_accounts_and_market_go_on_where_they_stopped(tmp_path: Path) -> None:
         assert picture.external_flows == 5000.0
 
     house.live(goes_on)
+
+
+def test_a_damaged_ledger_keeps_its_strategy_down_and_no_other(tmp_path: Path) -> None:
+    house = House(tmp_path, LENDING, BTC, persistent=True)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 4)
+
+    house.live(lives)
+    path = tmp_path / "strategies" / BTC / "venues" / NAME
+    data = bytearray(path.read_bytes())
+    data[14] ^= 0x40  # in the length of the first change
+    path.write_bytes(bytes(data))
+
+    async def again(daemon: Daemon) -> None:
+        await in_state(daemon, CellState.FAILED, BTC)
+        await ticked(daemon, LENDING, 5)
+        assert "SIM-002" in replica_of(daemon, BTC).reason
+
+    house.live(again)
+    assert house.ended is not None
+    assert house.ended.broken == {BTC: Exit.DAMAGED}
+    assert path.read_bytes() == bytes(data), "the file is as it was found"
+
+
+SETTLEMENT = 1_704_096_000_000_000_000  # 2024-01-01T08:00Z
+
+
+def before_a_settlement(config: DaemonSlice) -> DaemonSlice:
+    return structs.replace(config, market=structs.replace(config.market, start=SETTLEMENT - 15 * 60 * 10**9))
+
+
+def test_a_full_disk_under_the_accounts_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path, BTC, persistent=True, changed=before_a_settlement)
+    plain, is_full = os.write, [False]
+
+    def write(file: int, data: bytes) -> int:
+        if is_full[0] and str(tmp_path) in os.readlink(f"/proc/self/fd/{file}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return plain(file, data)
+
+    monkeypatch.setattr(os, "write", write)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 4)
+        is_full[0] = True
+        row = daemon.world.row
+        await until(lambda: daemon.world.row > row + 14)
+        assert daemon.clock.now() > SETTLEMENT
+        assert daemon.world.trouble() == BTC
+        is_full[0] = False
+        await until(lambda: daemon.world.trouble() == "")
+        await ticked(daemon, BTC, 3)
+        assert not any(venue.mismatches for venue in replica_of(daemon, BTC).venues)
+
+    house.live(play)
+    kept = open_world(house.config).places[BTC].control.account  # type: ignore[attr-defined]
+    assert kept.timestamp > SETTLEMENT

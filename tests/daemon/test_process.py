@@ -10,8 +10,9 @@ import pytest
 from components.model.errors import InvalidInput
 from daemon.control.protocol import SOCKET
 from daemon.daemon_config import load_daemon
+from daemon.exits import Exit, exit_of
 from daemon.journal.codec import encode
-from daemon.process import configured, socket_path
+from daemon.process import check_servers, configured, socket_path
 from daemon.provenance import provenance
 from daemon.running_config import RUNNING_CONFIG, last_configuration
 from daemon.settings import PACKAGED
@@ -77,3 +78,20 @@ def test_a_run_says_what_made_it() -> None:
     assert made == provenance()
     assert len(made["code_hash"]) == 64
     assert "Python 3." in made["platform"]
+
+
+def test_what_the_servers_need_is_looked_at_before_anything_starts(tmp_path: Path) -> None:
+    config = configured(None, state=tmp_path, speed=None)
+    check_servers(config, tmp_path / "s")
+    for content, said in ((None, "readable file"), ("short", "16 to 512"), ("with a blank inside it", "printable")):
+        token = tmp_path / "token"
+        if content is not None:
+            token.write_text(content)
+        metrics = msgspec.structs.replace(config.metrics, token_file=str(token))
+        with pytest.raises(InvalidInput, match=said):
+            check_servers(msgspec.structs.replace(config, metrics=metrics), tmp_path / "s")
+    (tmp_path / "file").write_text("")
+    for socket, said in ((tmp_path / "no" / "s", "no such folder"), (tmp_path / "file", "something else")):
+        with pytest.raises(InvalidInput, match=said) as caught:
+            check_servers(config, socket)
+        assert exit_of(caught.value) is Exit.CONFIG

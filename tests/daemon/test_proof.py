@@ -108,6 +108,9 @@ def test_the_rest_of_a_pruned_journal_repeats(tmp_path: Path) -> None:
     assert found.segments
     prune(RealDisk(), here, found, tmp_path / "old")
     rest = prove(folder)
+    assert whole.before == 0
+    assert rest.before >= found.segments[-1].last
+    assert f"records 1 to {rest.before:,} were pruned and are not part of this" in rest.in_words()
     assert rest.identical, rest.in_words()
     assert 0 < rest.steps < whole.steps
     assert rest.state_hash == whole.state_hash

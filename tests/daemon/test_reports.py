@@ -155,3 +155,23 @@ for dsn in (None, Secret("")):
 assert "sentry_sdk" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("dsn", ["not a dsn", "https://nohost", "ftp://a@b/c", f"https://{CANARY}@/x"])
+def test_a_malformed_dsn_turns_reports_off_and_says_so(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    reports = Reports(Secret(dsn), Secrets(), environment="dev", release="1")
+    assert not reports.enabled
+    reports.capture(RuntimeError("x"))
+    reports.flush()
+    said = capsys.readouterr().out
+    assert "reports.off" in said
+    assert CANARY not in said
+
+
+def test_what_ends_the_daemon_is_sent_without_a_loop(ingest: Ingest) -> None:
+    reports = reporting_to(ingest)
+    reports.capture(RuntimeError("the daemon itself"))
+    reports.flush()
+    (event,) = ingest.events()
+    assert event["exception"]["values"][0]["value"] == "the daemon itself"
+    assert not reports.enabled

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from components.model.errors import CATALOGUE, InvalidInput, Refuse
+from daemon.cli.console import LARGEST
 from daemon.control.protocol import (
     KINDS,
+    LARGEST_AMOUNT,
     OPS_MALFORMED,
     OPS_REFUSED,
     Request,
@@ -95,3 +97,9 @@ def test_a_refusal_carries_code_and_hint() -> None:
     response = refusal(Refuse(OPS_REFUSED, "closing"))
     assert (response.ok, response.code) == (False, OPS_REFUSED)
     assert CATALOGUE[OPS_REFUSED].action in response.message
+
+
+def test_nobody_moves_more_than_there_is() -> None:
+    assert is_amount("1e12")
+    assert not is_amount("1e300")
+    assert LARGEST == LARGEST_AMOUNT, "the command refuses what the daemon would"
