@@ -77,4 +77,4 @@ def _number(row: int, cell: object) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadCell(row, text, "a number") from None
+        raise BadCell(row, text, "a number, with a point before its decimals and nothing else") from None

@@ -24,7 +24,7 @@ _MAYBE = frozenset({
     "product", "underlying", "uly", "instfamily", "name", "crypto",
 })  # fmt: skip
 _QUOTE = frozenset({"quote", "quoteasset", "quotetoken", "quotecurrency", "quotecoin", "settle", "settlecoin",
-                    "settlecurrency", "settleccy", "quoteccy", "marginasset"})  # fmt: skip
+                    "settlecurrency", "settleccy", "quoteccy", "marginasset", "margincoin", "marginccy"})  # fmt: skip
 _KIND = frozenset({"datatype", "contracttype", "category", "insttype", "instrumenttype", "markettype", "producttype",
                    "type", "kind", "market"})  # fmt: skip
 _VENUE = frozenset({"exchange", "venue", "source", "market"})

@@ -89,7 +89,7 @@ def read_instrument(text: str) -> Instrument | None:
     venue, word = _without_venue(word)
     if not word or not any(char.isalpha() for char in word):
         return None
-    found = _ccxt(word) if "/" in word else _plain(word)
+    found = _ccxt(word) if "/" in word else _settled(word) if ":" in word else _plain(word)
     return None if found is None else msgspec.structs.replace(found, venue=venue or found.venue)
 
 
@@ -135,6 +135,16 @@ def _ccxt(word: str) -> Instrument | None:
     margin: Margin = "inverse" if _coin(settled) == _coin(base) else "linear"
     kind: Kind = "perp" if not dash else "option" if rest[-1:] in "CP" else "future"
     return Instrument(_coin(base), quote, kind, margin)
+
+
+def _settled(word: str) -> Instrument | None:
+    """`BTCUSDT:USDT`, `BTC_USDT:USDT`: a pair and what it is settled in."""
+    pair, _, settle = word.partition(":")
+    found = _plain(pair)
+    if found is None or found.quote is None or _coin(settle) not in (found.coin, found.quote):
+        return None
+    margin: Margin = "inverse" if _coin(settle) == found.coin else "linear"
+    return Instrument(found.coin, found.quote, "perp", margin)
 
 
 def _plain(word: str) -> Instrument | None:

@@ -27,6 +27,7 @@ MAX_APY = 5.0
 ETH_RANGE = {"ratio": (0.5, 3.0), "eth_price": (1e-7, 0.2)}
 LST_APART = MedianAndRow(0.10, 0.30)  # market and protocol ratio of one LST
 _SHOWN = 5
+_PLACEHOLDER_ROWS = 24
 _MANY = 3  # of so many settlements a median says something
 
 
@@ -135,7 +136,9 @@ def _rates(samples: Samples, venue: str, bounds: PlausibleSlice) -> Iterator[_Od
     size = np.abs(samples.value)
     largest, median = bounds.funding_largest.get(venue), bounds.funding_median.get(venue)
     unit = "as a fraction (0.0001 is 1 bp; in percent it would be 0.01)"
-    if median is not None and len(size) >= _MANY and (usual := float(np.median(size))) > median:
+    if len(size) >= _PLACEHOLDER_ROWS and not size.any():
+        yield _Oddity((), f"0 in all {len(size)} settlements", "rates that were settled, not filled in")
+    elif median is not None and len(size) >= _MANY and (usual := float(np.median(size))) > median:
         found = f"a median |rate| of {usual:g}"
         yield _Oddity((), found, f"at most {median:g} at {venue}, {unit}")
     elif largest is not None:

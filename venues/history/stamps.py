@@ -1,6 +1,6 @@
 """Stamps of every format the sources use, as UTC nanoseconds.
 
-Accepted: ISO 8601 with `Z`, an offset, or both (`+00:00Z`, a known malformation); epoch seconds, milliseconds,
+Accepted: ISO 8601 with `Z`, `UTC`, an offset, or both (`+00:00Z`, a known malformation); epoch seconds, milliseconds,
 microseconds or nanoseconds, told apart by size. A stamp without a zone (`2024-06-01 00:00`, `2024.06.01`, `20240601`)
 is refused unless a zone is declared. Nothing here is older than 2009: what is read as older is something else, and the
 refusal says what it looks like.
@@ -29,11 +29,12 @@ _FIRST_S, _LAST_S = int(_FIRST.timestamp()), int(datetime(_LAST_YEAR, 1, 1, tzin
 _OFFSET_AND_Z = re.compile(r"[+-]\d\d:?\d\dZ$")
 _DIGITS = re.compile(r"\d+(\.\d+)?")
 _EXPONENT = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+")
+_UTC_WORD = re.compile(r"\s*(?:UTC|GMT)$")
 _NAIVE = re.compile(r"(\d{4})[./](\d{1,2})[./](\d{1,2})(?=$|[T ])")
 _DATE_DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 # Below each bound the number counts units of that many nanoseconds since 1970 (bounds lie in the year 5138).
 _EPOCH_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (float("inf"), 1))
-_A_STAMP = "a timestamp"
+_A_STAMP = "a timestamp like 2024-06-01T08:00Z, or epoch seconds to nanoseconds"
 _ZONED = "a timestamp with a zone (Z or an offset), or a declared zone (--timezone UTC, or timezone in data.yaml)"
 
 
@@ -105,6 +106,7 @@ def _parsed(cells: Iterable[str], zone: ZoneInfo | None) -> Iterable[int]:
             raise BadCell(row, cell, "a timestamp with all its digits (a spreadsheet has shortened it)")
         if text.endswith("Z") and _OFFSET_AND_Z.search(text):
             text = text[:-1]
+        text = _UTC_WORD.sub("Z", text)
         try:
             moment = datetime.fromisoformat(_NAIVE.sub(_dashed, text))
         except ValueError:

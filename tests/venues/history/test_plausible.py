@@ -54,6 +54,13 @@ def test_rates_in_percent_are_refused_although_each_is_below_five_percent(tree: 
     assert "a median |rate| of 0.00775, expected at most 0.002 at okx" in str(refused)
 
 
+def test_zeros_are_no_settlements(tree: Tree) -> None:
+    tree.perp("okx", "BTC", calm())
+    tree.funding("okx", "BTC", [0.0] * 24)
+
+    assert "0 in all 24 settlements" in str(refusal(tree, "okx.perp.BTC", "okx.funding.BTC"))
+
+
 def test_one_rate_beyond_the_cap_of_its_venue_is_named_with_its_row(tree: Tree) -> None:
     tree.perp("okx", "BTC", calm())
     tree.funding("okx", "BTC", [0.0001, 0.0001, 0.0001, 0.01, 0.0001, 0.0001, 0.0001])
