@@ -143,6 +143,8 @@ class Stock:
                 self._reasons[name] = f"it holds {said.use} by its name, and here lie files of {kind}"
             elif said.venue is None:
                 self._reasons[name] = "no exchange in its name; put it in a folder named binance, bybit or okx"
+            elif said.folder_venue not in (None, said.venue):
+                self._reasons[name] = f"its name says {said.venue}, and a folder above it {said.folder_venue}"
             elif other := _other_coin(path, said.instrument.coin or ""):
                 self._reasons[name] = other
             else:

@@ -21,6 +21,7 @@ SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".zip", ".gz", ".parquet")
 Use = Literal["bars", "funding"]
 _UNIT_NS = {"s": SECOND_NS, "m": MINUTE_NS, "min": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 _STEP = re.compile(r"(\d+)\s*(s|m|min|h|d)")
+_VENUE = re.compile(r"(?<![A-Za-z])(binance|bybit|okx)(?![A-Za-z])", re.IGNORECASE)
 _STEP_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(\d+(?:min|[smhdHD])|daily|hourly)(?![A-Za-z0-9])")
 _BARE_MINUTES = re.compile(r"_(1|3|5|15|30|60|120|240|360|480|720|1440)_(?=(?:19|20)\d\d-\d\d-\d\d_)")  # Bybit
 _FUNDING = re.compile(r"funding(?:[-_]?rates?)?(?:[-_]?history)?", re.IGNORECASE)
@@ -32,12 +33,14 @@ _NOISE = frozenset({
 
 
 class FileName(msgspec.Struct, frozen=True):
-    """What a file is about by its name: what it holds, of which instrument, in which step; None is not said."""
+    """What a file is about by its name: what it holds, of which instrument, step and exchange; None is not said.
+    `folder_venue` is the exchange that a folder above it names."""
 
     use: Use | None
     instrument: Instrument
     step: int | None
     venue: VenueName | None
+    folder_venue: VenueName | None = None
 
 
 def stem_of(name: str) -> str | None:
@@ -62,7 +65,10 @@ def read_file_name(stem: str, folders: tuple[str, ...]) -> FileName | None:
     """What `stem` says; `folders` are those above the file, nearest last. None when it names no instrument."""
     use: Use | None = "funding" if _FUNDING.search(stem) else None
     text = _DATE.sub(" ", _FUNDING.sub(" ", stem))
-    venue = next((found for part in reversed(folders) if (found := venue_of(part)) in EXCHANGES), None)
+    above = next((found for part in reversed(folders) if (found := venue_of(part)) in EXCHANGES), None)
+    named = [VenueName(word.lower()) for word in _VENUE.findall(text)]
+    text = _VENUE.sub(" ", text)
+    venue = named[0] if named else None
     named_step = _STEP_IN_NAME.search(text)
     step = step_ns(named_step[1]) if named_step else None
     if step is None and (minutes := _BARE_MINUTES.search(stem)):
@@ -70,19 +76,17 @@ def read_file_name(stem: str, folders: tuple[str, ...]) -> FileName | None:
     words = [word.strip("-") for word in re.split(r"[_\s]+", _STEP_IN_NAME.sub(" ", text)) if word.strip("-")]
     kept: list[str] = []
     for bare in words:
-        if (named := venue_of(bare)) in EXCHANGES and not kept:
-            venue = named
-        elif bare.lower() not in _NOISE:
+        if bare.lower() not in _NOISE:
             kept.append(bare)
     if use is None and step is not None:
         use = "bars"
     instrument = _instrument(kept)
     if instrument is None:
         return None
-    if venue is None and instrument.venue is None:
-        venue = _by_style(stem, instrument)
+    if venue is None and above is None:
+        venue = _by_style(stem)
     # Funding may change its interval within a file, so that none is promised by a name.
-    return FileName(use, instrument, None if use == "funding" else step, venue or instrument.venue)
+    return FileName(use, instrument, None if use == "funding" else step, venue or above, above)
 
 
 def _instrument(words: list[str]) -> Instrument | None:
@@ -101,7 +105,7 @@ def _without_noise(text: str) -> str:
     return "-".join(parts)
 
 
-def _by_style(stem: str, instrument: Instrument) -> VenueName | None:
+def _by_style(stem: str) -> VenueName | None:
     """Who writes such names: Binance a symbol without marks and dashes after it, OKX its instId with dashes."""
     if re.match(r"[A-Z0-9]+USDT?-(\d+[smhd]|fundingRate)-", stem):
         return VenueName("binance")

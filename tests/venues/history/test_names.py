@@ -20,6 +20,8 @@ from venues.history.stamps import MINUTE_NS
         ("BTC_USDT_USDT-1h-futures.parquet", ("binance",), ("bars", "linear perp BTC/USDT", HOUR_NS, "binance")),
         ("BTC_USDT_USDT-8h-funding_rate.csv", ("bybit",), ("funding", "linear perp BTC/USDT", None, "bybit")),
         ("okx_ETHUSDT_spot_1d_2024-01-01_2024-12-31.CSV", (), ("bars", "spot ETH/USDT", DAY_NS, "okx")),
+        ("binance-BTCUSDT-1h.csv", (), ("bars", "BTC/USDT", HOUR_NS, "binance")),
+        ("BTCUSDT_1h_ByBit.csv", (), ("bars", "BTC/USDT", HOUR_NS, "bybit")),
         ("BTCUSDT.csv", ("spot", "okx"), (None, "BTC/USDT", None, "okx")),
         ("BTCUSD_PERP-1h-2024-01.zip", (), ("bars", "inverse perp BTC/USD", HOUR_NS, None)),
     ],

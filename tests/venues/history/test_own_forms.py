@@ -293,6 +293,7 @@ IGNORED = {
     f"{PERPS}/binance_BTCUSDT_spot_1h.csv": "spot BTC/USDT, and here lie linear perp BTC/USDT",
     f"{PERPS}/BTCUSDT_241227-1h-2024-12.zip": "linear future",
     f"{FUNDING}/binance_BTCUSDT_futures_1h.csv": "holds bars by its name",
+    f"{PERPS}/bybit/binance_BTC-USDT_1h.csv": "its name says binance, and a folder above it bybit",
     "protocol_data/aave/rates/aave.csv": "its name is of none of the files read here",
     "downloads/binance_BTCUSDT_spot_1h.csv": "outside the folders that are read",
 }
