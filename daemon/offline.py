@@ -33,6 +33,7 @@ from daemon.recovery import Recovered, recover
 from daemon.replica import CellState, Replica
 from daemon.running_config import last_configuration
 from daemon.shown import positions_shown
+from daemon.sold import exit_value_of
 from daemon.ticks import MarketRow, window_of
 
 AMOUNT = 1e-9  # native units; less is what rounding leaves
@@ -157,13 +158,18 @@ def view(state: Path, kind: str, strategy: str | None, arguments: Mapping[str, s
     last = last_configuration(state)
     accounts = {entry.id: entry.account for entry in last.strategies} if last is not None else {}
     replicas = [
-        replica_of(each, latches.of(name), accounts.get(name, "unknown"))
+        valued(replica_of(each, latches.of(name), accounts.get(name, "unknown")), each.run)
         for name, each in found.items()
         if strategy in (None, name)
     ]
     notes += [f"{name}: {why}" for name, why in failed.items() if strategy in (None, name)]
     shown = replicas if kind == "status" else positions_shown(replicas)
     return View(data=shown, notes=tuple(notes))
+
+
+def valued(replica: Replica, run: RunSlice) -> Replica:
+    """With what a full exit would have left at its last row."""
+    return msgspec.structs.replace(replica, exit_value=exit_value_of(run, replica))
 
 
 def replica_of(seen: Seen, latch: Latch | None, account: str) -> Replica:

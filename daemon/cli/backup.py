@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.console import asked, emit_done, give_up, make_sure, now, plain, state_option, yes_option
+from daemon.cli.console import asked, give_up, make_sure, now, plain, state_option, yes_option
 from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
@@ -29,7 +29,8 @@ def backup(folder: Path, state: Path, output: str) -> None:
 
     with refusals():
         if holder_of(state_lock(state)) is not None:
-            emit_done(_by_daemon(state, folder), output)
+            done = plain(_by_daemon(state, folder)) or {}
+            emit([{"copy": str(folder), **{name: done.get(name) for name in ("files", "bytes", "made")}}], output)
             return
         made = _now()
         if state.is_dir():

@@ -10,8 +10,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -21,15 +22,18 @@ from daemon.cli.console import (
     emit_records,
     give_up,
     now_ns,
+    plain,
     state_option,
 )
-from daemon.cli.output import output_option, refusals
+from daemon.cli.orders import amount_of, joined
+from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
     from daemon.control.protocol import Response
     from daemon.latch import Latch
 
+PLANNED = ("strategy", "step", "after", "order", "amount", "cost", "refused", "leg")
 PATIENCE_S = 5.0
 DISK_S = 2.0
 PLAN_S = 20.0  # venues are asked for it
@@ -46,7 +50,12 @@ _LOOK_EVERY_S = 0.05
 def emergency_stop(strategy: str | None, reason: str, plan: bool, yes: bool, state: Path, output: str) -> None:
     """Close everything of STRATEGY, or of all, now, and stay closed until 'basis resume'."""
     if plan:
-        emit_records(asked(state, "emergency_plan", strategy, timeout_s=PLAN_S), output)
+        response = asked(state, "emergency_plan", strategy, timeout_s=PLAN_S)
+        if output == "table":
+            rows = [_planned(record) for record in plain(response) or []]
+            emit(rows, output, columns=PLANNED, optional=("leg",))
+        else:
+            emit_records(response, output)
         return
     _check(state, strategy)
     latch, is_on_disk = _latched(state, strategy, reason)
@@ -73,6 +82,17 @@ def _carried_out(state: Path, latch: Latch, is_on_disk: bool, output: str) -> No
         give_up(of_answer(response.code), f"{_standing(is_on_disk)}The daemon answered: {response.message}")
     else:
         _signalled(state, latch, is_on_disk)
+
+
+def _planned(record: Mapping[str, Any]) -> dict[str, Any]:
+    """One order of the plan as people read it."""
+    return {
+        **record,
+        "after": f"{record.get('after_s') or 0.0:,.0f} s",
+        "order": joined(record, "verb"),
+        "amount": amount_of(record),
+        "refused": record.get("refused") or "no",
+    }
 
 
 def _check(state: Path, strategy: str | None) -> None:

@@ -42,7 +42,7 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
         emit_records(response, output)
         return
     records = [
-        {**record, "at": _stamp(record.get("at")), "order": _joined(record, "verb"), "amount": _amount(record)}
+        {**record, "at": _stamp(record.get("at")), "order": joined(record, "verb"), "amount": amount_of(record)}
         for record in plain(response) or []
     ]
     emit(records, output, columns=_without(strategy, ORDER_COLUMNS), optional=("reason", "origin", "id"))
@@ -63,8 +63,8 @@ def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
         {
             **record,
             "at": _stamp(record.get("timestamp")),
-            "event": _joined(record, "event_type"),
-            "amount": _amount(record),
+            "event": joined(record, "event_type"),
+            "amount": amount_of(record),
         }
         for record in plain(response) or []
     ]
@@ -79,12 +79,14 @@ def _stamp(at: int | None) -> str:
     return datetime.fromtimestamp(at / 1e9, UTC).strftime(form)
 
 
-def _joined(record: Mapping[str, Any], name: str) -> str:
+def joined(record: Mapping[str, Any], name: str) -> str:
+    """What, and at which venue."""
     words = str(record.get(name) or "").replace("_", " ")
     return f"{words} at {record['venue']}" if record.get("venue") else words
 
 
-def _amount(record: Mapping[str, Any]) -> str:
+def amount_of(record: Mapping[str, Any]) -> str:
+    """An amount with its token."""
     amount = record.get("amount")
     return "-" if amount is None else f"{text_of(amount)} {record.get('token') or ''}".rstrip()
 

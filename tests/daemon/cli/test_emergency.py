@@ -92,6 +92,21 @@ def test_a_plan_closes_nothing(state: Path, capsys: pytest.CaptureFixture[str]) 
     assert "perp" in capsys.readouterr().out
 
 
+def test_a_plan_fits_80_columns(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {
+        "strategy": "market-neutral", "step": 12, "after_s": 1200.0, "venue": "aave_v3", "verb": "flash_borrow",
+        "token": "WETH", "amount": 414.5912, "leg": "a_leg_of_the_exit", "cost": 1250.25, "refused": "read only",
+    }  # fmt: skip
+    with running(state, {"emergency_plan": answer([row, row])}):
+        assert call("emergency-stop", "--plan", "--state", str(state)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) < 10
+    assert "414.59 WETH" in lines[1] and "1,250.25" in lines[1] and "1,200 s" in lines[1]
+
+
 def test_an_unknown_name_does_nothing_and_names_its_neighbour(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("emergency-stop", "bct", "--state", str(state)) == 4
     assert "Did you mean 'btc'?" in capsys.readouterr().err
