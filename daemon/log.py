@@ -23,6 +23,7 @@ import msgspec
 import structlog
 
 from components.model.errors import BasisError
+from daemon.output import LineStream
 from daemon.secrets import Secrets
 
 Style: TypeAlias = Literal["auto", "json", "console"]
@@ -82,7 +83,7 @@ class Logs:
                 self._scrub,
                 self._rendered,
             ],
-            wrapper_class=structlog.BoundLogger,
+            wrapper_class=_careful(self._lines),
             logger_factory=lambda *_: self._lines,
             cache_logger_on_first_use=False,
         )
@@ -118,6 +119,21 @@ class Logs:
         return self._render(line)
 
 
+def _careful(lines: _Lines) -> type[structlog.BoundLogger]:
+    """Loggers that cannot hurt who logs: a line that cannot be made is counted, and said without its fields."""
+
+    class Careful(structlog.BoundLogger):
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, *args: Any, **fields: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method_name, event, *args, **fields)
+            except Exception as error:  # the edge around a log line
+                lines.lost += 1
+                lines.error(f"{event} could not be logged: {type(error).__name__}")
+                return None
+
+    return Careful
+
+
 class _Lines:
     """Writes one line per call; a full disk or a closed pipe loses the line and is counted."""
 
@@ -126,13 +142,24 @@ class _Lines:
         self.lost = 0
 
     def write(self, line: str) -> None:
+        self._write(line, urgent=False)
+
+    def urge(self, line: str) -> None:
+        """For what there must be room for: see `output`."""
+        self._write(line, urgent=True)
+
+    debug = info = warning = write
+    error = critical = exception = urge
+
+    def _write(self, line: str, *, urgent: bool) -> None:
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            if isinstance(self._stream, LineStream):
+                self._stream.writer.write(line, urgent=urgent)
+            else:
+                self._stream.write(line + "\n")
+                self._stream.flush()
         except (OSError, ValueError):
             self.lost += 1
-
-    debug = info = warning = error = critical = exception = write
 
 
 class _Console:

@@ -10,7 +10,6 @@ that what travels arrives. What is still awaited at the end is kept in the latch
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ import trio
 from components.model.awaited import Awaited, Unvalued
 from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
+from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
 from daemon.control.protocol import OPS_NOT_FOUND
 from daemon.daemon import patience_of
@@ -37,9 +37,12 @@ from daemon.latch import Latch, Latches, Phase, mark, requested
 from daemon.latch_keeper import LatchKeeper
 from daemon.lock import SAFETY, Holder, held, state_lock
 from daemon.metrics import Metrics
+from daemon.output import outputs, shout
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.provenance import code_hash
+from daemon.readers import Reader
+from daemon.readings import ToldMetrics
 from daemon.recovery import Recovered, recover_journal
 from daemon.surroundings import Surroundings
 
@@ -112,7 +115,8 @@ def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -
     started = datetime.now(UTC).isoformat(timespec="seconds")
     holder = Holder(pid=os.getpid(), started=started, doing=SAFETY)
     with held(state_lock(config.state_dir), holder, "the state directory"):
-        findings = trio.run(_bring_to_safety, config, asked, wait_s)
+        with outputs():
+            findings = trio.run(_bring_to_safety, config, asked, wait_s, clock=AwakeClock())
         mark(config.state_dir, any(finding.action in ("closing", "not closed") for finding in findings))
     return findings
 
@@ -221,9 +225,9 @@ class _Program:
             patience=patience_of(config.limits),
             limits=Limits(),
             latches=self._latches,
-            telemetry=Metrics(now=lambda: 0.0),
+            telemetry=ToldMetrics(Metrics(now=lambda: 0.0), Reader("metrics")),
             publish=lambda replica: None,
-            shout=lambda text: print(text, file=sys.stderr),
+            shout=shout,
             free_bytes=lambda: None,
             clock_offset_ms=lambda: None,
             max_trade_usdt=config.guard.max_trade_size_usd,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import structlog
 
 from components.model.errors import CFG_INVALID, Refuse
 from daemon.log import Logs, log_context
+from daemon.output import LineStream, Writer
 from daemon.secrets import Secret, Secrets
 
 CANARY = "canary-5f2e9b"
@@ -214,3 +216,36 @@ def test_what_the_reader_hears_otherwise_is_left_out_unless_it_warns() -> None:
     log.info("order.sent")
     assert stream.getvalue().count("cell.state") == 1
     assert "order.sent" in stream.getvalue()
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words for it")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_that_cannot_be_made_hurts_nobody_and_is_said(
+    style: str, stream: io.StringIO, installed: Callable[..., Logs]
+) -> None:
+    logs = installed(style=style)
+    structlog.get_logger().error("cell.crashed", odd=Unprintable())
+    structlog.get_logger().info("cell.state", state="running")
+    first, second = stream.getvalue().splitlines()
+    assert first == "cell.crashed could not be logged: RuntimeError"
+    assert "cell.state" in second and logs.statistics()["lost"] == 1
+
+
+def test_what_is_urgent_has_room_where_nothing_else_has(installed: Callable[..., Logs]) -> None:
+    read, write = os.pipe()
+    writer = Writer(write, "stderr", room=100)
+    installed(stream=LineStream(writer, write), style="json")
+    structlog.get_logger().info("tick", text="x" * 500)
+    structlog.get_logger().critical("cell.stuck", text="x" * 500)
+    writer.close()
+    assert writer.join(5.0)
+    assert writer.standing().dropped == 1
+    assert b"cell.stuck" in os.read(read, 1 << 16)
+    os.close(read)
+    os.close(write)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from components.model.events import Event, EventType
 from components.model.keys import base_token
 from components.model.orders import Action, GroupKind, InFlight, Order, OrderGroup, OrderState, Trade, TradeStatus, Verb
+from daemon.daemon import Daemon
+from daemon.health import Level
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
 from daemon.narrator import Narrator
 from daemon.replica import CellState, Replica
 from tests.builders import START
+from tests.daemon.house import BTC, House, ask, replica_of, ticked
 
 HOUR_NS = 3_600_000_000_000
 
@@ -107,6 +112,46 @@ def test_every_kind_of_event_can_be_told_whatever_its_text_says(
     for kind in EventType:
         said(event(kind, amount=1.0, detail=detail))
         said(event(kind, detail=detail))
+
+
+def test_words_of_an_operator_or_a_venue_never_hurt_a_strategy(tmp_path: Path) -> None:
+    """A pause whose reason has ` at ` in it, orders withheld under it, and every event told while the journal grows."""
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        await ask(daemon, "pause", BTC, reason="I look at binance first (at once)")
+        await ask(daemon, "deposit", BTC, key="d", amount="60000")
+        await ticked(daemon, BTC, 3)
+        await ask(daemon, "resume", BTC)
+        await ticked(daemon, BTC, 2)
+        (narrator,) = [each for each in daemon.readers if each.name == "narrator"]
+        assert (narrator.errors, narrator.dropped) == (0, 0)
+
+    house.live(play)
+    assert house.crashes.seen == []
+    assert any("I look at binance first" in line for line in house.told)
+    assert any("buys" in line and "at okx at" in line for line in house.told)
+
+
+def test_a_narrator_that_fails_at_everything_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path, BTC)
+
+    def fails(*_: object) -> None:
+        raise ValueError("no words")
+
+    monkeypatch.setattr(Narrator, "heard", fails)
+    monkeypatch.setattr(Narrator, "publish", fails)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 4)
+        await trio.sleep(60.0)
+        (shown,) = [each for each in daemon.health.components() if each.name == "reader:narrator"]
+        assert shown.level is Level.DEGRADED and "no words" in shown.reason
+        assert replica_of(daemon, BTC).state is CellState.RUNNING
+
+    house.live(play)
+    assert house.crashes.seen == [] and house.told == []
 
 
 def replica(at: int | None = START, state: CellState = CellState.RUNNING, **more: Any) -> Replica:

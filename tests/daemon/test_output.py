@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import io
 import os
@@ -85,7 +86,8 @@ def test_a_stalled_reader_is_named(pipe: tuple[int, int]) -> None:
     writer = Writer(write, "stdout", monotonic=lambda: now[0])
     for _ in range(20):
         writer.write("x" * 9999)
-    until(lambda: writer.standing().written and writer.standing().waiting)
+    until(lambda: 0 < writer.standing().waiting < 20)
+    time.sleep(0.1)  # the thread has begun to wait
     assert writer.standing().trouble == ""
     now[0] = 60.0
     assert writer.standing().trouble == "its reader has taken nothing for 60 s"
@@ -228,3 +230,19 @@ def test_a_shout_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
         shout("not journaled")
     monkeypatch.undo()
     assert full.getvalue() == "not journaled\n"
+
+
+def test_nobody_but_the_writer_and_the_commands_writes_to_a_standard_stream() -> None:
+    """`print`, `sys.stdout` and `sys.stderr` belong to the commands and to the writer."""
+    may = {"output.py", "log.py", "process.py", "docs_reference.py"}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "daemon").rglob("*.py"))
+        if "cli" not in path.parts and path.name not in may
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Name) and node.id == "print")
+        or (isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "__stdout__", "__stderr__"))
+    ]
+    assert found == []
+    printed = [n for n in ast.walk(ast.parse((ROOT / "daemon/process.py").read_text())) if isinstance(n, ast.Name)]
+    assert not any(node.id == "print" for node in printed)
