@@ -15,6 +15,7 @@ from components.data_provider import DataProvider
 from components.deviation import Unmended
 from components.event_logger import EventLogger
 from components.exposure_monitor import Exposure, ExposureMonitor
+from components.model.capital import above_equity
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
@@ -56,6 +57,7 @@ CLOSE = "close"
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
 DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
+ROUNDING = 1e-9  # of equity: as much above it is no more than rounding
 WAYS = 3  # in which what leaves or hedges is tried on one row, when venues refuse
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
@@ -223,8 +225,10 @@ class Core:
         self, trigger: Trigger, settlements: Settlements, row: Row, steps: Steps, standing: Standing = GRANTED
     ) -> None:
         """Decide and do, on one row."""
-        asked = sum(h.amount for h in settlements.happenings if h.event_type is EventType.WITHDRAWAL_REQUESTED)
         now = Situation(self.run, row, self.positions, self.prices)
+        asked = self._granted(settlements, now) if trigger.kind == "withdrawal" else 0.0
+        if trigger.kind == "withdrawal" and not asked and not self.manager.owed:
+            return
         self.events.step += 1
         plan = self.manager.decide(trigger, now, self.events.step, asked)
         told = trigger.kind in TOLD_AT_ONCE or trigger.reason == ASKED_FOR
@@ -275,6 +279,27 @@ class Core:
         )
         pressing = plan.action in EXITS or plan.scope == HEDGE or not plan.careful
         return pressing and result.refused and not result.disturbed
+
+    def _granted(self, settlements: Settlements, now: Situation) -> float:
+        """What withdrawals of this row are granted, share-class currency; one above the equity is refused whole."""
+        left, granted = now.equity() - self.manager.owed, 0.0
+        for happening in settlements.happenings:
+            if happening.event_type is not EventType.WITHDRAWAL_REQUESTED:
+                continue
+            if happening.amount <= left * (1.0 + ROUNDING):
+                left, granted = left - happening.amount, granted + happening.amount
+                continue
+            self.events.record(
+                EventType.WITHDRAWAL_REFUSED,
+                now.row.timestamp,
+                self.positions.snapshot(),
+                venue=happening.venue,
+                token=happening.token,
+                amount=happening.amount,
+                status="refused",
+                detail=above_equity(happening.amount, max(left, 0.0), happening.token),
+            )
+        return granted
 
     def _take_flows(self, settlements: Settlements, exposure: Exposure) -> None:
         """Deposits buy units at the value just before they came; a payment that was made earlier redeems them now."""

@@ -24,6 +24,7 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.LIQUIDATION: "a venue liquidated a position",
     EventType.DEPOSIT: "capital came in",
     EventType.WITHDRAWAL_REQUESTED: "the owner asked for capital",
+    EventType.WITHDRAWAL_REFUSED: "more was asked for than there is: `detail` names the equity, nothing is paid",
     EventType.WITHDRAWAL_PAID: "capital was paid out",
     EventType.RESERVE_LOW: "the reserve fell below its ratio",
     EventType.RISK_LEVEL: "a risk measure rose to warning or critical",

@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from components.core import CLOSE
+from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
 from daemon.by_hand import trade_by_hand
 from daemon.cell import Cell
@@ -178,6 +179,8 @@ class Operator:
                 message, data = await self.emergency(request.strategy, reason, uid, id=id)
                 return await self._first_look(request.strategy, message, data)
             case "deposit" | "withdraw" | "rebalance":
+                if request.kind == "withdraw":
+                    self._covered(strategy, float(request.arguments["amount"]))
                 await self._running(strategy).order_in(command)
                 return f"{request.kind} accepted; it takes effect at the next full loop", {}
             case "adopt":
@@ -355,6 +358,12 @@ class Operator:
         """With what it would leave if it were sold now, beside its book value."""
         run = next(entry.run for entry in self.config.strategies if entry.id == replica.strategy)
         return msgspec.structs.replace(replica, exit_value=exit_value_of(run, replica))
+
+    def _covered(self, strategy: str, amount: float) -> None:
+        """Refuses a withdrawal above the equity last shown; the core judges again at the row."""
+        replica = self._supervisor.replicas.get(strategy)
+        if replica is not None and replica.equity is not None and amount > replica.equity:
+            raise Refuse(OPS_REFUSED, above_equity(amount, replica.equity, replica.share_class))
 
     def _running(self, strategy: str) -> Cell:
         cell = self._supervisor.cells.get(strategy)

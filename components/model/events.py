@@ -36,6 +36,7 @@ class EventType(StrEnum):
     LIQUIDATION = "liquidation"
     DEPOSIT = "deposit"
     WITHDRAWAL_REQUESTED = "withdrawal_requested"
+    WITHDRAWAL_REFUSED = "withdrawal_refused"
     WITHDRAWAL_PAID = "withdrawal_paid"
     RESERVE_LOW = "reserve_low"
     RISK_LEVEL = "risk_level"

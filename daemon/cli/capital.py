@@ -7,8 +7,21 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.console import AMOUNT, asked, emit_done, key_option, make_sure, operation_key, state_option, yes_option
+from components.model.capital import above_equity
+from daemon.cli.console import (
+    AMOUNT,
+    asked,
+    emit_done,
+    give_up,
+    key_option,
+    make_sure,
+    operation_key,
+    state_option,
+    yes_option,
+)
 from daemon.cli.output import output_option
+from daemon.cli.status import replicas_of
+from daemon.exits import Exit
 
 _SIGNED = re.compile(r"-[\d.].*")
 
@@ -42,8 +55,20 @@ def deposit(strategy: str, amount: str, key: str | None, state: Path, output: st
 @output_option
 def withdraw(strategy: str, amount: str, key: str | None, yes: bool, state: Path, output: str) -> None:
     """Have STRATEGY free AMOUNT (share-class currency) and pay it out."""
-    make_sure(f"Withdraw {amount} from {strategy}?", yes=yes)
+    if not yes:
+        make_sure(_question(strategy, amount, state), yes=False)
     _move("withdraw", strategy, amount, key, state, output)
+
+
+def _question(strategy: str, amount: str, state: Path) -> str:
+    """What is asked for beside what there is; more than that is refused at once."""
+    replicas = [one for one in replicas_of(asked(state, "status", strategy)) if one.equity is not None]
+    if not replicas:
+        return f"Withdraw {amount} from {strategy}, whose equity is not known yet?"
+    equity, currency = replicas[0].equity or 0.0, replicas[0].share_class
+    if float(amount) > equity:
+        give_up(Exit.REFUSED, above_equity(float(amount), equity, currency) + " Nothing was done.")
+    return f"Withdraw {amount} of {equity:,.2f} {currency}, the equity of {strategy}?"
 
 
 def _move(kind: str, strategy: str, amount: str, key: str | None, state: Path, output: str) -> None:

@@ -56,7 +56,7 @@ def replicas_of(response: Response) -> list[Replica]:
 
     from daemon.replica import Replica
 
-    records: list[dict[str, Any]] = plain(response)
+    records: list[dict[str, Any]] = plain(response) or []
     for record in records:
         for name, value in record.items():
             if isinstance(value, dict):

@@ -294,3 +294,15 @@ def test_positions_are_shown_as_expected_and_as_observed(tmp_path: Path) -> None
         assert lent["expected"] > 90_000.0
 
     House(tmp_path).live(play)
+
+
+def test_a_withdrawal_above_the_equity_is_refused_with_the_figure(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    told: list[str] = []
+
+    async def asks(daemon: Daemon) -> None:
+        await ticked(daemon)
+        told.append(await refused(daemon, "withdraw", amount="1000000000"))
+
+    house.live(asks)
+    assert told[0].startswith("A withdrawal of 1,000,000,000.00 USDT is more than the equity of ")

@@ -8,6 +8,7 @@ from components.model.events import EventType
 from components.model.orders import Verb
 from tests.scenarios import sketch
 from tests.scenarios.play import Played, deposit, play, withdrawal
+from tests.scenarios.sketch import Sketch
 
 RESERVE = "reserve:BaseToken:USDT"
 DAYS = 24
@@ -149,8 +150,15 @@ def test_a_hedged_mode_keeps_its_hedge_while_coins_wait_in_the_queue() -> None:
     assert sum(amount for _, amount in paid(played)) == pytest.approx(300_000.0, rel=5e-3)
 
 
-def test_asking_for_more_than_there_is_pays_what_is_there() -> None:
-    played = play("btc_basis", sketch.btc(60), flows=[withdrawal(30.0, 5_000_000.0)])
+def all_of_it(mode: str, drawn: Sketch, hours: float) -> float:
+    """What the fund is worth at that hour."""
+    plain = play(mode, drawn, cuts=())
+    return float(plain["equity"][int(hours)])
+
+
+def test_asking_for_all_there_is_pays_what_selling_it_brings() -> None:
+    whole = all_of_it("btc_basis", sketch.btc(60), 30)
+    played = play("btc_basis", sketch.btc(60), flows=[withdrawal(30.0, whole)])
 
     assert played["equity"][-1] == pytest.approx(0.0, abs=1e-6)
     gone = sum(amount for _, amount in paid(played))
@@ -161,7 +169,8 @@ def test_asking_for_more_than_there_is_pays_what_is_there() -> None:
 
 
 def test_a_fund_that_was_emptied_can_be_filled_again() -> None:
-    flows = [withdrawal(30.0, 5_000_000.0, "a"), deposit(50.0, 400_000.0, "b")]
+    whole = all_of_it("btc_basis", sketch.btc(72), 30)
+    flows = [withdrawal(30.0, whole, "a"), deposit(50.0, 400_000.0, "b")]
 
     played = play("btc_basis", sketch.btc(72), flows=flows)
 
@@ -174,7 +183,8 @@ def test_a_fund_that_was_emptied_can_be_filled_again() -> None:
     "mode", ["pure_lending", "eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral"]
 )
 def test_a_fund_that_was_emptied_sends_no_order_that_cannot_be_done(mode: str) -> None:
-    played = play(mode, sketch.staked(DAYS * 5), flows=[withdrawal(30.0, 5_000_000.0)])
+    whole = all_of_it(mode, sketch.staked(DAYS * 5), 30)
+    played = play(mode, sketch.staked(DAYS * 5), flows=[withdrawal(30.0, whole)])
 
     assert not played.told(EventType.ORDER_REJECTED, EventType.ORDER_WITHHELD)
     assert abs(played["equity"][-1]) < 100.0
@@ -308,3 +318,30 @@ def test_without_rebalancing_a_withdrawal_unwinds_pro_rata() -> None:
     size = played["balance.binance:Perp:BTCUSDT"]
     assert size[-1] == pytest.approx(0.7 * size[29], rel=2e-3)
     assert sum(amount for _, amount in paid(played)) == pytest.approx(300_000.0, rel=4e-3)
+
+
+# More than there is
+
+
+@pytest.mark.parametrize("mode", ["btc_basis", "usdt_market_neutral", "pure_lending"])
+def test_a_withdrawal_above_the_equity_is_refused_with_the_figure_and_sells_nothing(mode: str) -> None:
+    drawn = sketch.btc(48) if mode == "btc_basis" else sketch.staked(48)
+    plain = play(mode, drawn, cuts=())
+
+    played = play(mode, drawn, flows=[withdrawal(20, 1_500_000.0)])
+
+    (told,) = played.told(EventType.WITHDRAWAL_REFUSED)
+    equity = played["equity"][20]
+    assert told.amount == 1_500_000.0
+    assert told.detail == (f"A withdrawal of 1,500,000.00 USDT is more than the equity of {equity:,.2f} USDT.")
+    assert played["equity"].tobytes() == plain["equity"].tobytes()
+    assert not played.told(EventType.WITHDRAWAL_PAID)
+
+
+def test_of_two_withdrawals_on_a_row_the_one_that_is_too_large_is_refused() -> None:
+    played = play("btc_basis", sketch.btc(48), flows=[withdrawal(20, 700_000.0, "a"), withdrawal(20, 700_000.0, "b")])
+
+    (told,) = played.told(EventType.WITHDRAWAL_REFUSED)
+    assert "more than the equity of 29" in told.detail
+    paid = sum(-(event.amount or 0.0) for event in played.told(EventType.WITHDRAWAL_PAID))
+    assert paid == pytest.approx(700_000.0, rel=1e-3)

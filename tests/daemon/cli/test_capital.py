@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.control.protocol import answer
+from tests.daemon.cells import running as cell
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
 
@@ -27,9 +29,24 @@ def test_the_same_deposit_twice_carries_the_same_key_however_it_is_written(
 def test_a_withdrawal_needs_a_yes(tmp_path: Path) -> None:
     with running(tmp_path) as daemon:
         assert call("withdraw", "btc", "5", "--state", str(tmp_path)) == 5
-        assert daemon.asked == []
         assert call("withdraw", "btc", "5", "--yes", "--key", "w1", "--state", str(tmp_path)) == 0
-    assert [(request.kind, request.key) for request in daemon.asked] == [("withdraw", "w1")]
+    assert [(request.kind, request.key) for request in daemon.asked] == [("status", ""), ("withdraw", "w1")]
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ("5", "Withdraw 5 of 98,765.40 USDT, the equity of btc? Nobody is there to answer"),
+        ("1e9", "A withdrawal of 1,000,000,000.00 USDT is more than the equity of 98,765.40 USDT. Nothing was done."),
+    ],
+)
+def test_the_question_names_the_equity_and_more_than_that_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], amount: str, said: str
+) -> None:
+    with running(tmp_path, {"status": answer([cell(equity=98_765.4)])}) as daemon:
+        assert call("withdraw", "btc", amount, "--state", str(tmp_path)) == 5
+    assert said in capsys.readouterr().err
+    assert [request.kind for request in daemon.asked] == ["status"]
 
 
 @pytest.mark.parametrize("command", ["deposit", "withdraw"])
