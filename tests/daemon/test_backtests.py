@@ -11,8 +11,9 @@ import pytest
 
 from components.model.errors import CFG_REQUEST, InvalidInput
 from daemon.backtest_request import RequestTexts, parse_request
-from daemon.backtests import RunOutcome, cache_folder, run_backtest
+from daemon.backtests import RunOutcome, cache_folder, funding_hours, run_backtest
 from daemon.results_store import ResultsStore
+from daemon.settings import load_run
 
 MODES = {
     "pure_lending": "100000",
@@ -120,3 +121,14 @@ def test_an_invalid_configuration_is_refused_and_nothing_is_written(tmp_path: Pa
 def test_without_a_home_nothing_is_cached() -> None:
     assert cache_folder({}) is None
     assert cache_folder({"HOME": "/h", "XDG_CACHE_HOME": "/c"}) == Path("/c/basisd/columns")
+
+
+def test_the_venues_of_a_run_say_how_often_they_settle() -> None:
+    run = load_run("btc_basis", environ={})
+    hours = funding_hours(run)
+
+    assert {name: hours[name] for name in ("binance.funding.BTC", "okx.funding.BTC")} == {
+        "binance.funding.BTC": 8.0,
+        "okx.funding.BTC": 8.0,
+    }
+    assert not any(".spot." in name for name in hours)

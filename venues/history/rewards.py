@@ -178,5 +178,8 @@ def _page(folder: Path, stem: str) -> _Page:
         fault = Fault(where=f"{stem}.csv", found="no file", expected="the reward table, or rewards_mode: base_only")
         raise InvalidInput(DAT_NOT_COVERED, [fault])
     file = path.relative_to(folder).as_posix()
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise unreadable(file, exc.strerror or "not readable", "a readable file") from exc
     return _Page(file, read_sheet(file, content), content_hash(content))

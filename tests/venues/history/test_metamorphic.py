@@ -20,7 +20,7 @@ import pytest
 from components.model.market import Market
 from tests.venues.history.modes import PLAUSIBLE, mode_of
 from tests.venues.history.trees import Tree, at, grid
-from venues.history import load
+from venues.history import UnusableData, load
 from venues.history.places import FUNDING_FOLDER, PERP_FOLDER, SPOT_FOLDER
 from venues.history.stamps import iso
 
@@ -156,3 +156,38 @@ def test_the_form_of_the_files_does_not_change_a_byte_of_what_is_read(tmp_path: 
         assert funding.rate.tobytes() == wanted.rate.tobytes()
         assert funding.mark_usdt.tobytes() == wanted.mark_usdt.tobytes()
         assert {name: flags.tobytes() for name, flags in market.stale.items()} == {}
+
+
+def damage(content: bytes, draw: random.Random) -> bytes:
+    """A few bytes changed, put in, repeated or taken out, or the end missing."""
+    spoilt, place = bytearray(content), draw.randrange(len(content))
+    stop = min(len(content), place + draw.randrange(1, 200))
+    match draw.choice(["change", "cut", "put in", "take out", "repeat"]):
+        case "change":
+            for _ in range(draw.choice([1, 3, 20])):
+                spoilt[draw.randrange(len(spoilt))] = draw.randrange(256)
+        case "cut":
+            del spoilt[place:]
+        case "put in":
+            spoilt[place:place] = draw.choice([b"\n", b",", b'"', b"\x00", b"nan", b"1e999", b"-", b"9" * 20, b"\xff"])
+        case "take out":
+            del spoilt[place:stop]
+        case _:
+            spoilt[place:place] = spoilt[place:stop]
+    return bytes(spoilt)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damage_ends_in_a_refusal_that_names_the_file_or_in_a_whole_market(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    tree = Tree(tmp_path / "folder")
+    for sheet in sheets():
+        form(sheet, draw, tree)
+    victim = draw.choice(sorted(path for path in tree.folder.rglob("*") if path.is_file()))
+    victim.write_bytes(damage(victim.read_bytes(), draw))
+    try:
+        market = load(tree.folder, MODE, RUN, zone="UTC")
+    except UnusableData as refused:
+        assert victim.parent.name in str(refused)
+        return
+    assert all(np.isfinite(column).all() for column in market.columns.values())
