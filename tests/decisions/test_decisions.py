@@ -17,7 +17,7 @@ EMBEDDED = ("seeds", "minutes", "stress", "scenarios", "sizes", "flows")
 SAMPLE = 30
 OPEN = {
     "stress": {"nothing_is_below_zero", "orders_are_worth_sending"},
-    "sizes": {"withheld_orders_are_not_repeated", "nothing_is_below_zero"},
+    "sizes": {"nothing_is_below_zero"},
     "flows": {"orders_are_worth_sending"},
 }
 
