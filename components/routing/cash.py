@@ -64,13 +64,19 @@ class CashStage(Stage):
         missing = self._mode.gas_reserve - now.gas()
         if missing <= 1e-9:
             return
+        if refill := self._gas_refill(missing):
+            yield refill
+        else:
+            self._skip("no spare ETH to refill the gas reserve")
+
+    def _gas_refill(self, missing: float) -> OrderGroup | None:
+        """ETH from the wallet or the reserve put by for gas; None when neither has it."""
         for venue in (WALLET, RESERVE):
-            if now.held(base_token(venue, "ETH")) >= missing:
+            if self._now.held(base_token(venue, "ETH")) >= missing:
                 order = self._order(Verb.TRANSFER, venue, "ETH", missing, "refill_gas")
                 keys = {"source": base_token(venue, "ETH"), "target": GAS_KEY}
-                yield self._group(GroupKind.ONE, [msgspec.structs.replace(order, **keys)])
-                return
-        self._skip("no spare ETH to refill the gas reserve")
+                return self._group(GroupKind.ONE, [msgspec.structs.replace(order, **keys)])
+        return None
 
     def _move(self) -> Iterator[OrderGroup]:
         if self._mode.hedge_allocation:

@@ -37,7 +37,21 @@ class Route(CashStage, ChainStage, ExchangeStage):
                 self.too_dear = True
             else:
                 self._done += 1
-                yield group
+                missing = self._missing_gas(group)
+                if missing <= 0.0:
+                    yield group
+                elif refill := self._gas_refill(missing):
+                    yield refill  # and the group is made anew, from what is then there
+                else:
+                    self._done -= 1
+                    self._skip(f"{group.orders[-1].leg}: no ETH for its gas")
+
+    def _missing_gas(self, group: OrderGroup) -> float:
+        """ETH that an ETH class lacks for the gas of a group: it keeps gas and owes none."""
+        if self._mode.share_class != "ETH" or self._mode.costs == "none":
+            return 0.0
+        needed = worth_of(group, self._now).gas_eth
+        return max(needed, self._mode.gas_reserve) - self._now.gas() if needed > self._now.gas() else 0.0
 
     def _is_worth_it(self, group: OrderGroup) -> bool:
         """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or was asked

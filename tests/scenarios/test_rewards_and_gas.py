@@ -181,3 +181,13 @@ def test_a_low_gas_reserve_is_topped_up_from_cash_at_hand() -> None:
     assert played[f"balance.{GAS}"][0] == pytest.approx(0.006, abs=1e-9)
     assert played.balance(GAS) == pytest.approx(0.05, rel=1e-9)
     assert ("deviation: gas_reserve") in [d[2] for d in played.decisions()]
+
+
+@pytest.mark.parametrize("mode", ["eth_staking_only", "eth_leveraged"])
+@pytest.mark.parametrize("gwei", [300.0, 700.0, 3_000.0])
+def test_gas_that_is_not_there_is_put_by_before_a_transaction_and_never_owed(mode: str, gwei: float) -> None:
+    """At 700 gwei a stake costs 0.077 ETH and 0.05 are kept; a close at the end pays the same again."""
+    played = play(mode, sketch.staked(48).line("ethereum.gas_price.gwei", gwei), close_at_end=True)
+
+    assert played[f"balance.{GAS}"].min() >= 0.0
+    assert played.balance("wallet:BaseToken:wstETH") == played.balance("aave_v3:aToken:awstETH") == 0.0
