@@ -74,6 +74,7 @@ def test_a_bad_one_keeps_everything_as_it_was(what: str, tmp_path: Path) -> None
         before = daemon.supervisor.config
         told = await daemon.reload()
         assert "poll_interval_s" in told if what == "faults" else "account" in told
+        assert "the old one stays" in told and "nothing was started" not in told
         await ticked(daemon, LENDING, 2)
         assert daemon.supervisor.config is before
         assert cell_of(daemon).run_slice is before.strategies[0].run

@@ -84,22 +84,6 @@ def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (["statsu"], "status"),
-        (["backtest", "rnu"], "run"),
-        (["audit", "verfy"], "verify"),
-        (["safety", "chek"], "check"),
-    ],
-)
-def test_a_mistyped_command_is_answered_with_the_nearest(
-    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(*words) == Exit.USAGE
-    assert f"Did you mean {meant!r}?" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
     "words",
     [
         ["status"], ["positions"], ["orders"], ["events"], ["audit", "verify"], ["replay", "x"], ["safety", "check"],

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from daemon.cli import run_report
-from daemon.results_headline import return_if_sold, told_of
 from daemon.results_summary import Summary
 from tests.daemon.cli.calls import call
 from tests.daemon.handmade import finished
@@ -27,18 +26,11 @@ def test_the_headline_says_what_selling_leaves_beside_book_value() -> None:
     run = summary(
         total_return=0.05, final_equity=105_000.0, liquidation_value=103_000.0, rows=8_761, step_seconds=3600.0
     )
-    assert return_if_sold(run) == pytest.approx(0.03)
     first = run_report.in_words(run, charts=False).splitlines()[0]
     assert "made 5.00 % at book value" in first and "3.00 % if sold at the end" in first
     assert re.search(r"if sold now +103,000\.00 USDT", run_report.in_words(run, charts=False))
     for text in (run_report.listed([run]), run_report.compared([run]), run_report.one(run)):
         assert "5.00 %" in text and "3.00 %" in text
-
-
-def test_deposits_are_no_profit_of_selling_either() -> None:
-    run = summary(total_return=0.1, final_equity=220_000.0, liquidation_value=198_000.0, external_flows=100_000.0)
-    assert return_if_sold(run) == pytest.approx(1.1 * 0.9 - 1.0)
-    assert return_if_sold(summary(final_equity=0.0)) is None
 
 
 def test_a_run_of_hours_is_not_told_as_a_yearly_rate() -> None:
@@ -61,7 +53,6 @@ def test_a_stop_and_what_it_left_cannot_be_missed() -> None:
     for text in ("STOPPED at 2024-11-14 03:00: drawdown above 10 %", "wallet:BaseToken:ETH", "900.00 %", "2,530"):
         assert text in said
     assert "STOPPED" in run_report.listed([run]) and "drawdown above 10 %" in run_report.compared([run])
-    assert list(told_of(summary())) == []
 
 
 def test_list_and_compare_say_which_dates_market_and_settings_made_a_run() -> None:

@@ -1,0 +1,42 @@
+"""The figures a result is told by: what selling leaves, and what a reader must not miss."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from daemon.results_headline import return_if_sold, told_of
+from daemon.results_summary import Summary
+from tests.daemon.handmade import finished
+
+
+def summary(**changes: object) -> Summary:
+    return msgspec.structs.replace(finished().summary, **changes)
+
+
+def test_selling_takes_its_costs_off_the_return() -> None:
+    run = summary(total_return=0.05, final_equity=105_000.0, liquidation_value=103_000.0)
+    assert return_if_sold(run) == pytest.approx(0.03)
+
+
+def test_deposits_are_no_profit_of_selling_either() -> None:
+    run = summary(total_return=0.1, final_equity=220_000.0, liquidation_value=198_000.0, external_flows=100_000.0)
+    assert return_if_sold(run) == pytest.approx(1.1 * 0.9 - 1.0)
+
+
+def test_where_nothing_is_left_there_is_no_return_of_selling_it() -> None:
+    assert return_if_sold(summary(final_equity=0.0)) is None
+
+
+def test_a_quiet_run_has_nothing_to_tell() -> None:
+    assert list(told_of(summary(divergence_max=0.004))) == []
+    assert list(told_of(summary(divergence_max=None))) == []
+
+
+def test_a_stop_a_divergence_and_refusals_are_told() -> None:
+    run = summary(stopped_at="2024-11-14T03:00:00Z", left_open=("a", "b"), divergence_max=0.02, rejected=1)
+    stopped, left, parted, refused = told_of(run)
+    assert stopped == "STOPPED at 2024-11-14 03:00: not said why"
+    assert left.endswith("a, b")
+    assert "2.00 %" in parted
+    assert refused == "1 order was refused by a venue"
