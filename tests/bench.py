@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -26,7 +27,8 @@ from daemon.replay import Replay, ReplayRequest
 from daemon.settings import load_run
 from tests import bench_daemon
 from tests.decisions import figures
-from venues.sim.market import generate
+from venues import history
+from venues.sim.market import generate, write_tree
 
 START = int(np.datetime64("2024-01-01", "ns").astype(np.int64))
 MINUTE_NS = HOUR_NS // 60
@@ -131,6 +133,20 @@ def others() -> None:
         line(f"{mode}, 17,520 rows: rows/s", f"{17_520 / seconds:,.0f}", f"at least 200,000; {made} decisions")
 
 
+def files() -> None:
+    """Two hourly years of the largest mode from gzipped files: read for the first time, then from the column cache."""
+    run = load_run("usdt_market_neutral", environ={})
+    grid = Grid(START, START + 17_519 * HOUR_NS, HOUR_NS)
+    with tempfile.TemporaryDirectory() as folder:
+        data, cache = Path(folder, "data"), Path(folder, "cache")
+        write_tree(generate(grid, seed=7), data)
+        cold = timed(lambda: history.load(data, run.mode, grid), 3)
+        history.load(data, run.mode, grid, cache=cache)
+        warm = timed(lambda: history.load(data, run.mode, grid, cache=cache), 15)
+    line("usdt_market_neutral from files, 17,520 rows: seconds", f"{cold:.2f}", "at most 4")
+    line("usdt_market_neutral from the column cache: ms", f"{warm * 1e3:.0f}", "at most 60")
+
+
 def processes() -> None:
     imported = timed(lambda: subprocess.run([sys.executable, "-c", "import components.core"], check=True), 5)
     nothing = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 5)
@@ -164,6 +180,7 @@ PARTS = {
     "hourly": hourly,
     "minutes": minutes,
     "others": others,
+    "files": files,
     "processes": processes,
     "choices": choices,
     **bench_daemon.PARTS,

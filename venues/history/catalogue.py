@@ -169,6 +169,8 @@ class Stock:
             elif any(path.parent.match(rule.folder) for rule in RULES):
                 form = stem_of(path.name) is not None
                 yield Ignored(name, "its name is of none of the files read here" if form else NO_FORM)
+            elif path.parent == self._folder:
+                yield Ignored(name, "it lies at the top, outside the folders that are read (docs/own-data.md)")
             else:
                 top = path.parent.relative_to(self._folder).as_posix()
                 elsewhere[top] = elsewhere.get(top, 0) + 1

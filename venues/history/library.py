@@ -159,11 +159,12 @@ class Library:
     def _instead(self, name: str) -> str:
         """What lies there instead of a series: files that were ignored, and the same price of other venues."""
         place, wanted = expected_place(name).rpartition("/")[0], SeriesName.parse(name)
-        ignored = [one for one in self.ignored() if one.file.startswith(f"{place}/") and not one.file.endswith("/")]
-        said = [f"{one.file.removeprefix(place + '/')}: {one.reason}" for one in ignored[:_SHOWN]]
-        if len(ignored) > _SHOWN:
-            said.append(f"{len(ignored) - _SHOWN} more")
-        text = f"; ignored there: {'; '.join(said)}" if said else ""
+        ignored = self.ignored()
+        here = [one for one in ignored if one.file.startswith(f"{place}/") and not one.file.endswith("/")]
+        said = [f"{one.file.removeprefix(place + '/')}: {one.reason}" for one in (here or ignored)[:_SHOWN]]
+        if len(here or ignored) > _SHOWN:
+            said.append(f"{len(here or ignored) - _SHOWN} more")
+        text = f"; {'ignored there' if here else 'not read'}: {'; '.join(said)}" if said else ""
         alike = sorted(
             other
             for other in self.shelves

@@ -317,6 +317,16 @@ def test_a_missing_series_says_what_lies_in_its_place(tree: Tree) -> None:
         spot(tree)
 
 
+def test_a_folder_of_files_side_by_side_says_where_they_should_lie(tree: Tree) -> None:
+    put(tree, "BTCUSDT-1h-2024-06.csv", KLINES)
+
+    with pytest.raises(
+        UnusableData, match=r"no file; not read: BTCUSDT-1h-2024-06\.csv: it lies at the top"
+    ) as refused:
+        spot(tree)
+    assert "folder/market_data/spot_prices/btc_usd/binance_BTCUSDT_spot_1h.csv" in str(refused.value)
+
+
 def test_a_zip_of_several_tables_says_which(tree: Tree) -> None:
     put(tree, f"{SPOT}/btc_usd/BTCUSDT-1h-2024-06.zip", zipped("a.csv", KLINES, **{"b.csv": KLINES}))
 
