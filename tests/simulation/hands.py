@@ -93,6 +93,8 @@ class Strikes:
                 daemon.world.muted.discard(strategy)
             case "foreign_trade" | "foreign_transfer":
                 self._meddle(fault)
+            case "airdrop":
+                self._airdrop(fault)
             case "emergency":
                 await daemon.operator.emergency(strategy, INJECTED, 0)
                 self._done(fault)
@@ -117,6 +119,14 @@ class Strikes:
         else:
             key = base_token(WALLET, account.run.mode.share_class)
             account.foreign_transfer(name, None, key, 0.01 if key.symbol == "ETH" else 3.0, at)
+        self._done(fault)
+
+    def _airdrop(self, fault: HostFault) -> None:
+        """Nobody asked for it, nobody can sell it, and it must stop nothing."""
+        account, at = self._run.accounts[fault.strategy], self._daemon.clock.now()
+        venues = (WALLET, *account.run.exchanges)
+        for venue, token, amount in ((WALLET, "PEPE", 1e6), (venues[-1], "BNB", 0.003), (WALLET, "aUSDC", 5.0)):
+            account.foreign_transfer(f"airdrop{fault.after_s}{token}", None, base_token(venue, token), amount, at)
         self._done(fault)
 
     def _disk(self) -> HostDisk:

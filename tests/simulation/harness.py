@@ -80,6 +80,8 @@ class Run(msgspec.Struct):
     config: DaemonSlice | None = None
     daemon: Daemon | None = None
     latched: dict[str, Latch] = {}  # at the end
+    asked_s: dict[str, float] = {}  # process time of the last emergency stop of a strategy
+    ended_s: float = 0.0
     stops: list[tuple[str, int]] = []  # strategy, and the last record of its journal when its gate was closed
     struck: list[HostFault] = []
     offset_ms: float = 0.0
@@ -211,6 +213,7 @@ class _Stage:
                     outside.start_soon(trio.sleep_forever)
             self._heal(daemon)
             await trio.sleep(until - trio.current_time())
+            run.ended_s = trio.current_time()
             run.metrics = daemon.metrics.render().decode()
             run.shown = msgspec.json.encode(daemon.dump(), enc_hook=str).decode()
             daemon.stop()
@@ -248,7 +251,9 @@ class _Stage:
             samples.append(sample_of(replica, run.accounts[replica.strategy], samples[-1] if samples else None))
 
         def stopped(strategy: str, reason: str) -> None:
-            run.stops.append((strategy, daemon._journals[strategy].head.sequence))
+            if strategy in daemon._journals:
+                run.stops.append((strategy, daemon._journals[strategy].head.sequence))
+            run.asked_s[strategy] = trio.current_time()
             stop(strategy, reason)
 
         daemon.supervisor.publish = published  # type: ignore[method-assign]

@@ -35,6 +35,7 @@ KINDS: Mapping[str, str] = {
     "feed_mute": "one strategy is told no rows for a while",
     "foreign_trade": "somebody else trades on one account",
     "foreign_transfer": "somebody else takes coins out of one account",
+    "airdrop": "tokens that nobody has a price of come into one account, and coins of another asset",
     "emergency": "one strategy is stopped, flattened and latched",
     "reload": "limits are reloaded",
 }

@@ -54,6 +54,7 @@ def judged(run: Run) -> list[str]:
         order_oracles.ids_are_used_once,
         order_oracles.silence_after_a_latch,
         order_oracles.flat_means_flat,
+        order_oracles.stops_are_carried_out,
         order_oracles.every_intent_has_an_outcome,
         nothing_is_traded_on_implausible_prices,
         book_oracles.steps_are_in_order,

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from components.model.orders import Order, Verb
 from daemon.journal.records import Intent, LatchChanged, Manifest, Outcome, Record, StepBegin, StepEnd
 from tests.simulation.harness import Run
+from tests.simulation.left_open import left_open
 
 CLOSE = 1e-6
+CARRIED_OUT_S = 5400.0  # more than two transfers take
 OWN = ("wallet", "reserve", "gas", "king", "transit", "binance", "bybit", "okx", "aave_v3")
 
 
@@ -82,13 +84,32 @@ def silence_after_a_latch(run: Run) -> Iterator[str]:
 
 
 def flat_means_flat(run: Run) -> Iterator[str]:
-    """9: a strategy that says it is flat has no perp and no debt, whatever was in flight when it was stopped."""
+    """9: flat is only said of positions that are flat: no perp, no debt, nothing supplied, nothing on its way, whatever
+    was in flight when it was stopped."""
+    for strategy, samples in run.samples.items():
+        for sample in samples:
+            if sample.left_open:
+                yield f"{strategy}: says flat at {sample.at_s:.0f} s, and there is {', '.join(sample.left_open)}"
     for strategy, account in run.accounts.items():
         latch = run.latched.get(strategy)
         if latch is not None and latch.is_closed:
             for key, amount in account.balances.items():
                 if key.position_type.value in ("Perp", "debtToken") and abs(amount) > CLOSE:
                     yield f"{strategy}: latched as flat, and {key} is {amount!r}"
+
+
+def stops_are_carried_out(run: Run) -> Iterator[str]:
+    """9: who asked for an emergency stop an hour and a half ago has a flat account, or hears what is awaited."""
+    for strategy, asked_s in run.asked_s.items():
+        latch, account = run.latched.get(strategy), run.accounts[strategy]
+        if run.ended_s - asked_s < CARRIED_OUT_S or (latch is not None and latch.is_closed):
+            continue
+        if latch is None:
+            told = (record for record in run.records.get("daemon", ()) if isinstance(record, LatchChanged))
+            if not any(record.phase == "cleared" and record.scope == strategy for record in told):
+                yield f"{strategy}: was stopped, and nobody has resumed it, and it stands under no latch"
+        elif (there := left_open(account)) or not latch.awaited:
+            yield f"{strategy}: stopped {run.ended_s - asked_s:.0f} s ago, is {latch.phase.value}, and there is {there}"
 
 
 def every_intent_has_an_outcome(run: Run) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from daemon.replica import CellState, Replica
+from tests.simulation.left_open import left_open
 from venues.paper.account import PaperAccount
 
 CLOSE = 1e-6
@@ -28,6 +29,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     net_delta: float
     missed: int
     errors: tuple[tuple[str, int], ...]
+    phase: str = ""
+    left_open: tuple[str, ...] = ()  # when it says flat: what is in the way of that at the venues
 
 
 def sample_of(replica: Replica, account: PaperAccount, last: Sample | None) -> Sample:
@@ -56,6 +59,8 @@ def sample_of(replica: Replica, account: PaperAccount, last: Sample | None) -> S
         replica.columns.get("net_delta", 0.0),
         replica.missed,
         shared("errors", errors),  # type: ignore[arg-type]
+        replica.phase,
+        left_open(account) if replica.phase == "flat" and (last is None or last.phase != "flat") else (),
     )
 
 

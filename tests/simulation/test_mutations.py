@@ -6,8 +6,10 @@ A scenario without the bug is clean; the same with it is not. Sources: NOTES-rel
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,10 +17,11 @@ import pytest
 import trio
 
 from components.model.errors import BasisError
-from components.model.keys import perp
+from components.model.keys import PositionKey, perp
 from components.model.orders import Order, OrderGroup, OrderState, Trade
 from components.position_monitor import PositionMonitor
-from daemon import observer, stepping
+from components.utility_manager import UtilityManager
+from daemon import emergency, observer, stepping
 from daemon.bridge import Bridge
 from daemon.cell import Cell
 from daemon.control.protocol import Request
@@ -26,14 +29,20 @@ from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import Emergency
+from daemon.flat import Flatness
+from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
+from daemon.latch import Latch, Latches, replace_durably
+from daemon.latch_keeper import LatchKeeper
+from daemon.marks import marked_row
 from daemon.recovery import Recovered, recover_journal
+from daemon.supervisor import Supervisor
 from daemon.ticks import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.oracles import judged
 from venues.paper.faults import Fault
 
-ONE = ("btc-basis",)
+ONE, NEUTRAL = ("btc-basis",), ("market-neutral",)
 MINUTE_NS = HOUR_NS // 60
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -164,6 +173,95 @@ def wild_price() -> Run:
         return simulate(10, 0.8, ids=ONE)
 
 
+def stopped_while_coins_travel() -> Run:
+    """An emergency stop right after the entry of a strategy whose coins take longer than every grace to arrive."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, NEUTRAL[0])
+        await daemon.operator.emergency(None, "test", 0)
+
+    return simulate(11, 1.2, ids=NEUTRAL, script=script)
+
+
+def stopped_with_an_airdrop() -> Run:
+    """Tokens that nobody has a price of lie in the account when it is stopped."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        spam = PositionKey("wallet:BaseToken:PEPE")
+        result.accounts[ONE[0]].foreign_transfer("spam", None, spam, 1e6, daemon.clock.now())
+        await trio.sleep(120.0)
+        words = {"venue": "chain"}
+        await daemon.operator.handle(Request(kind="adopt", strategy=ONE[0], arguments=words, key="adopt"), 0)
+        await trio.sleep(300.0)
+        await daemon.operator.emergency(None, "test", 0)
+
+    return simulate(12, 0.8, ids=ONE, script=script)
+
+
+def adopted_after_the_entry() -> Run:
+    """An operator adopts what a venue holds right after the strategy has traded there."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        for venue in ("binance", "bybit"):
+            words = {"venue": venue}
+            await daemon.operator.handle(Request(kind="adopt", strategy=ONE[0], arguments=words, key=venue), 0)
+
+    return simulate(13, 0.8, ids=ONE, script=script)
+
+
+def stopped_with_a_broken_journal() -> Run:
+    """The journal of a strategy with positions is damaged, its cell is started again, and then it is stopped."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        cell = daemon.supervisor.cells[ONE[0]]
+        await trio.sleep(300.0)
+
+        async def unreadable(*_: object) -> Any:
+            await trio.lowlevel.checkpoint()
+            raise JournalBroken(ONE[0], "record 7", "a byte is changed")
+
+        daemon.supervisor._make_cell = unreadable
+        cell.cut()
+        daemon.supervisor.restart(ONE[0])
+        await trio.sleep(60.0)
+        await daemon.operator.emergency(None, "test", 0)
+
+    run = simulate(14, 2.2, ids=ONE, script=script)
+    run.crashes = [crash for crash in run.crashes if "a byte is changed" not in crash]
+    return run
+
+
+def stopped_on_a_full_disk() -> Run:
+    """The latch cannot be written, and the cell of the strategy is started again while that is so."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        with pytest.MonkeyPatch.context() as full:
+            full.setattr("daemon.latch.replace_durably", _no_room)
+            daemon.latches._replace = _no_room
+            await daemon.operator.emergency(None, "test", 0)
+            await trio.sleep(300.0)
+            daemon.supervisor.restart(ONE[0])
+            await trio.sleep(600.0)
+        daemon.latches._replace = replace_durably
+
+    return simulate(15, 2.0, ids=ONE, script=script)
+
+
+def _no_room(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def _entered(daemon: Daemon, strategy: str) -> None:
+    """Right after the step of the entry, before anybody has looked again."""
+    while daemon.supervisor.cells[strategy].actor.steps < 1:
+        await trio.sleep(0.05)
+    await trio.sleep(0.1)
+
+
 async def _deposit(daemon: Daemon, key: str) -> None:
     words = {"amount": "30000"}
     try:
@@ -214,7 +312,7 @@ def kill_switch_leaks(patch: pytest.MonkeyPatch) -> None:
     def stop(self: Cell, reason: str) -> None:
         self.gate.close(reason)  # the core is not cancelled, and dispatch does not look
 
-    async def send(self: Dispatch, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
+    async def send(self: Dispatch, group: OrderGroup, **words: Any) -> tuple[Trade, ...]:
         return await real(self, group, origin="emergency")
 
     real = Dispatch.send
@@ -244,10 +342,10 @@ def _in_dispatch() -> bool:
 def flat_once_is_flat(patch: pytest.MonkeyPatch) -> None:
     """nautilus#2572: fills that arrive between cancel and close leave a position after the stop."""
 
-    async def flatten(self: Emergency, latch: str, row: MarketRow, latest: list[MarketRow]) -> bool:
-        await self._cancel_resting()
-        observed = await self._read()
-        await self._close(observed or {}, f"{self._strategy}/{latch}/1", row)
+    async def flatten(self: Emergency, latch: str) -> bool:
+        reading = await self.doors.read()
+        marked = marked_row(self._run, self._clock.now(), reading.marks, self._last(), reading.positions)
+        await self._close(reading, marked, f"{self._strategy}/{latch}/1")
         return True
 
     patch.setattr(Emergency, "flatten", flatten)
@@ -291,7 +389,7 @@ def outcomes_not_journaled(patch: pytest.MonkeyPatch) -> None:
     """freqtrade#6907: the record of an order is dropped when its answer is slow."""
     send = Dispatch.send
 
-    async def lossy(self: Dispatch, group: OrderGroup, *, origin: str = "core") -> tuple[Trade, ...]:
+    async def lossy(self: Dispatch, group: OrderGroup, **words: Any) -> tuple[Trade, ...]:
         log = self._log
 
         class Lossy:
@@ -303,7 +401,7 @@ def outcomes_not_journaled(patch: pytest.MonkeyPatch) -> None:
 
         self._log = Lossy()
         try:
-            return await send(self, group, origin=origin)
+            return await send(self, group, **words)
         finally:
             self._log = log
 
@@ -313,6 +411,49 @@ def outcomes_not_journaled(patch: pytest.MonkeyPatch) -> None:
 def trades_on_anything(patch: pytest.MonkeyPatch) -> None:
     """nautilus#4298: a feed that tells nonsense, or nothing new, is traded on."""
     patch.setattr(stepping.Authority, "_market", lambda self, row, now: iter(()))
+
+
+def flat_when_nothing_is_left_to_send(patch: pytest.MonkeyPatch) -> None:
+    """Ours: flat was said when the plan was empty, with every short open and the coins on their way."""
+    judged_before = emergency.judged
+
+    def judged(*arguments: Any, **words: Any) -> Flatness:
+        judged_before(*arguments, **words)
+        return Flatness()
+
+    patch.setattr(emergency, "judged", judged)
+
+
+def every_token_has_a_price(patch: pytest.MonkeyPatch) -> None:
+    """Ours: an airdrop raised in picture, emergency and core."""
+    patch.setattr(UtilityManager, "_valued", UtilityManager._build)
+
+
+def the_last_look_is_adopted(patch: pytest.MonkeyPatch) -> None:
+    """Ours: a look from before the last trade was taken over."""
+
+    async def look(self: observer.Observer, venue: str) -> observer.View:
+        await trio.lowlevel.checkpoint()
+        return self.views[venue]
+
+    patch.setattr(observer.Observer, "look", look)
+    patch.setattr(observer.View, "is_current", property(lambda self: True))
+
+
+def only_a_cell_can_close(patch: pytest.MonkeyPatch) -> None:
+    """Ours: the stop of a strategy without a cell was acknowledged, and nothing was sent."""
+    patch.setattr(Supervisor, "_is_to_close", lambda self, strategy: False)
+
+
+def a_latch_is_a_file(patch: pytest.MonkeyPatch) -> None:
+    """Ours: closing waited for ever for a latch that the disk did not take."""
+
+    def write(self: LatchKeeper, scope: str, latch: Latch) -> None:
+        with contextlib.suppress(OSError):
+            Latches._write(self, scope, latch)
+
+    patch.setattr(LatchKeeper, "_write", write)
+    patch.setattr(LatchKeeper, "_read", Latches._read)
 
 
 BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
@@ -328,6 +469,11 @@ BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (silence, resurrected),
     (silence, outcomes_not_journaled),
     (wild_price, trades_on_anything),
+    (stopped_while_coins_travel, flat_when_nothing_is_left_to_send),
+    (stopped_with_an_airdrop, every_token_has_a_price),
+    (adopted_after_the_entry, the_last_look_is_adopted),
+    (stopped_with_a_broken_journal, only_a_cell_can_close),
+    (stopped_on_a_full_disk, a_latch_is_a_file),
 )
 SCENARIOS = tuple(dict.fromkeys(scenario for scenario, _ in BUGS))
 
