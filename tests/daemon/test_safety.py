@@ -6,20 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trio
 from msgspec import structs
 
+from components.model.awaited import AwaitedKind
 from components.model.errors import Refuse, Stop
 from components.model.keys import PositionKey
 from components.model.orders import Verb
+from daemon.closing import Closing
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.disk import RealDisk
-from daemon.latch import Phase, requested
+from daemon.exits import Exit
+from daemon.latch import MARKER, Latches, Phase, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.paper_places import open_world
 from daemon.replica import CellState
-from daemon.safety import Finding, check, flatten
-from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked
+from daemon.safety import Finding, check, exit_code, finish, flatten
+from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
+from tests.simulation.left_open import left_open
 from venues.interfaces import Unavailable
 from venues.paper.account import PaperAccount
 from venues.paper.venue import PaperVenue
@@ -177,3 +182,147 @@ def test_orders_that_rest_are_cancelled(house: House, monkeypatch: pytest.Monkey
     monkeypatch.setattr(PaperVenue, "cancel", cancel)
     assert found(check(house.config, {})) == {LENDING: "held", BTC: "held"}
     assert cancelled == [("okx", "one"), ("okx", "two")]
+
+
+NEUTRAL = "market-neutral"
+
+
+def neutral_house(tmp_path: Path, speed: float, **changes: object) -> House:
+    """Coins on their way to the wallet, shorts against them, and no daemon any more."""
+
+    def in_haste(config: DaemonSlice) -> DaemonSlice:
+        limits = structs.replace(config.limits, order_grace_s=0.3, unknown_budget_s=0.3, leg_deadline_s=0.3)
+        return structs.replace(config, limits=limits, speed=speed, **changes)
+
+    house = House(tmp_path, NEUTRAL, persistent=True, disk=RealDisk(), changed=in_haste, speed=speed)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, NEUTRAL, 1)
+
+    house.live(lives)
+    return house
+
+
+def neutral_account(house: House) -> PaperAccount:
+    account = open_world(house.config).places[NEUTRAL].control.account  # type: ignore[attr-defined]
+    assert isinstance(account, PaperAccount)
+    return account
+
+
+def test_what_travels_is_awaited_kept_in_the_latch_and_finished_by_the_next_run(tmp_path: Path) -> None:
+    house = neutral_house(tmp_path, speed=240.0)
+    (finding,) = flatten(house.config, (NEUTRAL,), wait_s=0.0)
+    assert finding.action == "closing" and exit_code([finding]) is Exit.CLOSING
+    assert [each.kind for each in finding.awaited if each.arrives] == [AwaitedKind.TRANSFER]
+    assert sum(":Perp:" in each.what for each in finding.awaited) == 3, "the coin that travels keeps its hedge"
+    latch = house.latches.of(NEUTRAL)
+    assert latch is not None and latch.phase is Phase.CLOSING
+    assert [each.what for each in latch.awaited] == [each.what for each in finding.awaited]
+    assert (house.state / MARKER).exists(), "the timer unit sees that there is something to do"
+    (again,) = finish(house.config, wait_s=90.0)
+    assert (again.action, again.awaited) == ("closed", ())
+    assert left_open(neutral_account(house)) == ()
+    assert not (house.state / MARKER).exists()
+    assert finish(house.config) == []
+
+
+def test_the_market_goes_on_while_it_waits(tmp_path: Path) -> None:
+    house = neutral_house(tmp_path, speed=600.0)
+    before = neutral_account(house).row
+    (finding,) = flatten(house.config, (), wait_s=60.0)
+    assert finding.action == "closed"
+    assert left_open(neutral_account(house)) == ()
+    assert neutral_account(house).row > before + 20
+
+
+def test_all_strategies_are_closed_side_by_side(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow one does not hold up the other."""
+    ended: list[str] = []
+    once = Closing.once
+
+    async def slowly(self: Closing, wait_s: float) -> Phase:
+        if self.strategy == LENDING:  # the first of the file
+            await trio.sleep(4.0)
+        phase = await once(self, wait_s)
+        ended.append(self.strategy)
+        return phase
+
+    monkeypatch.setattr(Closing, "once", slowly)
+    assert found(flatten(house.config, ())) == {LENDING: "closed", BTC: "closed"}
+    assert ended == [BTC, LENDING]
+
+
+@pytest.mark.parametrize("what", ["check", "flatten"])
+def test_read_only_sends_nothing_and_says_so(house: House, what: str) -> None:
+    house.latches.set(requested(BTC, "by an operator", at=1, uid=0))
+    config = structs.replace(house.config, guard=structs.replace(house.config.guard, read_only=True))
+    findings = check(config, {}) if what == "check" else flatten(config, (BTC,))
+    finding = next(each for each in findings if each.strategy == BTC)
+    assert finding.action == "not closed" and "READ_ONLY" in finding.reason
+    assert len(shorts(house)) == 3
+    assert exit_code(findings) is Exit.CHECK
+
+
+def test_a_read_only_disk_keeps_it_from_nothing_but_writing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Latches, "_write", refuses)
+    monkeypatch.setattr("daemon.safety.Journal.open", refuses)
+    assert found(flatten(house.config, (BTC,)))[BTC] == "closed"
+    assert shorts(house) == []
+    assert house.latches.of(BTC) is None
+
+
+def closing_on_stop(config: DaemonSlice) -> DaemonSlice:
+    entries = []
+    for entry in config.strategies:
+        mode = structs.replace(entry.run.mode, on_stop="close")
+        entries.append(structs.replace(entry, run=structs.replace(entry.run, mode=mode)))
+    return structs.replace(config, strategies=tuple(entries))
+
+
+def test_on_stop_close_latches_sends_what_fits_and_leaves_the_rest_to_the_timer(tmp_path: Path) -> None:
+    def closes(config: DaemonSlice) -> DaemonSlice:
+        limits = structs.replace(config.limits, order_grace_s=0.3, unknown_budget_s=0.3, leg_deadline_s=0.3)
+        return structs.replace(closing_on_stop(config), speed=240.0, limits=limits)
+
+    house = House(tmp_path, NEUTRAL, persistent=True, disk=RealDisk(), changed=closes)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, NEUTRAL, 45)
+        assert any("debtToken" in key and amount for key, amount in neutral_account_of(daemon).balances.items())
+
+    def neutral_account_of(daemon: Daemon) -> PaperAccount:
+        account = daemon.world.places[NEUTRAL].control.account  # type: ignore[attr-defined]
+        assert isinstance(account, PaperAccount)
+        return account
+
+    daemon = house.live(lives)
+    left = left_open(neutral_account_of(daemon))
+    assert not any("debtToken" in each or "aToken" in each for each in left), "what fits was sent"
+    assert any(":Perp:" in each for each in left) and any("transit" in each for each in left), "hedged until it arrives"
+    latch = house.latches.of(NEUTRAL)
+    assert latch is not None and (latch.phase, latch.reason) == (Phase.CLOSING, "on_stop: close")
+    assert any(each.arrives for each in latch.awaited)
+    assert (house.state / MARKER).exists()
+    (finding,) = finish(house.config, wait_s=90.0)
+    assert finding.action == "closed"
+    assert left_open(neutral_account(house)) == ()
+
+
+def test_on_stop_close_is_finished_by_the_next_start(tmp_path: Path) -> None:
+    house = House(tmp_path, NEUTRAL, LENDING, changed=closing_on_stop)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, NEUTRAL, 1)
+
+    async def again(daemon: Daemon) -> None:
+        assert replica_of(daemon, NEUTRAL).state is CellState.LATCHED
+        await until(lambda: (latch := house.latches.of(NEUTRAL)) is not None and latch.is_closed, within_s=7200.0)
+        assert left_open(house.accounts[NEUTRAL]) == ()
+
+    house.live(lives)
+    assert left_open(house.accounts[NEUTRAL]) != (), "its coins travel"
+    house.live(again)
+    assert house.crashes.seen == []
