@@ -44,6 +44,11 @@ def built(strategy: str, rows: int, row: int) -> str:
     return f"  {strategy}: {rows:,} rows, account open{goes_on}"
 
 
+def starting(up: int, of: int) -> str:
+    """Where a start is that takes long, because journals are long."""
+    return f"  reads journals: {up} of {of} strategies are up"
+
+
 def ready(up: Mapping[str, bool]) -> str:
     """The line that says that trading begins: `ready`, and who."""
     failed = [name for name, ok in up.items() if not ok]

@@ -154,7 +154,9 @@ def _figures(replica: Replica) -> str:
     equity, initial = replica.equity or 0.0, replica.initial or 0.0
     made = equity - initial - replica.external_flows
     digits = 4 if replica.share_class == "ETH" else 2
-    parts = [f"{name} {value:+,.{digits}f}" for name, value in replica.pnl.items() if round(value, digits)]
+    parts = [
+        f"{name.replace('_', ' ')} {value:+,.{digits}f}" for name, value in replica.pnl.items() if round(value, digits)
+    ]
     text = f"is worth {equity:,.{digits}f} {replica.share_class} ({made:+,.{digits}f}"
     return text + (f": {', '.join(parts)})" if parts else ")")
 

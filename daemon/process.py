@@ -37,6 +37,7 @@ from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
 from daemon.parts import Parts
 from daemon.provenance import provenance
+from daemon.replica import CellState
 from daemon.reports import Reports
 from daemon.running_config import keep_configuration, last_configuration
 from daemon.secrets import Secret, Secrets
@@ -46,6 +47,7 @@ from daemon.supervisor import Ended
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
 SUMMARY_EVERY_REAL_S = 60.0  # how long a terminal is left without figures; in market time:
+STARTING_EVERY_S = 5.0
 SUMMARY_LEAST_S, SUMMARY_MOST_S = 900.0, 6 * 3600.0
 OPS_STATE_DIR = catalogued(
     "OPS-011",
@@ -227,7 +229,10 @@ async def _main(
             result.append(await daemon.run(task_status=task_status))
             nursery.cancel_scope.cancel()
 
-        up = await nursery.start(serve)
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(_say_where, daemon)
+            up = await nursery.start(serve)
+            waiting.cancel_scope.cancel()
         if len(daemon.supervisor.broken) == len(up):
             daemon.stop()  # nothing can run; systemd must not try again before somebody has looked
         say(greeting.ready(up))
@@ -236,6 +241,15 @@ async def _main(
                 say(line)
     await reports.close()
     return result[0]
+
+
+async def _say_where(daemon: Daemon) -> None:
+    """Says how far a start is, until it is cancelled."""
+    while True:
+        await trio.sleep(STARTING_EVERY_S)
+        states = [replica.state for replica in daemon.supervisor.replicas.values()]
+        up = sum(state not in (CellState.STARTING, CellState.RECOVERING) for state in states)
+        say(greeting.starting(up, len(daemon.config.strategies)))
 
 
 def _with_speed(config: DaemonSlice, speed: float | None) -> DaemonSlice:

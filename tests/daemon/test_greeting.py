@@ -28,6 +28,10 @@ def test_ready_names_who_is_up_and_who_is_not() -> None:
     assert greeting.ready({"a": True, "b": False}) == "ready a b (not up: b)"
 
 
+def test_a_start_that_takes_long_says_where_it_is() -> None:
+    assert greeting.starting(2, 4) == "  reads journals: 2 of 4 strategies are up"
+
+
 def test_it_says_what_to_type_beside_it_and_afterwards() -> None:
     config = configured(PACKAGED / "paper.yaml", state=STATE, speed=600.0)
     beside = "\n".join(greeting.up_lines(config, ("127.0.0.1", 9464), ".venv/bin/basis", 6 * 3600.0))
