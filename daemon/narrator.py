@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from components.model.events import Event, EventType
 from components.model.orders import Action, GroupKind, OrderState, Trade, Verb
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
+from daemon.journal.told import EMERGENCY
 from daemon.latch import Phase
 from daemon.replica import CellState, Replica
 
@@ -26,7 +27,6 @@ QUIET = frozenset(
         EventType.ATOMIC_STEP,
     }
 )
-EMERGENCY = "emergency"  # the origin of orders that make no events: there is no core
 DONE = frozenset({OrderState.FILLED, OrderState.PARTIAL})
 WORDS: Mapping[EventType, str] = {
     EventType.CAPITAL_PLACED: "starts with {amount} {token}",

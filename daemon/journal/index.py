@@ -27,10 +27,11 @@ from daemon.journal.errors import EVT_INDEX, JournalBroken
 from daemon.journal.frames import Frame, Head
 from daemon.journal.journal import record_of
 from daemon.journal.reader import Located
-from daemon.journal.records import Events, Intent, Outcome, Record
+from daemon.journal.records import Intent, Outcome, Record
+from daemon.journal.told import events_of
 from daemon.journal.walk import Place, Walk
 
-LAYOUT = 2
+LAYOUT = 3
 EVENTS_KEPT = 10_000  # of each journal; nobody may ask for more
 ORDERS_KEPT = 10_000
 _BATCH = 1000
@@ -191,12 +192,11 @@ class Index:
                     self._intend(journal, sequence, number, record, order)
             case Outcome():
                 self._resolve(journal, sequence, record)
-            case Events():
-                for number, event in enumerate(record.events, start=1):
-                    row = EventRow(strategy=journal, sequence=sequence, number=number, event=event)
-                    self._insert("events", journal, sequence, number, str(event.event_type), encode(row))
             case _:
                 pass
+        for number, event in enumerate(events_of(journal, record), start=1):
+            row = EventRow(strategy=journal, sequence=sequence, number=number, event=event)
+            self._insert("events", journal, sequence, number, str(event.event_type), encode(row))
 
     def _trim(self, journal: str) -> None:
         """What is older than the newest that are kept goes; an order that is open stays however old it is."""

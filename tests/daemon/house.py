@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import trio
@@ -226,3 +227,10 @@ async def ask(daemon: Daemon, kind: str, strategy: str | None = LENDING, *, key:
     """A request of the operator; `as_` stands for `as`."""
     arguments = {name.rstrip("_"): text for name, text in words.items()}
     return await daemon.operator.handle(Request(kind=kind, strategy=strategy, arguments=arguments, key=key), 1000)
+
+
+async def ask_events(daemon: Daemon, strategy: str = LENDING) -> list[dict[str, Any]]:
+    """What `basis events` shows."""
+    response = await ask(daemon, "events", strategy, limit="10000")
+    found: list[dict[str, Any]] = msgspec.json.decode(response.data)
+    return found
