@@ -46,7 +46,7 @@ from daemon.supervisor import Ended
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
-SUMMARY_EVERY_REAL_S = 60.0  # how long a terminal is left without figures; in market time:
+SUMMARY_EVERY_REAL_S = 18.0  # how long a terminal is left without figures; in market time:
 STARTING_EVERY_S = 5.0
 SUMMARY_LEAST_S, SUMMARY_MOST_S = 900.0, 6 * 3600.0
 OPS_STATE_DIR = catalogued(
