@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ Rule = tuple[tuple[str, ...], Callable[[File], Iterator[Problem]]]
 WEIGHT_TOLERANCE = 1e-9
 RISING_LIMITS = ("risk.ltv", "risk.delta", "risk.max_drawdown", "risk.max_daily_loss", "divergence_alarm")
 FALLING_LIMITS = ("risk.margin", "risk.liquidation")
+_ACCEPTED = re.compile(r"[a-z0-9_]+\.[a-z_]+\.[A-Za-z0-9]+(?:@(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z))?")
 _VENUE_KIND = re.compile(r"[a-z0-9_]+\.[a-z_]+")
 
 
@@ -111,6 +113,24 @@ def _funding_bounds_of_hedges(mode: ModeFile) -> Iterator[Problem]:
         bounds: dict[str, float] = getattr(mode.plausible, key)
         if missing := [venue for venue in mode.hedge_allocation if venue not in bounds]:
             yield Problem(f"plausible.{key}", f"nothing for {', '.join(missing)}", "a bound for every hedge venue")
+
+
+def _accepted_grammar(mode: ModeFile) -> Iterator[Problem]:
+    for name in mode.plausible.accepted:
+        match = _ACCEPTED.fullmatch(name)
+        if match is None or not _is_moment(match[1]):
+            expected = "a series like okx.perp.ETH, or one row of it like okx.perp.ETH@2024-10-28T21:00Z"
+            yield Problem("plausible.accepted", repr(name), expected)
+
+
+def _is_moment(text: str | None) -> bool:
+    if text is None:
+        return True
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _price_fallback_grammar(mode: ModeFile) -> Iterator[Problem]:
@@ -271,6 +291,7 @@ BUSINESS_RULES: tuple[Rule[ModeFile], ...] = (
     (("cost_bounds",), _cost_bounds_in_order),
     (("funding_gap",), _funding_gap_grammar),
     (("plausible.funding_largest", "plausible.funding_median", "hedge_allocation"), _funding_bounds_of_hedges),
+    (("plausible.accepted",), _accepted_grammar),
     (("price_fallback",), _price_fallback_grammar),
     *(
         ((path,), _named_once(path))

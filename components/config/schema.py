@@ -13,7 +13,6 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Weight = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ACCEPTED = r"^[a-z0-9_]+\.[a-z_]+\.[A-Za-z0-9]+(@\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z)?$"
 Part = Literal[
     "supply_yield",
     "borrow_costs",
@@ -86,7 +85,7 @@ class PlausibleKeys(Section):
     spike_factor: float = Field(gt=1, description="factor of a move that the next bar takes back")
     perp_to_spot: MedianAndRowKeys = Field(description="|perp − spot| ÷ spot of one coin")
     venue_to_venue: MedianAndRowKeys = Field(description="|price − price| ÷ price of one product at two venues")
-    accepted: list[Annotated[str, Field(pattern=ACCEPTED)]] = Field(
+    accepted: list[str] = Field(
         description="what is real and outside: a series (`okx.perp.ETH`) or one row of it by the stamp in its file "
         "(`okx.perp.ETH@2024-10-28T21:00Z`); taken as it is and reported"
     )
