@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from components.model.orders import Cost, CostKind, Trade, Verb
+from daemon.daemon import Daemon
 from daemon.journal.records import Outcome
 from daemon.readings import count_costs, unhedged_usd
 from tests.builders import order, trade
 from tests.daemon.cells import running
+from tests.daemon.house import BTC, House, ticked
+from tests.daemon.test_metrics import scraped
 
 SELL = order(Verb.PERP, "okx", "BTC", -2.0)
 
@@ -55,3 +60,27 @@ def test_what_is_unhedged_is_the_share_of_what_is_short() -> None:
     )
     assert unhedged_usd(replica) == pytest.approx(0.02 * 150_200.0)
     assert unhedged_usd(running(positions={"aave_v3:aToken:aUSDT": 5.0}, columns={})) == 0.0
+
+
+def test_a_reconciliation_is_a_comparison_and_not_a_picture(tmp_path: Path) -> None:
+    """A venue that says nothing for ten rows has agreed to nothing; the time of the last agreement stands still."""
+    house = House(tmp_path, BTC)
+
+    def counted(daemon: Daemon, outcome: str, venue: str = "okx") -> float:
+        return scraped(daemon.metrics)["basis_reconciliations_total", venue, outcome]
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        assert (counted(daemon, "agreed"), counted(daemon, "unanswered")) == (3.0, 0.0)
+        daemon.supervisor.cells[BTC].publish()
+        assert counted(daemon, "agreed") == 3.0
+        house.fault(BTC, "connect_refused", "okx", lasts_s=36_000.0)
+        await ticked(daemon, BTC, 10)
+        assert (counted(daemon, "agreed"), counted(daemon, "unanswered")) == (3.0, 10.0)
+        assert counted(daemon, "agreed", "binance") == 13.0
+        house.plans[BTC].heal()
+        house.accounts[BTC].foreign_trade("x", "okx", Verb.PERP, "BTC", -0.01, daemon.clock.now())
+        await ticked(daemon, BTC, 3)
+        assert counted(daemon, "mismatch") >= 1.0
+
+    house.live(play)

@@ -234,6 +234,19 @@ class Failing:
         raise ConnectionError("nobody takes reports")
 
 
+def test_whoever_reports_may_fail_in_the_supervisor_s_face(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def play(daemon: Daemon) -> None:
+        daemon.supervisor._reports = Failing()
+        await ticked(daemon, more=1)
+        breaks(daemon)
+        await in_state(daemon, CellState.BACKING_OFF)
+        await in_state(daemon, CellState.RUNNING)
+
+    house.live(play)
+
+
 def test_a_report_that_fails_takes_no_strategy_down(tmp_path: Path) -> None:
     """A second strategy goes on, and the one that crashed starts again."""
     house = House(tmp_path, LENDING, BTC)
