@@ -225,7 +225,8 @@ def journals(state: Path) -> Iterator[Check]:
         yield Check("journal", Health.OK, "none yet")
     for journal in found:
         if journal.ok:
-            head = f"{journal.records:,} records, head {journal.sequence:,} {journal.hash[:12]}"
+            many = "record" if journal.records == 1 else "records"
+            head = f"{journal.records:,} {many}, head {journal.sequence:,} {journal.hash[:12]}"
             yield Check("journal", Health.OK, f"{journal.journal}: {head}")
         else:
             broken = f"{journal.journal}: {journal.reason}"

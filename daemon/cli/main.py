@@ -46,6 +46,29 @@ COMMANDS = {
 }
 
 
+SHORT = {  # for the list of commands, where the first sentence of the help would be cut
+    "run": "Run the strategies of a daemon file.",
+    "status": "Show how strategies stand, and why not.",
+    "positions": "Show what is held and what it is worth.",
+    "orders": "Show the newest orders and their fate.",
+    "stop": "Stop a strategy, or the daemon, in order.",
+    "pause": "Let a strategy send nothing that adds risk.",
+    "resume": "Let a strategy trade again.",
+    "emergency-stop": "Close everything, now, and stay closed.",
+    "rebalance": "Bring a strategy to its target.",
+    "deposit": "Tell a strategy that money was added.",
+    "withdraw": "Have a strategy free money and pay it out.",
+    "resolve": "Say what became of an uncertain order.",
+    "adopt": "Take what a venue shows into the book.",
+    "doctor": "Check all that can be without trading.",
+    "backup": "Copy the state directory.",
+    "restore": "Put a copy back, every byte checked.",
+    "safety": "Make accounts safe while no daemon runs.",
+    "replay": "Prove that a recorded run repeats.",
+    "backtest": "Replay over history; list, show, compare.",
+}
+
+
 class LazyGroup(NamingGroup):
     """A group whose commands are named in a table and imported one at a time."""
 
@@ -59,6 +82,7 @@ class LazyGroup(NamingGroup):
         module, _, name = place.partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
+        command.short_help = SHORT.get(cmd_name) or command.short_help
         return command
 
 

@@ -35,6 +35,17 @@ assert not loaded, loaded
     assert "backtest" in ended.stdout
 
 
+def test_the_list_of_commands_is_whole_sentences_within_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.startswith("  ") and line.endswith("...")] == []
+    assert cli.SHORT.keys() <= cli.COMMANDS.keys()
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
