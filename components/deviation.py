@@ -35,6 +35,8 @@ class Deviation:
     def __init__(self, mode: ModeSlice, prices: UtilityManager) -> None:
         self._mode = mode
         self._prices = prices
+        self._seen: Exposure | None = None  # whose bands these are: one window is asked about three times
+        self._made: list[Band] = []
 
     def first(self, exposure: Exposure, held: Mapping[str, Held]) -> tuple[int, str] | None:
         """Row and name of the first of: a margin ratio outside its band, legs that parted, LTV off target, net delta,
@@ -76,6 +78,11 @@ class Deviation:
             yield dust
 
     def _bands(self, exposure: Exposure) -> list[Band]:
+        if exposure is not self._seen:
+            self._seen, self._made = exposure, self._make_bands(exposure)
+        return self._made
+
+    def _make_bands(self, exposure: Exposure) -> list[Band]:
         mode, book = self._mode, exposure.book
         bands: list[Band] = []
         threshold = mode.position_deviation_threshold

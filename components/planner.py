@@ -19,7 +19,7 @@ from components.model.slices import ModeSlice
 from components.risk_monitor import CRITICAL, Crossing
 from components.routing.plan import HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
-from components.strategies.strategy import NOTHING, Strategy, Target
+from components.strategies.strategy import NOTHING, Strategy, Target, staked_leg
 
 INSIDE = 0.25  # of the way from an end of the margin band to the target: how far a rebalance goes
 SAFE = 1.15  # times the margin ratio of a warning: past the point where its level falls back to ok
@@ -33,13 +33,25 @@ class Planner:
     def full(self, action: Action, reason: str, now: Situation, step: int, owed: float) -> Plan:
         equity = now.equity()
         investable = (equity - self._gas_kept()) * (1.0 - self._mode.reserve_ratio) - owed
-        return Plan(
-            action=action,
-            reason=reason,
-            target=self._strategy.target(max(investable, 0.0), now.view()),
-            step=step,
-            reserve=max(equity, 0.0) * self._mode.reserve_ratio,
-        )
+        reserve = max(equity, 0.0) * self._mode.reserve_ratio
+        target = self._strategy.target(max(investable, 0.0), now.view())
+        return Plan(action=action, reason=reason, target=target, step=step, reserve=reserve)
+
+    def invest(self, reason: str, now: Situation, step: int, owed: float) -> Plan:
+        """Capital put to work. Staked coin is not sold for that while the margin of all venues is inside its band: what
+        is long is kept, all of it staked, and the cash that is there is margin."""
+        plan, mode = self.full(Action.ENTRY_PARTIAL, reason, now, step, owed), self._mode
+        if now.lst is None or not mode.hedge_allocation:
+            return plan
+        wanted = -sum(plan.target.of(perp(venue, now.coin)) for venue in mode.hedge_allocation)
+        long, short = now.long_coins(), -sum(now.size(venue) for venue in mode.hedge_allocation)
+        pool = pool_of(now, now.wallet("USDT") - owed - max(plan.reserve - now.reserve(), 0.0))
+        is_hedged = abs(long - short) <= mode.max_delta_drift * long
+        if wanted >= long or not is_hedged or pool.ratio is None or pool.ratio < mode.margin_ratio_band.low:
+            return plan
+        kept = margin_target(now, self._held(now), pool, 1.0)
+        target = Target({**kept.holdings, **staked_leg(mode, long, now.ratio)})
+        return msgspec.structs.replace(plan, target=target, margin_ratio=pool.ratio)
 
     def hold(self, now: Situation, step: int) -> Plan:
         """A plan that moves nothing by itself: the target is what is held."""
@@ -59,7 +71,7 @@ class Planner:
         measure, _, venue = reason.partition(":")
         if measure == "margin_ratio" and now.size(venue):
             return self._margin(reason, venue, now, step, owed)
-        return self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
+        return self.invest(reason, now, step, owed)
 
     def hedge(self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()) -> Plan:
         """Shorts for what is long, where margin carries them; else the long leg shrinks and cash moves to its target,

@@ -234,7 +234,7 @@ class StrategyManager:
                 self.owed += min(withdrawals, max(now.equity() - self.owed, 0.0))
                 plan = self.planner.withdraw(now, step, self.owed)
             case "deposit":
-                plan = self.planner.full(Action.ENTRY_PARTIAL, "deposit", now, step, self.owed)
+                plan = self.planner.invest("deposit", now, step, self.owed)
             case "arrival" | "blocked":
                 plan = self._resume(now, step)
             case "retry":
@@ -360,14 +360,14 @@ class StrategyManager:
             return msgspec.structs.replace(self.plan, step=step, action=action, careful=careful)
         if self.halted:
             return self.planner.exit("halted", now, step)
-        return self.planner.full(Action.ENTRY_PARTIAL, "arrival", now, step, self.owed) if self._auto else None
+        return self.planner.invest("arrival", now, step, self.owed) if self._auto else None
 
     def _again(self, now: Situation, step: int) -> Plan | None:
         """The plan that was cut short, made anew where it grows: what is wanted has moved on since."""
         if self.halted:
             return self.planner.exit("halted", now, step)
         if self.plan is not None and self.plan.scope == FULL:
-            return self.planner.full(Action.ENTRY_PARTIAL, self.plan.reason, now, step, self.owed)
+            return self.planner.invest(self.plan.reason, now, step, self.owed)
         return self._resume(now, step)
 
     def _on_liquidation(self, now: Situation, step: int) -> Plan | None:

@@ -345,3 +345,16 @@ def test_of_two_withdrawals_on_a_row_the_one_that_is_too_large_is_refused() -> N
     assert "more than the equity of 29" in told.detail
     paid = sum(-(event.amount or 0.0) for event in played.told(EventType.WITHDRAWAL_PAID))
     assert paid == pytest.approx(700_000.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["usdt_market_neutral", "usdt_market_neutral_no_leverage"])
+def test_a_deposit_sells_no_staked_coin_while_the_margin_is_inside_its_band(mode: str) -> None:
+    """The price rises by a fifth: the margin ratio is 0.67, the band begins at 0.5. A deposit of 2 % is margin then."""
+    drawn = sketch.staked(72, {0: 3_000.0, 20: 3_000.0, 21: 3_600.0})
+
+    played = play(mode, drawn, flows=[deposit(40.5, 20_000.0)])
+
+    after = [trade for trade in played.trades if trade.at >= played.market.timestamps[41]]
+    assert not {trade.verb for trade in after} & {Verb.SWAP, Verb.SPOT, Verb.REPAY, Verb.WITHDRAW}
+    assert played["margin_ratio.binance"][45] > played["margin_ratio.binance"][40]
+    assert played["net_delta"][21:].max() < 0.01
