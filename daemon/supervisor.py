@@ -23,6 +23,7 @@ from daemon.daemon_restart import CFG_STATE
 from daemon.exits import Exit, exit_of
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
+from venues.paper.store import SIM_LEDGER_BROKEN
 
 log = structlog.get_logger()
 
@@ -203,7 +204,10 @@ class Supervisor:
             root = first(error)
             if isinstance(root, BasisError) and (exit_of(root) is Exit.DAMAGED or root.code == CFG_STATE):
                 self.broken[entry.id] = root  # starting again reads the same file
-                await self._give_up(entry, error)
+                if root.code in (CFG_STATE, SIM_LEDGER_BROKEN):  # nothing is wrong with the positions
+                    await self._hold(entry, error)
+                else:
+                    await self._give_up(entry, error)
                 continue
             if len(crashes) > entry.restart.max_restarts:
                 crashes.clear()
@@ -298,6 +302,9 @@ class Supervisor:
                 log.critical("latch.not_written", strategy=entry.id, error=str(failed))
             else:
                 return
+        await self._hold(entry, error)
+
+    async def _hold(self, entry: StrategyEntry, error: Exception) -> None:
         self._tell(entry, CellState.FAILED, f"restarts used up: {short(error)}", None)
         await self._restart_now[entry.id].wait()
 
