@@ -31,7 +31,7 @@ from daemon.latch_keeper import LatchKeeper
 from daemon.recovery import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
-from daemon.sold import exit_value_of
+from daemon.sold import ExitValues
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
@@ -92,6 +92,7 @@ class Operator:
         self._backup = backup
         self._answered = dict(answered)
         self._under_way: dict[str, trio.Event] = {}
+        self._exit_values = ExitValues()
 
     @property
     def config(self) -> DaemonSlice:
@@ -357,7 +358,7 @@ class Operator:
     def _valued(self, replica: Replica) -> Replica:
         """With what it would leave if it were sold now, beside its book value."""
         run = next(entry.run for entry in self.config.strategies if entry.id == replica.strategy)
-        return msgspec.structs.replace(replica, exit_value=exit_value_of(run, replica))
+        return self._exit_values.of(run, replica)
 
     def _covered(self, strategy: str, amount: float) -> None:
         """Refuses a withdrawal above the equity last shown; the core judges again at the row."""

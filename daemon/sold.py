@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from components.model.errors import BasisError
@@ -67,6 +68,21 @@ def exit_value_of(run: RunSlice, replica: Replica) -> float | None:
         return exit_value(run, row, held)
     except (BasisError, LookupError, ValueError, ArithmeticError, NotImplementedError):
         return None  # something is held that this strategy knows no price of, or no way out of
+
+
+class ExitValues:
+    """Replicas with their exit values, each computed once: whoever asks often costs the daemon no more than one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Replica, Replica]] = {}
+
+    def of(self, run: RunSlice, replica: Replica) -> Replica:
+        """The replica with what it would leave if it were sold now, beside its book value."""
+        known = self._known.get(replica.strategy)
+        if known is None or known[0] is not replica:
+            valued = msgspec.structs.replace(replica, exit_value=exit_value_of(run, replica))
+            known = self._known[replica.strategy] = (replica, valued)
+        return known[1]
 
 
 def row_of(replica: Replica) -> Row:

@@ -6,9 +6,10 @@ import pytest
 
 from components.model.keys import PositionKey
 from components.model.market import Row
+from daemon import sold
 from daemon.replica import Replica
 from daemon.settings import load_run
-from daemon.sold import exit_value, exit_value_of, row_of
+from daemon.sold import ExitValues, exit_value, exit_value_of, row_of
 from tests.daemon.cells import running
 
 PRICES = {
@@ -50,3 +51,16 @@ def test_not_known_is_none(unknown: dict[str, object]) -> None:
 def test_something_without_a_price_is_no_error() -> None:
     told = lending(positions={"wallet:BaseToken:SPAM": 10.0})
     assert exit_value_of(load_run("pure_lending"), told) is None
+
+
+def test_asking_again_before_the_next_row_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[Replica] = []
+
+    def counted(run: object, replica: Replica) -> float:
+        computed.append(replica)
+        return 7.0
+
+    monkeypatch.setattr(sold, "exit_value_of", counted)
+    run, values, first, second = load_run("pure_lending"), ExitValues(), lending(), lending(timestamp=2)
+    assert [values.of(run, each).exit_value for each in (first, first, first, second, second)] == [7.0] * 5
+    assert computed == [first, second]
