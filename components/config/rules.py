@@ -111,8 +111,10 @@ def _funding_gap_grammar(mode: ModeFile) -> Iterator[Problem]:
 def _funding_bounds_of_hedges(mode: ModeFile) -> Iterator[Problem]:
     for key in ("funding_largest", "funding_median"):
         bounds: dict[str, float] = getattr(mode.plausible, key)
-        if missing := [venue for venue in mode.hedge_allocation if venue not in bounds]:
-            yield Problem(f"plausible.{key}", f"nothing for {', '.join(missing)}", "a bound for every hedge venue")
+        filling = mode.funding_gap.partition(":")[2]
+        venues = dict.fromkeys([*mode.hedge_allocation, *([filling] if filling else [])])
+        if missing := [venue for venue in venues if venue not in bounds]:
+            yield Problem(f"plausible.{key}", f"nothing for {', '.join(missing)}", "a bound for every venue of funding")
 
 
 def _accepted_grammar(mode: ModeFile) -> Iterator[Problem]:
@@ -290,7 +292,10 @@ BUSINESS_RULES: tuple[Rule[ModeFile], ...] = (
     (("risk.margin", "margin_ratio_target", "hedge_allocation"), _margin_warning_below_target),
     (("cost_bounds",), _cost_bounds_in_order),
     (("funding_gap",), _funding_gap_grammar),
-    (("plausible.funding_largest", "plausible.funding_median", "hedge_allocation"), _funding_bounds_of_hedges),
+    (
+        ("plausible.funding_largest", "plausible.funding_median", "hedge_allocation", "funding_gap"),
+        _funding_bounds_of_hedges,
+    ),
     (("plausible.accepted",), _accepted_grammar),
     (("price_fallback",), _price_fallback_grammar),
     *(

@@ -8,10 +8,11 @@ from difflib import get_close_matches
 import numpy as np
 
 from components.model.errors import Fault
-from components.model.market import Column
-from venues.history.cells import Cells, hours, numbers
+from components.model.market import Column, Stamps
+from venues.history.cells import BadCell, Cells, hours, numbers
 from venues.history.read import Sheet, canonical
 from venues.history.schema import Field, Schema, StampColumn
+from venues.history.stamps import parse_stamps
 
 
 def stamp_column(schema: Schema, by_name: Mapping[str, str]) -> tuple[StampColumn | None, str]:
@@ -21,10 +22,15 @@ def stamp_column(schema: Schema, by_name: Mapping[str, str]) -> tuple[StampColum
     return None, ""
 
 
-def close_times(sheet: Sheet, by_name: Mapping[str, str]) -> str | None:
-    """The column of close times beside open times, where it has any."""
+def close_times(sheet: Sheet, by_name: Mapping[str, str], zone: str | None) -> Stamps | None:
+    """When each bar closed, where the file says it beside the open times in a form that can be read."""
     name = by_name.get("closetime") or by_name.get("endtime")
-    return name if name is not None and all(str(cell).strip() for cell in sheet.columns[name]) else None
+    if name is None:
+        return None
+    try:
+        return parse_stamps(sheet.columns[name], zone=zone)
+    except BadCell:
+        return None
 
 
 def columns_of(field: Field, by_name: Mapping[str, str]) -> list[str]:

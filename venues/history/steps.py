@@ -11,7 +11,7 @@ import numpy as np
 
 from components.model.errors import DAT_CONFLICT, Fault, InvalidInput
 from components.model.market import Column, Stamps
-from venues.history.stamps import MINUTE_NS, iso, length, usual_step
+from venues.history.stamps import MINUTE_NS, SECOND_NS, iso, length, usual_step
 
 _SOME = 2  # so many equal distances in a row that are not the step of the file are bars of another length
 _SEAMLESS = 2e-4  # the next bar opens where a bar closed; after a hole it does so once in a hundred times
@@ -24,7 +24,7 @@ def bar_length(file: str, opened: Stamps, closed: Stamps | None, named: int | No
     lengths or not of the one named."""
     step = usual_step(opened)
     if closed is not None:
-        lengths = -(-(closed - opened) // MINUTE_NS) * MINUTE_NS
+        lengths = -(-(closed - opened) // SECOND_NS) * SECOND_NS  # the last millisecond of a bar is its end
         values, counts = np.unique(lengths, return_counts=True)
         if len(values) > 1:
             usual = int(values[np.argmax(counts)])

@@ -146,12 +146,9 @@ def _parse(file: SourceFile, schema: Schema, zone: str | None, sheet: Sheet) -> 
         fault = Fault(where=f"{file.name} column {stamp_name}", found="a header and no rows", expected="rows")
         raise InvalidInput(DAT_NOT_COVERED, [fault])
     column = stamp_name
-    closed = None
     try:
         at = snapped(parse_stamps(sheet.columns[column], zone=zone), schema.snap_ns)
-        if stamp.meaning == "open" and (close_name := close_times(sheet, by_name)):
-            column = close_name
-            closed = parse_stamps(sheet.columns[close_name], zone=zone)
+        closed = close_times(sheet, by_name, zone) if stamp.meaning == "open" else None
         values = np.full((len(schema.fields), sheet.rows), np.nan)
         for i, field in enumerate(schema.fields):
             for name in found[field.name][:1]:

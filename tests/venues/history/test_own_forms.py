@@ -170,6 +170,8 @@ FUNDING_FILES: dict[str, tuple[str, str, Callable[[int], str]]] = {
     "OKX's archive": ("okx", "BTC-USDT-SWAP-fundingrates-2024-06.zip "
                              "instrument_name,contract_type,funding_rate,real_funding_rate,funding_time",
                       lambda i: f"BTC-USDT-SWAP,SWAP,0.00077,0.000{i + 1},{FIRST_MS + 8 * i * HOUR_MS}"),
+    "freqtrade": ("okx", "okx/BTC_USDT_USDT-8h-funding_rate.csv date,open,high,low,close,volume",
+                  lambda i: f"2024-06-0{1 + i // 3} {8 * (i % 3):02}:00:00+00:00,0.000{i + 1},0,0,0,0"),
     "ccxt": ("okx", "okx/BTC_USDT_USDT-8h-funding_rate.csv timestamp,symbol,fundingRate",
              lambda i: f"{FIRST_MS + 8 * i * HOUR_MS},BTC/USDT:USDT,0.000{i + 1}"),
 }  # fmt: skip

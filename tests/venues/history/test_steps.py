@@ -112,3 +112,9 @@ def test_one_bar_after_which_the_price_goes_on_to_the_tick_is_a_longer_bar(tree:
 
     with pytest.raises(InvalidInput, match=r"1 bars that ran 4 h, the first in row 3 \(stamped 2024-06-01T02:00Z\)"):
         read_table(file, SPOT, ColumnCache(None))
+
+
+def test_bars_of_a_second_close_a_millisecond_before_the_next_opens() -> None:
+    stamps = START + 1_000_000_000 * np.arange(9, dtype=np.int64)
+
+    assert bar_length("x.csv", stamps, stamps + 999_000_000, None) == 1_000_000_000
