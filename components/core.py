@@ -19,6 +19,7 @@ from components.model.capital import above_equity
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
+from components.model.measures import measure_of
 from components.model.orders import TradeStatus, Verb
 from components.model.slices import RunSlice
 from components.pieces import prices_of
@@ -340,13 +341,13 @@ class Core:
             self._announce_happening(happening, balances)
         at = int(window.timestamps[rows - 1])
         for crossing in crossings:
-            name, _, venue = crossing.name.partition(":")
-            emergency = crossing.level == CRITICAL and name in EMERGENCIES
+            measure = crossing.measure
+            emergency = crossing.level == CRITICAL and measure.kind in EMERGENCIES
             self.events.record(
-                EventType.EMERGENCY_STOP if emergency else CROSSING_EVENTS.get(name, EventType.RISK_LEVEL),
+                EventType.EMERGENCY_STOP if emergency else CROSSING_EVENTS.get(measure.kind, EventType.RISK_LEVEL),
                 at,
                 self.positions.snapshot(),
-                venue=venue,
+                venue=measure.venue,
                 amount=crossing.value,
                 status=LEVEL_NAMES[crossing.level],
                 detail=crossing.name,
@@ -355,15 +356,15 @@ class Core:
     def _announce_unmended(self, standing: tuple[Unmended, ...], window: Window) -> None:
         """What a finished plan left outside its band, and why: told once, on the row after."""
         for each in standing:
-            name, _, venue = each.name.partition(":")
+            measure = measure_of(each.name)
             self.events.record(
                 EventType.HELD_BACK,
                 int(window.timestamps[0]),
                 self.positions.snapshot(),
-                venue=venue,
+                venue=measure.venue,
                 amount=each.value,
                 status="held back",
-                detail=f"{name}: {each.held.why.value}",
+                detail=f"{measure.kind}: {each.held.why.value}",
             )
 
     def _announce_happening(self, happening: Happening, balances: Mapping[PositionKey, float]) -> None:

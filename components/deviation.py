@@ -15,12 +15,13 @@ from components.exposure_monitor import Exposure
 from components.held_back import Band, Held, after, first_row
 from components.model.keys import GAS, KING, WALLET, base_token, perp
 from components.model.market import Column
+from components.model.measures import Kind, Measure
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
 from components.utility_manager import UtilityManager
 
 QUARTER = 0.25  # of the way to a liquidation, or of where it stands: a margin or LTV that is worse by that fires again
-DUST = "dust"
+DUST = Kind.DUST.value
 
 
 class Unmended(msgspec.Struct, frozen=True):
@@ -89,13 +90,19 @@ class Deviation:
         for venue, account in exposure.accounts.items():
             if account.margin_ratio is not None and mode.collateral == "usdt":
                 band = mode.margin_ratio_band
-                bands.append(Band(f"margin_ratio:{venue}", account.margin_ratio, band.low, band.high, share=QUARTER))
+                bands.append(
+                    Band(
+                        str(Measure(Kind.MARGIN_RATIO, venue)), account.margin_ratio, band.low, band.high, share=QUARTER
+                    )
+                )
             if mode.lst_type is None:
                 spot = book.quantities.get(base_token(venue, mode.asset), 0.0)
                 size = book.quantities.get(perp(venue, mode.asset), 0.0)
                 larger = max(abs(spot), abs(size))
                 if larger > 0.0:
-                    bands.append(Band(f"legs:{venue}", abs(spot + size) / larger, 0.0, threshold, threshold))
+                    bands.append(
+                        Band(str(Measure(Kind.LEGS, venue)), abs(spot + size) / larger, 0.0, threshold, threshold)
+                    )
         if exposure.ltv is not None:
             low, high = mode.target_ltv * (1.0 - threshold), mode.target_ltv * (1.0 + threshold)
             bands.append(Band("ltv", exposure.ltv, low, high, QUARTER * max(mode.risk.ltv.critical - high, 0.0)))

@@ -13,6 +13,7 @@ import msgspec
 from components.hedge_room import HALF, held, unhedgeable
 from components.margin import Pool, cut_pairs, margin_target, pool_of, urgent_cuts
 from components.model.keys import WALLET, PositionKey, VenueName, a_token, base_token, debt_token, perp
+from components.model.measures import Kind, measure_of
 from components.model.orders import Action
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
@@ -62,15 +63,15 @@ class Planner:
     def rebalance(
         self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
     ) -> Plan:
-        if reason in ("gas_debt", "gas_reserve"):
+        measure = measure_of(reason)
+        if measure.kind in (Kind.GAS_DEBT, Kind.GAS_RESERVE):
             return msgspec.structs.replace(
                 self.hold(now, step), action=Action.ENTRY_PARTIAL, reason=reason, repay_gas=True
             )
-        if reason == "delta" or reason.startswith("legs:"):
+        if measure.kind in (Kind.DELTA, Kind.LEGS):
             return self.hedge(reason, now, step, owed, refused)
-        measure, _, venue = reason.partition(":")
-        if measure == "margin_ratio" and now.size(venue):
-            return self._margin(reason, venue, now, step, owed)
+        if measure.kind is Kind.MARGIN_RATIO and now.size(measure.venue):
+            return self._margin(reason, measure.venue, now, step, owed)
         return self.invest(reason, now, step, owed)
 
     def hedge(self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()) -> Plan:
@@ -154,25 +155,26 @@ class Planner:
         """The least that brings measures that rose back to safe: cash is moved first, then long and short are shrunk
         together; a short alone only where its liquidation is nearer than the long leg can be sold. Below critical no
         trade that is too small, or too dear, to be worth it."""
-        worst = max(acting, key=lambda crossing: (crossing.level, crossing.name == "delta"))  # naked is worse than thin
+        # Of two levels that are the same, naked is worse than thin.
+        worst = max(acting, key=lambda crossing: (crossing.level, crossing.measure.kind is Kind.DELTA))
         is_critical = worst.level == CRITICAL
         reason = f"{worst.name} {'critical' if is_critical else 'warning'}"
-        measures = {crossing.name.partition(":")[0] for crossing in acting}
-        if worst.name == "delta":
+        kinds = {crossing.measure.kind for crossing in acting}
+        if worst.measure.kind is Kind.DELTA:
             plan = self.hedge(reason, now, step, owed, refused)
-        elif "cex_margin" in measures and self._mode.collateral == "usdt":
+        elif Kind.CEX_MARGIN in kinds and self._mode.collateral == "usdt":
             plan = self._rescue(reason, now, step, owed, is_critical=is_critical)
-        elif "cex_margin" in measures:
+        elif Kind.CEX_MARGIN in kinds:
             plan = msgspec.structs.replace(self.full(Action.EXIT_PARTIAL, reason, now, step, owed), scope=REDUCE)
             plan = msgspec.structs.replace(
-                plan, venues=tuple(c.name.partition(":")[2] for c in acting if ":" in c.name)
+                plan, venues=tuple(c.measure.venue for c in acting if c.measure.kind is Kind.CEX_MARGIN)
             )
         else:
             held = self._held(now)
             plan = Plan(
                 action=Action.EXIT_PARTIAL, reason=reason, target=held, step=step, scope=REDUCE, reserve=now.reserve()
             )
-        if measures & {"ltv", "liquidation"}:
+        if kinds & {Kind.LTV, Kind.LIQUIDATION}:
             plan = msgspec.structs.replace(plan, target=self._deleveraged(plan.target, now))
         urgency = Urgency.CRITICAL if is_critical else Urgency.WARNING
         return msgspec.structs.replace(plan, reason=reason, careful=not is_critical, urgency=urgency)

@@ -16,6 +16,8 @@ from components.exposure_monitor import Exposure
 from components.maths.aave import health_factor
 from components.model.keys import RESERVE, base_token
 from components.model.market import Column, Flags, Market, Stamps, Window
+from components.model.measures import Measure as Named
+from components.model.measures import measure_of
 from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
@@ -58,6 +60,10 @@ class Crossing(msgspec.Struct, frozen=True):
     name: str
     level: int
     value: float
+
+    @property
+    def measure(self) -> Named:
+        return measure_of(self.name)
 
 
 class Risk(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from components.model.keys import (
     base_token,
     token_of,
 )
+from components.model.measures import Kind
 from components.model.orders import Action
 from components.model.requirements import DAY_NS, HOUR_NS, reference_price
 from components.model.slices import ModeSlice
@@ -46,8 +47,13 @@ FLOWS = {
     EventType.DEPOSIT: "deposit",
 }
 AT_END = "close at end"
-ASKED_FOR = "asked for"
-REDUCIBLE = ("cex_margin", "ltv", "liquidation", "delta")  # the other measures are told, nothing can be reduced
+ASKED_FOR = Kind.ASKED.value
+REDUCIBLE = (
+    Kind.CEX_MARGIN,
+    Kind.LTV,
+    Kind.LIQUIDATION,
+    Kind.DELTA,
+)  # the other measures are told, nothing can be reduced
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
 LEAST_COINS = 1e-9  # less of a leg than this is none
 
@@ -380,11 +386,11 @@ class StrategyManager:
         return msgspec.structs.replace(plan, careful=False, urgency=Urgency.CRITICAL)
 
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
-        emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.name in EMERGENCIES]
+        emergencies = [c for c in trigger.crossings if c.level == CRITICAL and c.measure.kind in EMERGENCIES]
         if emergencies:
             self.halted = True
             return self.planner.exit(f"emergency: {emergencies[0].name}", now, step)
-        acting = [c for c in trigger.crossings if c.name.split(":")[0] in REDUCIBLE]
+        acting = [c for c in trigger.crossings if c.measure.kind in REDUCIBLE]
         if not acting:
             return None
         if self.halted:
@@ -398,4 +404,4 @@ class StrategyManager:
 
 def _outranks_a_loss(crossing: Crossing) -> bool:
     """Whether a level that rose decides what is done on a row on which a venue liquidated something."""
-    return crossing.level == CRITICAL and (crossing.name in EMERGENCIES or crossing.name == "delta")
+    return crossing.level == CRITICAL and (crossing.measure.kind in EMERGENCIES or crossing.measure.kind is Kind.DELTA)
