@@ -19,11 +19,13 @@ from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daemon.journal.reader import Entry
 
 VERIFIED = ("journal", "ok", "records", "sequence", "hash", "anchored", "segments", "unfinished_bytes", "in_reserve")
 TAILED = ("journal", "sequence", "at", "type", "what")
-SHORT = 100  # characters of a record in a table
+SHORT, WORD = 100, 19  # characters of a record in a table, and of a word in it
 
 _state = click.option(
     "--state",
@@ -177,11 +179,20 @@ def _in_a_line(entry: Entry) -> dict[str, Any]:
     fields = readable(entry)
     at = fields.get("at", fields.get("timestamp"))
     left_out = {"journal", "sequence", "hash", "type", "at", "timestamp"}
-    what = ", ".join(f"{name}={value}" for name, value in fields.items() if name not in left_out and value)
+    what = [f"{name}={value}" for name, value in fields.items() if name not in left_out and value]
     return {
         "journal": entry.journal,
         "sequence": entry.sequence,
         "at": "-" if at is None else f"{datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}",
         "type": fields["type"],
-        "what": what if len(what) <= SHORT else what[: SHORT - 1] + "…",
+        "what": _fitting(what),
     }
+
+
+def _fitting(fields: Sequence[str]) -> str:
+    """As many whole fields as are read at a glance; long ones (rows, states) only with `basis audit export`."""
+    shown: list[str] = []
+    for field in fields:
+        if max(map(len, field.split())) <= WORD and len(field) + sum(len(each) + 2 for each in shown) <= SHORT:
+            shown.append(field)
+    return ", ".join(shown) + (f" (+{len(fields) - len(shown)} more)" if len(shown) < len(fields) else "")

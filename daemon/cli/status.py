@@ -161,8 +161,7 @@ def _is_blocking(contract: Contract) -> bool:
 def _in_short(why: Sequence[str]) -> str:
     if not why:
         return "no"
-    first = why[0] if len(why[0]) <= 48 else why[0][:47] + "…"
-    return first + (f" (+{len(why) - 1})" if len(why) > 1 else "")
+    return why[0] + (f" (+{len(why) - 1})" if len(why) > 1 else "")
 
 
 def _ago(at: int | None, market_now: int | None) -> str:
