@@ -24,7 +24,7 @@ from components.situation import Situation
 
 
 def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -> OrderGroup | None:
-    """The orders that bring net exposure back within the drift allowed; None when nothing parted or nothing helps."""
+    """The orders that take back all that the failed legs left unhedged; None when nothing parted or nothing helps."""
     if group.kind is not GroupKind.TOGETHER:
         return None
     legs = list(zip(group.orders, trades, strict=True))
@@ -36,13 +36,9 @@ def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -
     if not failed or not filled:
         return None
     net = sum(now.net_coins()) / 2.0  # moving the middle of the interval to zero makes its worst end smallest
-    gross = max(now.long_coins(), sum(abs(now.size(v)) for v in now.mode.hedge_allocation))
-    allowed = now.mode.max_delta_drift * gross
     filled.sort(key=lambda leg: leg[0].venue not in failed)
     orders = []
     for order, trade in filled:
-        if abs(net) <= allowed:
-            break
         moved = coins_moved(order, now.coin, now.reference()) * abs(trade.quantity / order.amount)
         if moved * net <= 0.0:
             continue
@@ -60,11 +56,15 @@ def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -
 
 def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situation) -> Order | None:
     """The order that takes back a share of what filled, rounded to the venue's lot; None when that is nothing."""
+    if order.verb is Verb.SWAP and order.token == "USDT":
+        return _swapped_back(group, order, share, now)
     if order.verb not in (Verb.PERP, Verb.SPOT):
         return None
-    lot = now.run.exchanges[order.venue].instruments[f"{order.verb.value}.{order.token}"].lot
+    instrument = now.run.exchanges[order.venue].instruments[f"{order.verb.value}.{order.token}"]
+    lot = instrument.lot
     amount = round_to_lot(abs(trade.quantity) * share, lot)
-    if amount <= 0.0:
+    price = now.mark(order.venue) if order.verb is Verb.PERP else now.spot_price(order.venue)
+    if amount <= 0.0 or (order.verb is Verb.SPOT and amount * price < instrument.minimum_notional_usdt):
         return None
     if trade.quantity > 0.0:
         amount = -amount
@@ -77,4 +77,20 @@ def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situ
         amount=amount,
         leg=f"{order.leg}_back",
         reduce_only=size * amount < 0.0 and abs(amount) <= abs(size),  # taking back a close opens again
+    )
+
+
+def _swapped_back(group: OrderGroup, order: Order, share: float, now: Situation) -> Order | None:
+    """Coins bought on a DEX, sold there again."""
+    amount = min(coins_moved(order, now.coin, now.reference()) * share, now.wallet(now.coin))
+    if amount * now.reference() <= now.mode.minimum_trade_usdt:
+        return None
+    return Order(
+        id=sha256(f"{group.id}/{order.leg}/unwind".encode()).hexdigest()[:28],
+        verb=Verb.SWAP,
+        venue=order.venue,
+        token=now.coin,
+        into_token="USDT",
+        amount=amount,
+        leg=f"{order.leg}_back",
     )

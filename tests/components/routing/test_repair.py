@@ -120,12 +120,19 @@ def test_where_all_failed_or_all_filled_nothing_parted() -> None:
     assert repaired(group(BUY, SHORT), filled(BUY), filled(SHORT)) is None
 
 
-def test_a_difference_within_the_drift_allowed_is_left() -> None:
+def test_a_third_leg_that_failed_is_taken_back_in_full_however_small_it_is() -> None:
     tiny = order(Verb.PERP, "okx", "BTC", -0.01)
     whole = group(BUY, SHORT, tiny)
     trades = (filled(BUY), filled(SHORT), rejected(tiny))
     held = situation(RUN, MARKET, {"binance:BaseToken:BTC": 1.01, "binance:Perp:BTCUSDT": -1.0})
-    assert repair_group(whole, trades, held) is None
+    assert backs(repair_group(whole, trades, held)) == {"binance_spot_back": -0.01}
+
+
+def test_what_its_venue_would_find_too_small_is_left() -> None:
+    tiny = order(Verb.PERP, "okx", "BTC", -0.00005)
+    trades = (filled(BUY), filled(SHORT), rejected(tiny))
+    held = situation(RUN, MARKET, {"binance:BaseToken:BTC": 1.00005, "binance:Perp:BTCUSDT": -1.0})
+    assert repair_group(group(BUY, SHORT, tiny), trades, held) is None  # 2.5 USDT
 
 
 def test_what_would_grow_the_difference_is_not_taken_back() -> None:
@@ -140,11 +147,15 @@ def test_less_than_a_lot_is_left() -> None:
     assert repaired(group(small, other), filled(small), rejected(other)) is None
 
 
-def test_coins_bought_on_a_dex_are_not_taken_back_there() -> None:
+def test_coins_bought_on_a_dex_are_sold_there_again() -> None:
     swap = order(Verb.SWAP, "uniswap", "USDT", 50_000.0, into_token="BTC")
-    trades = (trade(swap, quantity=50_000.0), rejected(SHORT_OKX))
-    held = situation(RUN, MARKET, {"wallet:BaseToken:BTC": 1.0})
-    assert repair_group(group(swap, SHORT_OKX), trades, held) is None
+    trades = (trade(swap, quantity=-50_000.0), rejected(SHORT_OKX))
+    held = situation(RUN, MARKET, {"wallet:BaseToken:BTC": 0.995})
+    found = repair_group(group(swap, SHORT_OKX), trades, held)
+    assert found is not None
+    assert [(one.verb, one.token, one.into_token, one.amount) for one in found.orders] == [
+        (Verb.SWAP, "BTC", "USDT", pytest.approx(0.995))
+    ]
 
 
 @given(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=4, max_size=4))
