@@ -55,7 +55,7 @@ AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its ro
 CLOSE = "close"
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
-TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", CLOSE})
+TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", "too_small", CLOSE})
 DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
 ROUNDING = 1e-9  # of equity: as much above it is no more than rounding
@@ -242,8 +242,10 @@ class Core:
             self.events.step += refused
             plan = msgspec.structs.replace(plan, step=self.events.step) if refused else None
             told = True
-        if self.manager.halted:
+        if self.manager.halted or self.manager.dormant:
             self._announce_closing(row)
+        else:
+            self._closing = None
 
     def _do(
         self, plan: Plan, trigger: Trigger, now: Situation, row: Row, steps: Steps, standing: Standing, told: bool

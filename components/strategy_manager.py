@@ -8,6 +8,7 @@ way and the one that a withdrawal overtook, withdrawals owed, and when what fail
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from components.deviation import DUST, Deviation, Unmended
 from components.exposure_monitor import Exposure
 from components.held_back import NEVER, Held, Why, asked_at_once
 from components.model.awaited import Awaited
+from components.model.errors import MissingData
 from components.model.events import EventType
 from components.model.keys import (
     GAS,
@@ -37,6 +39,7 @@ from components.refusals import Refusal, Refusals
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
 from components.routing.plan import FULL, Plan, Urgency
 from components.situation import Situation
+from components.smallest_capital import smallest_capital
 from components.strategies.strategy import Strategy
 from components.utility_manager import UtilityManager
 
@@ -55,6 +58,7 @@ REDUCIBLE = (
     Kind.DELTA,
 )  # the other measures are told, nothing can be reduced
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
+BARELY = 0.8  # of the smallest capital that works: what is left of one that began just above it
 LEAST_COINS = 1e-9  # less of a leg than this is none
 
 
@@ -83,6 +87,8 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
     worked: bool = False
     refusals: dict[str, Refusal] = {}
     awaited: tuple[Awaited, ...] = ()
+    least: float = 0.0
+    dormant: bool = False
 
 
 class StrategyManager:
@@ -103,6 +109,8 @@ class StrategyManager:
         self._held: dict[str, Held] = {}  # measures that a finished plan left outside their band
         self._worked = False  # the plan under way has done something
         self.refusals = Refusals()
+        self._least = 0.0  # the smallest capital that works, as of the last plan, share-class currency
+        self.dormant = False  # sold out because there is too little: entered again when enough is paid in
         self.awaited: tuple[Awaited, ...] = ()  # while halted: everything between now and flat
 
     def state(self) -> ManagerState:
@@ -120,6 +128,8 @@ class StrategyManager:
             worked=self._worked,
             refusals=self.refusals.state(),
             awaited=self.awaited,
+            least=self._least,
+            dormant=self.dormant,
         )
 
     def restore(self, state: ManagerState) -> None:
@@ -129,10 +139,12 @@ class StrategyManager:
         self._held, self._worked = dict(state.held), state.worked
         self.refusals.restore(state.refusals)
         self.awaited = state.awaited
+        self._least, self.dormant = state.least, state.dormant
 
     def resume(self, book: Mapping[PositionKey, float]) -> None:
         """An operator wants it to trade: what is flat enters anew, anything else is brought to its target."""
         was_halted, self.halted = self.halted, False
+        self.dormant = False
         self.awaited = ()
         self.refusals.forget()
         if self._is_flat(book):
@@ -181,8 +193,8 @@ class StrategyManager:
             found.append(Trigger(again, "retry", "cut short"))
         if not self.entered and not self.halted:
             found.append(Trigger(again, "entry", "first row"))
-        found.append(self._debt(exposure))
-        if self._auto and self.entered and not self.halted and self.plan is None:
+        found += [self._debt(exposure), self._shrunk(exposure)]
+        if self._auto and self.entered and not self.halted and not self.dormant and self.plan is None:
             if deviation := self._deviation.first(exposure, self._held):
                 found.append(Trigger(deviation[0], "deviation", deviation[1]))
             if (dust := self._deviation.dust(exposure, self._held)) is not None:
@@ -239,7 +251,13 @@ class StrategyManager:
             case "withdrawal" | "owed":
                 self.owed += min(withdrawals, max(now.equity() - self.owed, 0.0))
                 plan = self.planner.withdraw(now, step, self.owed)
+            case "too_small":
+                self.dormant = True
+                plan = self.planner.exit(trigger.reason, now, step, Urgency.ASKED)
+            case "deposit" if self.dormant and now.equity() < smallest_capital(now.run, now.row).capital:
+                plan = None
             case "deposit":
+                self.dormant = False
                 plan = self.planner.invest("deposit", now, step, self.owed)
             case "arrival" | "blocked":
                 plan = self._resume(now, step)
@@ -304,8 +322,11 @@ class StrategyManager:
             self._unfinished = self.plan is not None
             if self.owed < 1e-9:
                 self.owed = 0.0
-        if self.halted:
+        if self.halted or self.dormant:
             self._keep_closing(plan, now, worked)
+        elif self._auto:
+            with suppress(MissingData):  # then it stays what it was
+                self._least = smallest_capital(now.run, now.row).capital
         if trigger.kind == "owed":
             self._retry_at[trigger.kind] = now.row.timestamp + DAY_NS
 
@@ -328,7 +349,7 @@ class StrategyManager:
             self._again_at = 0 if worked else now.row.timestamp + HOUR_NS
 
     def _asked(self, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
-        wanted = "rebalance" in commands and self.entered and not self.halted
+        wanted = "rebalance" in commands and self.entered and not (self.halted or self.dormant)
         return (Trigger(0, "deviation", ASKED_FOR),) if wanted else ()
 
     def _debt(self, exposure: Exposure) -> Trigger | None:
@@ -344,6 +365,18 @@ class StrategyManager:
             return Trigger(0, "owed", "still owed")
         row = int(np.searchsorted(exposure.window.timestamps, self._retry_at.get("owed", 0)))
         return Trigger(row, "owed", "still owed")
+
+    def _shrunk(self, exposure: Exposure) -> Trigger | None:
+        """The first row on which what is left is clearly less than the smallest capital that works, although something
+        is held: legs would be left out one by one."""
+        floor = BARELY * self._least
+        if floor <= 0.0 or self.halted or self.dormant or not self.entered or self.plan is not None:
+            return None
+        equity = exposure.equity - self.owed
+        if equity.min() >= floor or self._is_flat(exposure.book.quantities):
+            return None
+        reason = f"less is left than the {self._least:.6g} {self._mode.share_class} that work"
+        return Trigger(int((equity < floor).argmax()), "too_small", reason)
 
     def _is_flat(self, book: Mapping[PositionKey, float]) -> bool:
         """Whether nothing is held but cash, rewards and gas."""
@@ -364,22 +397,22 @@ class StrategyManager:
                 action = Action.ENTRY_PARTIAL
             careful = self.plan.careful or self.plan.scope == FULL  # what pressed was done on the row it pressed
             return msgspec.structs.replace(self.plan, step=step, action=action, careful=careful)
-        if self.halted:
-            return self.planner.exit("halted", now, step)
+        if self.halted or self.dormant:
+            return self.planner.exit("halted" if self.halted else "too small", now, step)
         return self.planner.invest("arrival", now, step, self.owed) if self._auto else None
 
     def _again(self, now: Situation, step: int) -> Plan | None:
         """The plan that was cut short, made anew where it grows: what is wanted has moved on since."""
-        if self.halted:
-            return self.planner.exit("halted", now, step)
+        if self.halted or self.dormant:
+            return self.planner.exit("halted" if self.halted else "too small", now, step)
         if self.plan is not None and self.plan.scope == FULL:
             return self.planner.invest(self.plan.reason, now, step, self.owed)
         return self._resume(now, step)
 
     def _on_liquidation(self, now: Situation, step: int) -> Plan | None:
         """A venue closed something of its own accord: the other side follows, or the hedge is made good elsewhere."""
-        if self.halted:
-            return self.planner.exit("halted", now, step)
+        if self.halted or self.dormant:
+            return self.planner.exit("halted" if self.halted else "too small", now, step)
         if not self._mode.hedge_allocation:
             return None
         plan = self.planner.hedge("a liquidation", now, step, self.owed, self._resting(now))
@@ -393,8 +426,8 @@ class StrategyManager:
         acting = [c for c in trigger.crossings if c.measure.kind in REDUCIBLE]
         if not acting:
             return None
-        if self.halted:
-            return self.planner.exit("halted", now, step)
+        if self.halted or self.dormant:
+            return self.planner.exit("halted" if self.halted else "too small", now, step)
         return self.planner.reduce(acting, now, step, self.owed, self._resting(now))
 
     def _resting(self, now: Situation) -> frozenset[VenueName]:

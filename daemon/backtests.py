@@ -15,11 +15,13 @@ from time import perf_counter
 import msgspec
 import numpy as np
 
+from components.model.errors import CFG_TOO_SMALL, InvalidInput
 from components.model.events import Event, EventType
 from components.model.keys import GAS, KING, RESERVE, TRANSIT, WALLET, PositionKey, PositionType
-from components.model.market import Column, Market
+from components.model.market import Column, Market, Row
 from components.model.requirements import requirements
 from components.model.slices import RunSlice
+from components.smallest_capital import too_small
 from components.utility_manager import UtilityManager
 from daemon.backtest_request import BacktestRequest, EmbeddedMarket, HistoryFolder
 from daemon.replay import Progress, ReplayRequest, ReplayResult, replay
@@ -54,6 +56,8 @@ def run_backtest(
     run = load_run(request.mode, root=request.configs, overrides=request.overrides, environ=environ)
     store.check_writable()
     market = load_market(request, run, environ)
+    if fault := too_small(run, Row(market, 0), request.capital, "--capital"):
+        raise InvalidInput(CFG_TOO_SMALL, [fault])
     run_id = run_id_of(request, run, market)
     asked = ReplayRequest(
         run_id=run_id,

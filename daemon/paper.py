@@ -17,7 +17,7 @@ import trio
 
 from components.model.errors import Stop
 from components.model.keys import PositionKey
-from components.model.market import Column, Market
+from components.model.market import Column, Market, Row
 from components.model.requirements import DAY_NS, Grid, requirements
 from components.model.slices import RunSlice
 from components.risk_monitor import carry_of
@@ -31,6 +31,7 @@ from venues.sim.market import generate
 
 log = structlog.get_logger()
 FIRST_DAYS = 28
+FEW_ROWS = 64
 
 
 class PaperAccountControl(Protocol):
@@ -87,6 +88,11 @@ class PaperWorld:
             except Stop as error:  # one account that is damaged takes no other down
                 self.failed[entry.id] = error
                 log.critical("account.not_opened", strategy=entry.id, error=str(error))
+
+    def row_of(self, entry: StrategyEntry) -> Row:
+        """The market row at which a strategy would begin; no more of the market is made than that takes."""
+        self._rows = self.row + FEW_ROWS
+        return Row(self._market(entry), self.row)
 
     def place(self, strategy: str) -> Place:
         """Where a strategy trades; the Stop that kept its account from being opened."""

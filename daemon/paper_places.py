@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from components.model.errors import CFG_TOO_SMALL, Fault, InvalidInput
 from components.model.keys import PositionKey
 from components.model.market import Market
+from components.smallest_capital import too_small
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.greeting import built
 from daemon.paper import PaperWorld, Place
@@ -58,6 +60,22 @@ def open_world(config: DaemonSlice, say: Callable[[str], None] = lambda line: No
     seed = config.market.seed or 0
     world.open(places(world, account, lambda _: FaultPlan(), seed=seed, profile=QUICK))
     return world
+
+
+def judge_capital(config: DaemonSlice) -> None:
+    """InvalidInput with every strategy that would begin with less than works; one that has begun is left alone."""
+    faults: list[Fault] = []
+    feed, told = config.market, max(RowFile(config.state_dir / "market.row").read(), 0)
+    for entry in config.strategies:
+        folder = config.state_dir / "strategies" / entry.id / "venues"
+        with suppress(LedgerBroken):
+            if last_row(folder) >= 0:
+                continue
+            row = PaperWorld((entry,), feed, config.speed, told).row_of(entry)
+            fault = too_small(entry.run, row, entry.capital, f"strategies.{entry.id}.capital")
+            faults += [] if fault is None else [fault]
+    if faults:
+        raise InvalidInput(CFG_TOO_SMALL, faults)
 
 
 class RowFile:

@@ -34,7 +34,7 @@ from daemon.narrator import Narrator
 from daemon.notify import Notifier
 from daemon.output import Outputs, outputs, say
 from daemon.paper import PaperWorld
-from daemon.paper_places import open_world
+from daemon.paper_places import judge_capital, open_world
 from daemon.parts import Parts
 from daemon.provenance import provenance
 from daemon.replica import CellState
@@ -105,6 +105,7 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
             if EARLY.has_emergency():
                 _latch_all(config)
             check_restart(last_configuration(config.state_dir), config, RealDisk())
+            judge_capital(config)
             keep_configuration(config)
             world = open_world(config, say)
         if EARLY.has_stop():

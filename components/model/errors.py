@@ -151,3 +151,9 @@ CFG_FILE_MISSING = catalogued(
 CFG_REQUEST = catalogued(
     "CFG-003", Severity.ERROR, "The request is not valid", "Correct every fault listed; nothing was written"
 )
+CFG_TOO_SMALL = catalogued(
+    "CFG-030",
+    Severity.ERROR,
+    "The capital is too small for the mode and its venues",
+    "Give at least the capital named, or choose fewer venues; nothing was started",
+)

@@ -29,6 +29,7 @@ def changed(words: list[str], option: str, value: str) -> list[str]:
 BAD = [
     (changed(RUN, "--capital", "-5"), 2, "--capital"),
     (changed(RUN, "--capital", "nan"), 2, "--capital"),
+    (changed(RUN, "--capital", "50"), 78, "found 50 USDT, expected at least"),
     (changed(RUN, "--end", "2023-01-01"), 2, "--end"),
     (changed(RUN, "--start", "soon"), 2, "--start"),
     ([*RUN[:2], "btc_bassis", *RUN[3:]], 4, "btc_basis"),
