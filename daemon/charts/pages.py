@@ -42,6 +42,7 @@ header p {{ margin: 0; color: var(--muted); overflow-wrap: anywhere; min-width: 
 .tile {{ padding: 12px 14px; flex: 1 1 auto; max-width: 240px; white-space: nowrap; }}
 .tile b {{ display: block; font-size: 18px; font-variant-numeric: tabular-nums; }}
 .tile span {{ color: var(--muted); font-size: 12px; }}
+p.told {{ margin: 0 0 12px; padding: 10px 14px; border-left: 4px solid var(--bad); }}
 .good b {{ color: var(--good); }} .bad b {{ color: var(--bad); }}
 .grid {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; grid-auto-flow: dense; }}
 .card {{ padding: 16px 16px 8px; min-width: 0; }}
@@ -127,10 +128,11 @@ def _head(summary: Summary) -> str:
         f'<div class="tile {kind}"><b>{escape(figure)}</b><span>{escape(name)}</span></div>'
         for name, figure, kind in _tiles(summary)
     )
+    told = "".join(f'<p class="card told">{escape(line)}</p>' for line in told_of(summary))
     about = f"{_span(summary)} · {_money(summary.initial_capital, summary)} at the start · {summary.market}"
     return (
         f"<header><h1>{escape(summary.mode)}</h1><p>{escape(about)}</p></header>"
-        f'<section class="tiles">{tiles}</section>\n'
+        f'<section class="tiles">{tiles}</section>{told}\n'
     )
 
 
@@ -174,7 +176,7 @@ def _notes(summary: Summary) -> str:
     }
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
     out = f'<section class="card notes"><h2>About this run</h2><dl>{listed}</dl></section>'
-    remarks = [*told_of(summary), *summary.notes, *(f"left out: {reason}" for reason in summary.skipped)]
+    remarks = [*summary.notes, *(f"left out: {reason}" for reason in summary.skipped)]
     if remarks:
         items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
         out += f'<section class="card notes"><h2>Notes</h2><ul>{items}</ul></section>'

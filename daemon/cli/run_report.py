@@ -24,16 +24,17 @@ FRACTIONS = ("total_return", "annualised_return", "max_drawdown", "return_if_sol
 FIGURE_WIDTH, RUN_WIDTH = 28, 22  # columns of a comparison
 
 
-def in_words(summary: Summary, *, charts: bool) -> str:
+def in_words(summary: Summary, *, charts: bool, width: int | None = None) -> str:
     """What a run came to, as one would say it: at book value, and what is left when it is sold."""
     unit = summary.share_class
     verb = "made" if summary.total_return >= 0.0 else "lost"
-    lines = [
+    wide = width or terminal_width()
+    head = (
         f"{summary.mode} {verb} {percent(abs(summary.total_return))} at book value{_yearly(summary)}{_sold(summary)},",
         f"from {summary.start[:10]} to {summary.end[:10]} ({summary.market}){_settings(summary)}.",
         *told_of(summary),
-        "",
-    ]
+    )
+    lines = [*(line for text in head for line in _wrapped(text, wide)), ""]
     earned = {name: value for name, value in (*summary.parts.items(), ("residual", summary.residual)) if value}
     earned["profit"] = summary.pnl
     told = {"at the start": summary.initial_capital} | earned
@@ -46,8 +47,9 @@ def in_words(summary: Summary, *, charts: bool) -> str:
     }
     wide, right = max(map(len, figures)), max(map(len, figures.values()))
     lines += [f"  {name.replace('_', ' '):<{wide}}  {figure:>{right}} {unit}" for name, figure in figures.items()]
-    lines += ["", *(f"  {line}" for line in risk_in_words(summary)), ""]
-    lines += [f"  {note}" for note in (*summary.notes, *(f"left out: {reason}" for reason in summary.skipped))]
+    lines += ["", *(line for text in risk_in_words(summary) for line in _wrapped(text, wide, "  ")), ""]
+    notes = (*summary.notes, *(f"left out: {reason}" for reason in summary.skipped))
+    lines += [line for note in notes for line in _wrapped(note, wide, "  ")]
     lines += [f"  {summary.rows:,} rows at {summary.rows_per_second:,.0f} rows/s"]
     lines += [f"  results  {summary.out}"]
     if charts:
@@ -175,6 +177,18 @@ def shown(summary: Summary) -> dict[str, str]:
         else:
             out[name] = text_of(value)
     return out
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """A sentence on as many lines as it needs; what follows the first is set in."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def counted(count: int, noun: str) -> str:

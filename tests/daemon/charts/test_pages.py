@@ -129,3 +129,16 @@ def test_the_page_says_what_selling_leaves_beside_book_value(tmp_path: Path) -> 
     text = index.read_text()
     for tile in ("105,000.00", "103,000.00", "+5.00 %", "+3.00 %", "max_ltv=0.9", "too short"):
         assert tile in text, tile
+
+
+def test_a_stopped_run_says_so_above_its_charts(tmp_path: Path) -> None:
+    run = finished()
+    summary = msgspec.structs.replace(
+        run.summary, stopped_at="2024-06-02T00:00:00Z", stopped_because="drawdown <10 %>", left_open=("a:Perp:b",)
+    )
+    index, *_ = write_pages(msgspec.structs.replace(run, summary=summary), tmp_path)
+
+    text = index.read_text()
+    stop = text.index("STOPPED at 2024-06-02 00:00: drawdown &lt;10 %&gt;")
+    assert stop < text.index('class="grid"')
+    assert text.index("a:Perp:b") < text.index('class="grid"')

@@ -67,6 +67,19 @@ def test_list_and_compare_say_which_dates_market_and_settings_made_a_run() -> No
     assert run_report.listed([]) == "nothing there"
 
 
+def test_what_is_said_of_a_run_fits_80_columns() -> None:
+    run = summary(
+        overrides=("stake_allocation=0.6", "margin_ratio_band={low: 0.33, high: 1.32}", "hedge_allocation={okx: 1}"),
+        stopped_at="2024-11-14T03:00:00Z",
+        stopped_because="a reason that goes on for longer than any terminal is wide, as reasons sometimes do",
+        skipped=("2024-11-06T12:00:00Z no venue has margin for the hedge of 100.0% of what is long, and so on",),
+        out="results/short",
+    )
+    text = run_report.in_words(run, charts=True, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "hedge_allocation={okx: 1}" in " ".join(text.split())
+
+
 def test_many_runs_are_compared_within_80_columns() -> None:
     runs = [summary(run_id=f"run-{i}") for i in range(7)]
     text = run_report.compared(runs, 80)
