@@ -11,15 +11,14 @@ from collections.abc import Mapping
 
 import msgspec
 
+from components.announcer import Announcer
 from components.data_provider import DataProvider
-from components.deviation import Unmended
 from components.event_logger import EventLogger
 from components.exposure_monitor import Exposure, ExposureMonitor
 from components.model.capital import above_equity
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
-from components.model.measures import measure_of
 from components.model.orders import TradeStatus, Verb
 from components.model.slices import RunSlice
 from components.pieces import prices_of
@@ -29,7 +28,6 @@ from components.ports import (
     GRANTED,
     PAID,
     Execution,
-    Happening,
     MarketData,
     Observation,
     Settlements,
@@ -39,7 +37,7 @@ from components.ports import (
 from components.position_monitor import BookColumns, PositionMonitor, PositionState
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
-from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing, RiskMonitor, RiskState
+from components.risk_monitor import RiskMonitor, RiskState
 from components.routing.plan import HEDGE, Plan
 from components.routing.repair import repair_group
 from components.routing.route import Route
@@ -60,11 +58,6 @@ DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
 ROUNDING = 1e-9  # of equity: as much above it is no more than rounding
 WAYS = 3  # in which what leaves or hedges is tried on one row, when venues refuse
-CROSSING_EVENTS = {
-    "divergence": EventType.PRICE_DIVERGENCE,
-    "break_even": EventType.BREAK_EVEN_ALARM,
-    "reserve": EventType.RESERVE_LOW,
-}
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +105,7 @@ class Core:
         self.manager = StrategyManager(mode, self.strategy, self.prices)
         self.venues = VenueManager(VenueInterfaceManager(ports.execution), run.exchanges)
         self.pnl = PnlMonitor(run, self.prices, self.positions, ports.sink)
+        self.announcer = Announcer(self.events, self.positions)
         self.reconciliation = Reconciliation()
         self.handler = PositionUpdateHandler(
             self.venues, self.positions, ports.observation, self.reconciliation, self.events
@@ -119,8 +113,6 @@ class Core:
         self.trades = 0  # filled, at least in part
         self.rejected = 0
         self.liquidations = 0
-        self._skipped: dict[str, None] = {}
-        self._closing: tuple[str, ...] | None = None  # what was told to be awaited; None: not closing
         self._rows = SHORTEST
 
     def start(self, balances: Mapping[PositionKey, float], capital: float, at: int) -> None:
@@ -143,9 +135,9 @@ class Core:
             trades=self.trades,
             rejected=self.rejected,
             liquidations=self.liquidations,
-            skipped=tuple(self._skipped),
+            skipped=self.announcer.skipped,
             withheld=self.handler.told,
-            closing=self._closing,
+            closing=self.announcer.closing,
         )
 
     def restore(self, state: CoreState) -> None:
@@ -157,9 +149,8 @@ class Core:
         self.pnl.restore(state.pnl, peak=state.risk.peak)
         self.reconciliation.mismatches = state.mismatches
         self.trades, self.rejected, self.liquidations = state.trades, state.rejected, state.liquidations
-        self._skipped = dict.fromkeys(state.skipped)
+        self.announcer.skipped, self.announcer.closing = state.skipped, state.closing
         self.handler.told = state.withheld
-        self._closing = state.closing
 
     def run_row(self, start: int, *, until: int, rows: int | None = None, close: bool = False) -> int:
         """Advances over the next window, not beyond `until`; its length adapts: short after a trigger, longer while it
@@ -184,7 +175,7 @@ class Core:
         book = self.positions.project(window, settlements)
         if "resume" in commands:
             self.manager.resume(book.quantities)
-            self._closing = None
+            self.announcer.closing = None
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
         if any(happening.event_type in NEW_MEANS for happening in settlements.happenings):
@@ -206,8 +197,10 @@ class Core:
         self.events.settle(settlements.cash, rows, self._before(book, settlements))
         self.positions.settle(book, settlements, rows)
         self._ports.observation.accept(window, settlements, rows)
-        self._announce(settlements, book, crossings, window, rows)
-        self._announce_unmended(unmended, window)
+        self.liquidations += sum(h.event_type is EventType.LIQUIDATION for h in settlements.happenings)
+        self.announcer.happenings(settlements.happenings, book)
+        self.announcer.crossings(crossings, int(window.timestamps[rows - 1]))
+        self.announcer.unmended(unmended, int(window.timestamps[0]))
         self.risk.advance(risk, rows, crossings)
         self.manager.advance(exposure, rows)
         steps = self.pnl.attribute(book, settlements, risk, rows)
@@ -218,7 +211,7 @@ class Core:
             for one in self.manager.in_turn(first, settlements, commands):
                 self._act(one, settlements, window.row(rows - 1), steps, standing)
             if self.manager.halted and not halted:
-                self._announce_halt(trigger, window.row(rows - 1))
+                self.announcer.halt(trigger.reason, window.row(rows - 1))
         self.pnl.commit(steps)
         return window.start + rows
 
@@ -234,7 +227,7 @@ class Core:
         plan = self.manager.decide(trigger, now, self.events.step, asked)
         told = trigger.kind in TOLD_AT_ONCE or trigger.reason == ASKED_FOR
         if plan is not None and told:
-            self._announce_decision(plan, trigger, row)
+            self.announcer.decision(plan, trigger.kind, row)
         for _ in range(WAYS):
             if plan is None:
                 break
@@ -243,9 +236,9 @@ class Core:
             plan = msgspec.structs.replace(plan, step=self.events.step) if refused else None
             told = True
         if self.manager.halted or self.manager.dormant:
-            self._announce_closing(row)
+            self.announcer.close(self.manager.awaited, row)
         else:
-            self._closing = None
+            self.announcer.closing = None
 
     def _do(
         self, plan: Plan, trigger: Trigger, now: Situation, row: Row, steps: Steps, standing: Standing, told: bool
@@ -260,14 +253,14 @@ class Core:
             standing,
             lambda: self._doubt(now),
             lambda group, trades: repair_group(group, trades, now),
-            leaving=None if told else lambda: self._announce_decision(plan, trigger, row),
+            leaving=None if told else lambda: self.announcer.decision(plan, trigger.kind, row),
         )
         self.trades += sum(trade.status in DONE for trade in result.trades)
         self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
         if result.trades:
             self.pnl.trade(steps, result.trades, row)
         self.manager.refusals.note(result.orders, result.trades, now)
-        self._announce_skipped(route, result.stopped, row)
+        self.announcer.left_out([*route.skipped, *([result.stopped] if result.stopped else [])], row)
         self.manager.finish(
             plan,
             trigger,
@@ -323,102 +316,6 @@ class Core:
         reference = now.reference() if self.run.mode.hedge_allocation else 1.0
         return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts), now.open_legs())
 
-    # What people hear of it
-
     def _before(self, book: BookColumns, settlements: Settlements) -> Mapping[PositionKey, float]:
         """Balances before the cash flows of a window; its happenings are told after them."""
         return {key: amount for key, amount in book.held.items() if amount != 0.0} if settlements.cash else {}
-
-    def _announce(
-        self,
-        settlements: Settlements,
-        book: BookColumns,
-        crossings: tuple[Crossing, ...],
-        window: Window,
-        rows: int,
-    ) -> None:
-        happenings = settlements.happenings
-        for happening, balances in zip(happenings, book.after_each(happenings), strict=True):
-            self.liquidations += happening.event_type is EventType.LIQUIDATION
-            self._announce_happening(happening, balances)
-        at = int(window.timestamps[rows - 1])
-        for crossing in crossings:
-            measure = crossing.measure
-            emergency = crossing.level == CRITICAL and measure.kind in EMERGENCIES
-            self.events.record(
-                EventType.EMERGENCY_STOP if emergency else CROSSING_EVENTS.get(measure.kind, EventType.RISK_LEVEL),
-                at,
-                self.positions.snapshot(),
-                venue=measure.venue,
-                amount=crossing.value,
-                status=LEVEL_NAMES[crossing.level],
-                detail=crossing.name,
-            )
-
-    def _announce_unmended(self, standing: tuple[Unmended, ...], window: Window) -> None:
-        """What a finished plan left outside its band, and why: told once, on the row after."""
-        for each in standing:
-            measure = measure_of(each.name)
-            self.events.record(
-                EventType.HELD_BACK,
-                int(window.timestamps[0]),
-                self.positions.snapshot(),
-                venue=measure.venue,
-                amount=each.value,
-                status="held back",
-                detail=f"{measure.kind}: {each.held.why.value}",
-            )
-
-    def _announce_happening(self, happening: Happening, balances: Mapping[PositionKey, float]) -> None:
-        self.events.record(
-            happening.event_type,
-            happening.at,
-            balances,
-            venue=happening.venue,
-            token=happening.token,
-            amount=happening.amount,
-            status="settled",
-            detail=happening.detail,
-        )
-
-    def _announce_decision(self, plan: Plan, trigger: Trigger, row: Row) -> None:
-        self.events.record(
-            EventType.DECISION,
-            row.timestamp,
-            self.positions.snapshot(),
-            status=plan.action.value,
-            detail=f"{trigger.kind}: {plan.reason}",
-        )
-
-    def _announce_halt(self, trigger: Trigger, row: Row) -> None:
-        self.events.record(
-            EventType.HALTED,
-            row.timestamp,
-            self.positions.snapshot(),
-            status="halted",
-            detail=f"{trigger.reason}: nothing is entered again until it is resumed",
-        )
-
-    def _announce_closing(self, row: Row) -> None:
-        """What is still awaited on the way to flat, or that it is flat: told once until it changes."""
-        left = tuple(f"{one.kind.value} {one.what}" for one in self.manager.awaited)
-        if left == self._closing:
-            return
-        self._closing = left
-        self.events.record(
-            EventType.CLOSING if left else EventType.FLAT,
-            row.timestamp,
-            self.positions.snapshot(),
-            status="closing" if left else "flat",
-            detail=f"awaits {', '.join(str(one) for one in self.manager.awaited)}" if left else "nothing is awaited",
-        )
-
-    def _announce_skipped(self, route: Route, stopped: str | None, row: Row) -> None:
-        """Why legs were left out: told once until the reasons change."""
-        reasons = dict.fromkeys([*route.skipped, *([stopped] if stopped else [])])
-        for reason in reasons:
-            if reason not in self._skipped:
-                self.events.record(
-                    EventType.ENTRY_SKIPPED, row.timestamp, self.positions.snapshot(), status="skipped", detail=reason
-                )
-        self._skipped = reasons
