@@ -86,6 +86,7 @@ class Daemon:
         self._narrator = narrator
         self._state = config.state_dir
         self.clock = world.clock
+        world.threads = parts.threads
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
         self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self.readers = (
             Reader("metrics"),

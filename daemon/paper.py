@@ -3,7 +3,7 @@
 Each strategy has an account of its own. At every market row the driver lets all accounts live through it, tells the
 row to the cells whose tick it is, and waits until they have handled it: market time never passes a tick that is not
 handled, unless a cell is stuck for longer than a step may take; then the others go on without it. The market is
-generated some time ahead and continued when it runs short; what it said stays as it was.
+generated some weeks ahead and continued when it runs short; what it said stays as it was. One column serves all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.market import Column, Market, Row
-from components.model.requirements import DAY_NS, Grid, requirements
+from components.model.requirements import DAY_NS, Grid, SeriesName, requirements
 from components.model.slices import RunSlice
 from components.risk_monitor import carry_of
 from components.strategies.factory import make_strategy
@@ -66,7 +66,8 @@ class PaperWorld:
         self._feed = feed
         self._step = int(feed.step_s * SECOND_NS)
         self._start = feed.start - feed.start % self._step
-        self._rows = max(self._rows_for(FIRST_DAYS), 2 * first_row)
+        self._rows = first_row + self._rows_for(FIRST_DAYS)
+        self.threads = False  # whether the market is continued beside the event loop
         self.row = first_row
         self.clock = MarketClock(self._start + first_row * self._step, speed=speed)
         self.clock.raise_ceiling(self._start + first_row * self._step)
@@ -80,8 +81,9 @@ class PaperWorld:
 
     def open(self, open_place: OpenPlace) -> None:
         """Generates the markets and opens the accounts at the row where they stopped."""
+        markets = self._markets(self._rows)
         for entry in self._entries:
-            market = self._market(entry)
+            market = markets[entry.id]
             self._feeds[entry.id] = self._embedded(entry, market)
             try:
                 self.places[entry.id] = open_place(entry, market, initial_balances(entry.run, entry.capital))
@@ -92,7 +94,7 @@ class PaperWorld:
     def row_of(self, entry: StrategyEntry) -> Row:
         """The market row at which a strategy would begin; no more of the market is made than that takes."""
         self._rows = self.row + FEW_ROWS
-        return Row(self._market(entry), self.row)
+        return Row(self._markets(self._rows)[entry.id], self.row)
 
     def place(self, strategy: str) -> Place:
         """Where a strategy trades; the Stop that kept its account from being opened."""
@@ -125,7 +127,7 @@ class PaperWorld:
             self.handled(self.row)
             self.row += 1
             if self.row + self._rows_for(1) > self._rows:
-                self._continue()
+                await self._continue()
 
     async def _live(self, strategy: str, place: Place) -> None:
         """Takes one account through the row. One that cannot be written down lives on in memory: its requests are
@@ -158,11 +160,16 @@ class PaperWorld:
         index = max(self.row - 1, 0)
         return self._feeds[strategy].row(index, (self._start + index * self._step) // self._step)
 
-    def _continue(self) -> None:
-        """Twice as long a market, the same on the rows that there were."""
-        self._rows *= 2
+    async def _continue(self) -> None:
+        """Some weeks more of the market, the same on the rows that there were; strategies live on meanwhile."""
+        rows = self._rows + self._rows_for(FIRST_DAYS)
+        if self.threads:
+            markets = await trio.to_thread.run_sync(self._markets, rows)
+        else:
+            markets = self._markets(rows)
+        self._rows = rows
         for entry in self._entries:
-            market = self._market(entry)
+            market = markets[entry.id]
             self._feeds[entry.id] = self._embedded(entry, market)
             if entry.id in self.places:
                 self.places[entry.id].extend(market)
@@ -174,12 +181,23 @@ class PaperWorld:
 
     def grid(self) -> Grid:
         """The rows there are so far."""
-        return Grid(self._start, self._start + (self._rows - 1) * self._step, self._step)
+        return self._grid(self._rows)
 
-    def _market(self, entry: StrategyEntry) -> Market:
-        grid = self.grid()
+    def _grid(self, rows: int) -> Grid:
+        return Grid(self._start, self._start + (rows - 1) * self._step, self._step)
+
+    def _markets(self, rows: int) -> dict[str, Market]:
+        """The market of each strategy, so many rows from the first one. They share every column: it is made once."""
         assert self._feed.seed is not None and self._feed.scenario is not None
-        return generate(grid, seed=self._feed.seed, names=requirements(entry.run.mode), scenario=self._feed.scenario)
+        wanted = {entry.id: tuple(requirements(entry.run.mode)) for entry in self._entries}
+        whole = generate(
+            self._grid(rows),
+            seed=self._feed.seed,
+            names=dict.fromkeys(name for names in wanted.values() for name in names),
+            scenario=self._feed.scenario,
+            scenario_hours=FIRST_DAYS * 24.0,
+        )
+        return {strategy: part_of(whole, names) for strategy, names in wanted.items()}
 
     def _embedded(self, entry: StrategyEntry, market: Market) -> EmbeddedMarket:
         mode = entry.run.mode
@@ -197,3 +215,23 @@ def initial_balances(run: RunSlice, capital: float) -> dict[PositionKey, float]:
     """Where the capital lies before the first decision."""
     gas = 0.0 if run.mode.costs == "none" else run.mode.gas_reserve
     return make_strategy(run.mode).initial(capital, gas)
+
+
+def part_of(market: Market, names: tuple[str, ...]) -> Market:
+    """The series of these names alone, without a copy; a perp brings its extremes."""
+    known = {name: SeriesName.parse(name) for name in names}
+    extremes = [
+        f"{each.venue}.{kind}.{each.symbol}"
+        for each in known.values()
+        if each.kind == "perp"
+        for kind in ("perp_high", "perp_low")
+    ]
+    tokens = {each.symbol for each in known.values() if each.kind == "reward"}
+    wanted = dict.fromkeys((*names, *extremes))
+    return Market(
+        market.timestamps,
+        {name: market.columns[name] for name in wanted if name in market.columns},
+        funding={name: market.funding[name] for name in names if name in market.funding},
+        rewards=tuple(period for period in market.rewards if period.token in tokens),
+        provenance=market.provenance,
+    )

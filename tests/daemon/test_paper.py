@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+from msgspec import structs
 
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.paper import PaperWorld, initial_balances
@@ -125,10 +126,36 @@ def test_a_longer_market_is_the_same_on_the_rows_there_were(tmp_path: Path) -> N
     world = opened(tmp_path)
     before = [world._feeds[name].row(index, index) for name in world.places for index in (0, 77, 5000)]
     rows = len(world.grid())
-    world._continue()
-    assert len(world.grid()) == 2 * rows
+    trio.run(world._continue)
+    assert len(world.grid()) == rows + 28 * 1440
     after = [world._feeds[name].row(index, index) for name in world.places for index in (0, 77, 5000)]
     assert [row.values for row in after] == [row.values for row in before]
+
+
+@pytest.mark.parametrize("scenario", ["calm", "crash", "depeg"])
+def test_a_strategy_sees_the_market_it_would_see_alone(tmp_path: Path, scenario: str) -> None:
+    config = configuration(tmp_path)
+    feed = structs.replace(config.market, scenario=scenario)
+    worlds = []
+    for entries in (config.strategies, config.strategies[-1:]):
+        world = PaperWorld(entries, feed, 1.0, 0)
+        markets = world._markets(2 * world._rows)[config.strategies[-1].id], world._markets(world._rows)
+        worlds.append((markets[0], markets[1][config.strategies[-1].id]))
+    (long, short), (alone, _) = worlds
+    assert set(long.columns) == set(alone.columns)
+    for name, column in short.columns.items():
+        assert np.array_equal(column, long.columns[name][: len(column)]), "continuing it changes nothing that was"
+        assert np.array_equal(long.columns[name], alone.columns[name])
+    assert set(long.funding) == set(alone.funding)
+    assert long.rewards == alone.rewards
+
+
+def test_strategies_share_their_columns(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    world = PaperWorld(config.strategies, config.market, 1.0, 0)
+    markets = world._markets(world._rows)
+    distinct = {id(column) for market in markets.values() for column in market.columns.values()}
+    assert len(distinct) == len({name for market in markets.values() for name in market.columns})
 
 
 def test_capital_lies_where_the_strategy_begins() -> None:

@@ -28,10 +28,18 @@ NAMES: tuple[str, ...] = (
 )
 
 
-def generate(grid: Grid, *, seed: int, names: Iterable[str] | None = None, scenario: str = "calm") -> Market:
+def generate(
+    grid: Grid,
+    *,
+    seed: int,
+    names: Iterable[str] | None = None,
+    scenario: str = "calm",
+    scenario_hours: float | None = None,
+) -> Market:
     """A market of the named series (all by default; a perp brings its extremes).
 
-    Same seed, grid step and scenario give the same bytes; a series does not depend on which others are asked for.
+    Same seed, grid step and scenario give the same bytes; a series does not depend on which others are asked for. The
+    scenario begins at a fraction of the span, or of `scenario_hours` for a market that will be continued.
     Errors: InvalidInput(CFG-003) for an unknown scenario or a step beside the hour, MissingData(DAT-001) for an unknown
     series.
     Source of the calibration: NOTES-data §3 and §4.
@@ -52,7 +60,7 @@ def generate(grid: Grid, *, seed: int, names: Iterable[str] | None = None, scena
     for name in wanted:
         if name not in NAMES:
             raise MissingData.column(name, dict.fromkeys(NAMES))
-    clock = Clock(grid)
+    clock = Clock(grid, scenario_hours)
     exchanges, protocols = Exchanges(clock, seed, scenario), Protocols(clock, seed, scenario)
     columns: dict[str, Column] = {}
     funding: dict[str, FundingSeries] = {}

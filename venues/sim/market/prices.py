@@ -33,7 +33,7 @@ class Exchanges:
         self._seed = seed
         self._scenario = scenario
         self._kept: dict[str, Column] = {}
-        self._since = stress.since(clock.hours_since_start(), clock.hours - 1)
+        self._since = stress.since(clock.hours_since_start(), clock.scenario_hours)
 
     def reference(self, coin: str) -> Column:
         """Binance spot, USDT, on the fine steps."""
@@ -160,7 +160,7 @@ class Exchanges:
         if noise:
             slower = stream(self._seed, f"venue {venue} {coin}").standard_normal(hours)
             out = out + autoregress(slower * noise * 0.6, 0.8)
-        since = stress.since(np.arange(hours, dtype=np.float64), clock.hours - 1)
+        since = stress.since(np.arange(hours, dtype=np.float64), clock.scenario_hours)
         premium: Column = out + stress.premium_bp(self._scenario, since)
         return premium
 

@@ -35,7 +35,7 @@ class Protocols:
         self._seed = seed
         self._scenario = scenario
         self._hours = clock.grid.step / 3.6e12 * np.arange(len(clock.grid))
-        self._since = stress.since(self._hours, clock.hours - 1)
+        self._since = stress.since(self._hours, clock.scenario_hours)
         self._days = int(self._hours[-1] // DAY_HOURS) + 1
         self._day = (self._hours // DAY_HOURS).astype(np.int64)
 

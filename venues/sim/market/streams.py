@@ -43,7 +43,7 @@ class Clock:
     `rows` are the grid's rows as positions on the fine steps; `hour` is the whole hour each fine step lies in.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, scenario_hours: float | None = None) -> None:
         if grid.step < HOUR_NS and HOUR_NS % grid.step or grid.step > HOUR_NS and grid.step % HOUR_NS:
             raise ValueError(f"a step of {grid.step} ns neither divides an hour nor is a multiple of one")
         self.grid = grid
@@ -52,6 +52,7 @@ class Clock:
         self.stride = grid.step // self.fine
         self.steps = (len(grid) - 1) * self.stride + 1
         self.hours = (self.steps - 1) // self.per_hour + 1
+        self.scenario_hours = self.hours - 1 if scenario_hours is None else scenario_hours
         self.timestamps: Stamps = grid.start + grid.step * np.arange(len(grid), dtype=np.int64)
 
     def at_rows(self, fine: Column) -> Column:
