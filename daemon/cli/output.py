@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 GAP = "  "
-LONGEST_WORD = 32  # a longer one (a hash, a path) may be broken
-_FIGURE = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( (%|[A-Za-z][A-Za-z0-9]*))?")
+LONGEST_WORDS = (32, 24, 16)  # a longer one (a hash, a path) may be broken; the first that lets a table fit
+_FIGURE = re.compile(
+    r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( (%|[A-Za-z][A-Za-z0-9]*))?"  # a number with its unit
+    r"|(\d{4}-)?\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?Z?)?"  # a date or time
+)
 _WHOLE_WORDS: Any = {"break_on_hyphens": False}
 
 output_option = click.option(
@@ -147,9 +150,13 @@ def _widths(names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     """How wide each column is; texts give way down to their longest word. None when that is not enough."""
     lines = (names, *rows)
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
-    longest = [max(len(word) for line in lines for word in (line[i].split() or [""])) for i in range(len(names))]
-    least = [widths[i] if right[i] else min(longest[i], LONGEST_WORD) for i in range(len(names))]
-    over = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    words = [max(len(word) for line in lines for word in (line[i].split() or [""])) for i in range(len(names))]
+    gaps = len(GAP) * (len(widths) - 1)
+    for longest in LONGEST_WORDS:
+        least = [widths[i] if right[i] else min(words[i], longest) for i in range(len(names))]
+        if sum(least) + gaps <= width:
+            break
+    over = sum(widths) + gaps - width
     while over > 0:
         widest = max(range(len(widths)), key=lambda i: (widths[i] - least[i] > 0, widths[i]))
         if widths[widest] <= least[widest]:
@@ -228,5 +235,5 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _is_number(text: str) -> bool:
-    """A figure, with its unit or without."""
+    """A figure, with its unit or without, or a time: neither is ever broken."""
     return text == "-" or _FIGURE.fullmatch(text.strip()) is not None
