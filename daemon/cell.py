@@ -321,7 +321,10 @@ class Cell:
 
     def _judge_state(self, outcome: StepOutcome) -> None:
         self.lifted = ""
-        if self.core.manager.halted:
+        manager = self.core.manager
+        if manager.halted and manager.awaited:
+            self.become(CellState.HALTED, f"it closes and awaits {', '.join(str(one) for one in manager.awaited)}")
+        elif manager.halted:
             self.become(CellState.HALTED, "everything is sold and stays so until it is resumed")
         elif self.paused:
             self.become(CellState.PAUSED, self.paused)

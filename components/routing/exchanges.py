@@ -164,7 +164,7 @@ class ExchangeStage(Stage):
             payable = now.wallet("USDT") * self._swap_keeps(now.wallet("USDT"))
         else:
             unrealised = now.account(spot_venue) - now.cash(spot_venue)
-            kept = CASH_KEPT * total * price if spot_venue in wanted else 0.0
+            kept = CASH_KEPT * wanted.get(spot_venue, 0.0) * price
             cash = now.cash(spot_venue) - max(margin - unrealised, kept)
             payable = cash / (1.0 + self._buying_costs(spot_venue, cash))
         return max(0.0, min(min(total, capacity) - long, payable / price))

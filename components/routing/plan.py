@@ -25,7 +25,7 @@ from components.situation import Situation
 from components.strategies.strategy import Target
 
 GAS_KEY = base_token(GAS, "ETH")
-CASH_KEPT = 0.02  # of the notional of a short: cash for fees and funding while the rest of its margin is unrealised
+CASH_KEPT = 0.1  # of the notional of a short: cash for fees and funding while the rest of its margin is unrealised
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
 PART_OF_A_PAYMENT = 0.01
 

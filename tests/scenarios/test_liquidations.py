@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from msgspec import structs
 
 from components.model.events import EventType
+from components.model.keys import perp, perp_quote
+from components.model.market import Window
 from components.model.orders import Verb
+from components.model.positions import Book
+from components.ports import Happening, Settlements
+from daemon.replay import ReplayRequest
+from daemon.settings import load_run
 from tests.scenarios import sketch
-from tests.scenarios.play import Played, play, withdrawal
+from tests.scenarios.play import Played, Witnessed, play, the_parts_add_up, withdrawal
 
 DEBT, COLLATERAL = "aave_v3:debtToken:variableDebtWETH", "aave_v3:aToken:awstETH"
 
@@ -160,3 +168,57 @@ def test_a_withdrawal_above_the_borrowing_limit_still_unwinds() -> None:
     assert played.rows_told(EventType.ATOMIC_GROUP) == [0, 30]
     assert not played.told(EventType.ORDER_REJECTED)
     assert len(played.filled(Verb.PAY_OUT)) == 3  # what unwinding cost comes from the reserve, a row later
+
+
+# A hedge that is lost, and how it is made good
+
+
+def lost(mode: str, drawn: sketch.Sketch, venue: str, share: float, *overrides: str) -> Played:
+    """At row 21 the venue deleverages a share of its short at its mark, without a word of warning."""
+    run = load_run(mode, overrides=list(overrides), environ={})
+    market = drawn.market()
+    job = Witnessed(run, market, ReplayRequest(run_id="lost", capital=1_000_000.0))
+    at, settle = int(market.timestamps[21]), job.world.settle
+
+    def taken(window: Window, book: Book) -> Settlements:
+        if int(window.timestamps[0]) > at or int(window.timestamps[-1]) < at:
+            return settle(window, book)
+        first = int(np.searchsorted(window.timestamps, at))
+        if first:
+            return settle(window.head(first), book)
+        found = settle(window.head(1), book)
+        size = -share * book[perp(venue, "ETH")]
+        changes = {perp(venue, "ETH"): size, perp_quote(venue, "ETH"): -size * window.row(0).value(f"{venue}.perp.ETH")}
+        told = Happening(
+            event_type=EventType.LIQUIDATION, at=at, venue=venue, token="ETH", amount=size, changes=changes,
+            part=None, detail=f"{venue} deleveraged {size:g} ETH",
+        )  # fmt: skip
+        return structs.replace(found, happenings=(*found.happenings, told))
+
+    job.world.settle = taken  # type: ignore[method-assign]
+    job.run()
+    return Played(job, market, job.result())
+
+
+@pytest.mark.parametrize("mode", ["eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral"])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_short_that_was_deleveraged_is_made_good_within_a_few_rows(mode: str, share: float) -> None:
+    played = lost(mode, sketch.staked(48), "bybit", share)
+
+    assert played.told(EventType.LIQUIDATION)
+    assert played["net_delta"][24:].max() < played.run.mode.max_delta_drift
+    assert not played.told(EventType.ORDER_REJECTED)
+    the_parts_add_up(played)
+
+
+def test_where_no_venue_has_margin_the_long_leg_is_reduced() -> None:
+    """All shorts die at once, and with them all margin: what is left is sold as far as it cannot be hedged."""
+    drawn = sketch.staked(72, {0: 3_000.0, 20: 3_000.0, 21: 6_300.0})
+
+    played = play("usdt_market_neutral_no_leverage", drawn)
+
+    assert len(played.told(EventType.LIQUIDATION)) == 3
+    staked = played["balance.wallet:BaseToken:wstETH"]
+    assert staked[21] < 0.6 * staked[20]
+    assert played["net_delta"][24:].max() < 0.06
+    assert not played.told(EventType.ORDER_REJECTED)

@@ -15,7 +15,7 @@ SAMPLE = tuple(
         (MODES[1], "depeg", 0.8, "queue"),
         (MODES[1], "crash", 0.7, "market"),
     )
-)
+) + (Stress(MODES[1], "funding_negative", 7, 0.8, "queue"),)  # weeks of funding paid out of cash alone
 # As it was found: shorts liquidated, the stop a week later, 17 ETH unsold in the wallet and 2,530 refused orders.
 FOUND = Stress(MODES[0], "squeeze", 2, 0.6, "market")
 
