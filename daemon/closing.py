@@ -193,6 +193,7 @@ class Closing:
             around.patience,
             until=until,
             wait_until=self.wait_until,
+            max_trade_usdt=around.max_trade_usdt,
             in_flight={**(self.program.in_flight if self.program else {}), **books.in_flight},
             doubts={**(self.program.doubts if self.program else {}), **books.doubts},
             last=lambda: self.books().row,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
+from msgspec import structs
 
 from daemon.daemon import Daemon
+from daemon.daemon_config import DaemonSlice
 from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
 from daemon.latch import Latch, Phase
 from daemon.replica import CellState
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
+from tests.simulation.left_open import left_open
 
 
 def latch_of(house: House) -> Latch:
@@ -116,3 +119,33 @@ def test_the_plan_is_shown_without_sending_anything(tmp_path: Path) -> None:
 
     house.live(play)
     assert sum(isinstance(record, Intent) for record in house.records(BTC)) == 1, "the entry"
+
+
+def test_what_is_larger_than_the_guard_allows_leaves_in_pieces_with_the_legs_in_step(tmp_path: Path) -> None:
+    guard_usdt = 4_000.0
+
+    def guarded(config: DaemonSlice) -> DaemonSlice:
+        return structs.replace(config, guard=structs.replace(config.guard, max_trade_size_usd=guard_usdt))
+
+    house = House(tmp_path, BTC)
+
+    async def enters(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 1)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: latch_of(house).phase is Phase.FLAT)
+
+    house.live(enters)
+    house.config = guarded(house.config)
+    house.live(play)
+    sent = [
+        record.group for record in house.records(BTC) if isinstance(record, Intent) and record.origin == "emergency"
+    ]
+    assert len(sent) > 3
+    price = 45_000.0  # of the first hours of this market, generously
+    assert all(abs(order.amount) * price <= 1.1 * guard_usdt for group in sent for order in group.orders)
+    for group in sent:
+        assert abs(sum(order.amount for order in group.orders)) * price < 0.1 * guard_usdt, "the legs are in step"
+    assert left_open(house.accounts[BTC]) == ()

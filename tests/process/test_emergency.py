@@ -96,7 +96,7 @@ def unheard(folder: Path, speed: float) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("way", ["command", "signal"])
+@pytest.mark.parametrize("way", ["command", pytest.param("signal", marks=pytest.mark.slow)])
 def test_nobody_hears_it_and_it_closes_all_the_same(tmp_path: Path, way: str) -> None:
     state = tmp_path / "state"
     with unheard(tmp_path, 600.0) as process:
