@@ -10,6 +10,7 @@ from components.model.requirements import DAY_NS
 from tests.acceptance.runs import MODES
 from tests.decisions.cases import Case
 from tests.decisions.history import history_of
+from venues.sim.market.stress import SCENARIOS
 
 TWO = "hedge_allocation={binance: 0.6, bybit: 0.4}"
 NEUTRAL = ("usdt_market_neutral", "usdt_market_neutral_no_leverage")
@@ -92,7 +93,7 @@ def stress(count: int = 10) -> Iterator[Case]:
 def scenarios(count: int = 4) -> Iterator[Case]:
     """Every mode through every scenario as it is configured."""
     for seed in range(count):
-        for scenario in STRESS:
+        for scenario in SCENARIOS:
             for mode in MODES:
                 yield Case(
                     mode=mode, start="2024-10-05", end="2024-12-25", capital=own_capital(mode), seed=seed,

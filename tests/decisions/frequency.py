@@ -14,7 +14,7 @@ from tests.decisions.playing import Played, row_at
 
 CALM_GROUPS, BAND_GROUPS, SCENARIO_GROUPS = 25, 60, 90
 SPAN_NS = 5 * DAY_NS
-SAME_IN_A_WEEK = 8
+SAME_IN_A_WEEK, SAME_UNDER_STRAIN = 8, 14
 HELD_BACK = ("deviation", "dust", "owed", "deposit")  # kinds of decision that cure what they are made for, or wait
 
 
@@ -38,7 +38,9 @@ def order_groups_are_few(played: Played) -> Iterator[Finding]:
 
 
 def triggers_are_held_back(played: Played) -> Iterator[Finding]:
-    """The same decision is not made more than eight times a week: what it does not cure is held back."""
+    """The same decision is not made more than eight times a week, twice a day under strain: what it does not cure is
+    held back."""
+    most = SAME_IN_A_WEEK if played.case.is_calm else SAME_UNDER_STRAIN
     made: dict[str, list[int]] = {}
     for event in played.result.events:
         if (
@@ -50,7 +52,7 @@ def triggers_are_held_back(played: Played) -> Iterator[Finding]:
     for detail, times in made.items():
         stamps = np.array(times, dtype=np.int64)
         in_a_week = np.searchsorted(stamps, stamps + 7 * DAY_NS, side="right") - np.arange(len(stamps))
-        if in_a_week.max() > SAME_IN_A_WEEK:
+        if in_a_week.max() > most:
             first = int(in_a_week.argmax())
             yield Finding(row_at(played, times[first]), f"{detail!r} decided {in_a_week.max()} times in a week")
 

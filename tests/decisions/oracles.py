@@ -12,6 +12,7 @@ from tests.decisions.hedges import what_is_long_is_hedged
 from tests.decisions.judging import Finding, Oracle
 from tests.decisions.playing import Played
 from tests.decisions.rejections import refusals_are_heeded, withheld_orders_are_not_repeated
+from tests.decisions.reversals import nothing_is_done_and_undone
 from tests.decisions.sizes import orders_are_worth_sending
 
 ORACLES: Mapping[str, Oracle] = {
@@ -19,6 +20,7 @@ ORACLES: Mapping[str, Oracle] = {
     for oracle in (
         order_groups_are_few,
         triggers_are_held_back,
+        nothing_is_done_and_undone,
         discretionary_costs_are_in_proportion,
         getting_in_is_cheap,
         what_is_long_is_hedged,

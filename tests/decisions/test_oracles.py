@@ -114,6 +114,14 @@ def test_a_trigger_that_fires_again_and_again_is_seen(basis):
     assert not judged(with_events(basis, *fired[:8]), ("triggers_are_held_back",))
 
 
+def test_what_is_bought_and_sold_again_at_once_is_seen(basis):
+    name = ("nothing_is_done_and_undone",)
+
+    assert judged(also(basis, buy(basis, 40, 0.5), buy(basis, 42, -0.5, step=901)), name)
+    assert not judged(also(basis, buy(basis, 40, 0.5), buy(basis, 47, -0.5, step=901)), name)
+    assert not judged(also(basis, buy(basis, 40, 0.5), buy(basis, 42, -0.01, step=901)), name)
+
+
 def test_a_decision_that_costs_more_than_it_mends_is_seen(basis):
     name = "discretionary_costs_are_in_proportion"
 

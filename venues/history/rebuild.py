@@ -1,9 +1,11 @@
 """Sources that were published as interpolations, rebuilt so that no future enters.
 
 Hourly Aave indices and LST oracle ratios are straight lines between daily snapshots: each hour knows the next midnight.
-Only 00:00 UTC is exact. From there a value grows by the lower rate of the last two *completed* days until the next
-midnight: `v(D + h) = v(D) × (1 + g × h / 24)`, `g = min(v(D) / v(D−1), v(D−1) / v(D−2)) − 1`; the first day is flat
-(DESIGN-replay, Prices and gaps). What was shown by midnight is not taken back while it is less than 5 bp too much.
+Only 00:00 UTC is exact. From there a value grows until the next midnight by what the last *completed* days allow:
+`v(D + h) = v(D) × (1 + g × h / 24)`, `g = ¾ × min over the last seven days of v(d) / v(d−1) − 1`; the first day is flat
+(DESIGN-replay, Prices and gaps). The rest of a day is known, and shown, at its midnight. With the rate of the last day
+alone half of all midnights lay below what had been shown, and an index that falls is interest that nobody paid; so
+cautious it is one in a hundred, and there what was shown is held until the source has caught up (at most 5 bp).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from venues.history.stamps import MINUTE_NS, iso
 MIN_APR, MAX_APR = -0.05, 0.25
 SNAPSHOT_WITHIN_NS = 10 * MINUTE_NS  # a block so near to midnight is that midnight's snapshot, known at its stamp
 SLASHED_MIN, SLASHED_MAX, SLASHED_DAYS, SLASHED_OFTEN = 1e-3, 0.25, 30, 3
+CAUTION, RECENT_DAYS = 0.75, 7
 HELD = 5e-4
 TOLERATED_FALL = 1e-5  # 0.1 bp: weETH falls by less than 0.01 bp in 24 published hours
 
@@ -43,11 +46,18 @@ def completed_days(samples: Samples) -> Samples:
     growth = daily_growth(at, value)
     # A fall beyond any yield has happened at once (a slashing): it does not go on for another day.
     growth = np.where(growth < MIN_APR / 365.0, 0.0, growth)
-    # The lower of the last two completed days: a spike of one day is not carried into the next.
-    growth[2:] = np.minimum(growth[2:], growth[1:-1].copy())
+    growth = CAUTION * _lowest_of_days(growth)
     return msgspec.structs.replace(
         samples, at=at, value=value, growth=growth, floor=reached(at, value, growth), step=DAY_NS
     )
+
+
+def _lowest_of_days(growth: Column) -> Column:
+    """The lowest growth of the last seven completed days at each midnight; the first has none."""
+    out = growth.copy()
+    for back in range(1, RECENT_DAYS):
+        out[back + 1 :] = np.minimum(out[back + 1 :], growth[1:-back])
+    return out
 
 
 def reached(at: Stamps, value: Column, growth: Column) -> Column:

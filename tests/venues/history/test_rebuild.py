@@ -34,23 +34,20 @@ def test_only_midnights_are_believed() -> None:
     assert days.step == DAY_NS
 
 
-def test_between_midnights_a_value_grows_as_it_did_on_the_last_completed_day() -> None:
+def test_between_midnights_a_value_grows_by_what_the_last_completed_days_allow() -> None:
     days = completed_days(published(hourly(1.0, 73, 0.001)))
     rows = START + HOUR_NS * np.array([0, 12, 24, 36, 48, 60, 72])
     aligned = align(days, rows, 2.0)
     first, second, third = 1.0, 1.024, 1.048
 
-    assert aligned.values[[0, 2]].tolist() == days.value[:2].tolist()
-    assert aligned.values[4] == pytest.approx(third, rel=1e-3)
+    assert aligned.values[[0, 2, 4, 6]].tolist() == days.value.tolist()
     assert aligned.values[1] == first
-    assert aligned.values[3] == pytest.approx(second * (1.0 + (second / first - 1.0) / 2.0), rel=1e-15)
-    assert aligned.values[5] == pytest.approx(third * (1.0 + (third / second - 1.0) / 2.0), rel=1e-15)
+    assert aligned.values[3] == pytest.approx(second * (1.0 + 0.75 * (second / first - 1.0) / 2.0), rel=1e-15)
+    assert aligned.values[5] == pytest.approx(third * (1.0 + 0.75 * (third / second - 1.0) / 2.0), rel=1e-15)
 
 
-def test_a_rebuilt_source_never_falls_because_a_day_earned_less_than_the_one_before() -> None:
-    daily = np.array(
-        [1.0, 1.00008, 1.00014, 1.00018, 1.0002, 1.0012]
-    )  # less and less: midnight is below what was shown
+def test_a_rebuilt_source_never_falls_because_a_day_earned_less_than_the_ones_before() -> None:
+    daily = np.array([1.0, 1.0001, 1.0002, 1.0002, 1.00025, 1.0012])  # a day that earned nothing
     samples = published([1.0])
     days = completed_days(msgspec.structs.replace(samples, at=START + DAY_NS * np.arange(6), value=daily, step=DAY_NS))
 
@@ -68,9 +65,8 @@ def test_a_spike_of_one_day_is_not_carried_into_the_next() -> None:
     shown = align(completed_days(samples), START + HOUR_NS * np.arange(97), 2.0).values
 
     assert (np.diff(shown) >= 0.0).all()
-    assert shown[48:].tolist() == pytest.approx(
-        np.interp(np.arange(48, 97), [48, 72, 96], daily[2:]).tolist(), abs=1e-6
-    )
+    assert shown[::24].tolist() == daily.tolist()
+    assert shown[71] - shown[48] < 1e-4
 
 
 def test_a_source_that_has_really_fallen_is_shown_to_have() -> None:
@@ -138,7 +134,7 @@ def test_a_block_near_midnight_is_that_midnights_snapshot_and_known_at_its_stamp
 
     assert days.at.tolist() == stamps.tolist()
     assert days.growth is not None
-    assert days.growth[1:] == pytest.approx([1e-4] * 3)
+    assert days.growth[1:] == pytest.approx([0.75e-4] * 3)
 
 
 def test_of_rows_around_a_midnight_the_one_at_it_is_taken() -> None:
