@@ -72,6 +72,8 @@ class Planner:
             return self.hedge(reason, now, step, owed, refused)
         if measure.kind is Kind.MARGIN_RATIO and now.size(measure.venue):
             return self._margin(reason, measure.venue, now, step, owed)
+        if measure.kind is Kind.ASKED:
+            return self.full(Action.ENTRY_PARTIAL, reason, now, step, owed)
         return self.invest(reason, now, step, owed)
 
     def hedge(self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()) -> Plan:

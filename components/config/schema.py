@@ -111,7 +111,9 @@ class ModeFile(Section):
     collateral: Literal["usdt", "unified"] = Field(
         description="what backs the shorts: USDT, or all coins of a unified account after their haircut"
     )
-    margin_ratio_target: Positive = Field(description="equity ÷ perp notional per venue after a rebalance")
+    margin_ratio_target: Positive = Field(
+        description="equity ÷ perp notional per venue after an entry; a rebalance goes a quarter of the way"
+    )
     margin_ratio_band: BandKeys = Field(description="margin ratio outside this band is a deviation from target")
     max_ltv: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         description="highest loan-to-value the venue lends at; null without leverage"
