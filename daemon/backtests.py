@@ -33,6 +33,12 @@ from daemon.settings import load_run
 from venues.history.loader import load
 from venues.sim.market import generate
 
+LEFT_OUT = (
+    EventType.ENTRY_SKIPPED,
+    EventType.HELD_BACK,
+    EventType.ORDER_WITHHELD,
+    EventType.WITHDRAWAL_REFUSED,
+)
 MAX_REASONS = 50  # in the summary; the event log has them all
 PLACES = {WALLET: "Wallet", RESERVE: "Reserve", GAS: "Gas", TRANSIT: "In transit", KING: "Rewards"}
 
@@ -183,13 +189,9 @@ def _place(key: PositionKey, run: RunSlice) -> str | None:
 
 
 def _skipped(result: ReplayResult) -> tuple[str, ...]:
-    """Why orders were left out or withheld: each reason once, with the first time."""
+    """Why orders were left out or withheld, and withdrawals refused: each reason once, with the first time."""
     reasons: dict[str, str] = {}
     for event in result.events:
-        if (
-            isinstance(event, Event)
-            and event.event_type in (EventType.ENTRY_SKIPPED, EventType.HELD_BACK, EventType.ORDER_WITHHELD)
-            and event.detail not in reasons
-        ):
+        if isinstance(event, Event) and event.event_type in LEFT_OUT and event.detail not in reasons:
             reasons[event.detail] = iso_stamp(event.timestamp)
     return tuple(f"{at} {reason}" for reason, at in list(reasons.items())[:MAX_REASONS])
