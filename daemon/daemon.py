@@ -40,6 +40,7 @@ from daemon.journal.records import Command, Note, Record
 from daemon.journal_log import JournalLog
 from daemon.latch import ALL, Latch, mark, requested
 from daemon.latch_keeper import LatchKeeper
+from daemon.mending import Mending
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
@@ -61,8 +62,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 AUDIT = "daemon"
 INDEX_EVERY_S = 2.0
-MEND_EVERY_S = 2.0
-MEND_FREE_BYTES = 1 << 20
 CLOSE_SHARE = 0.7  # of the time of a stop, for strategies that are closed then
 START_GRACE_S = 30.0  # asked for again and again while journals are read
 
@@ -124,6 +123,14 @@ class Daemon:
         self._stop_asked = trio.Event()
         self._cut_asked = False
         self._closed_on_stop: list[str] = []
+        self._mending = Mending(
+            self._audit,
+            self.committer,
+            self.health,
+            lambda folder: self._asking(partial(self._opened, AUDIT, folder, self.clock.now())),
+            self._free_bytes,
+            self.clock.now,
+        )
         self._backups = Backups(self._state, self._made, threads=parts.threads)
         self.operator = Operator(
             self.supervisor,
@@ -174,7 +181,7 @@ class Daemon:
                     around.start_soon(reader.run)
                 self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
                 self._keep(around, "guard", partial(self._watch.guard, self.config.guard))
-                self._keep(around, "journal.mend", self._mend_audit)
+                self._keep(around, "journal.mend", self._mending.run)
                 look = partial(self.latches.watch, self._ids, self._parts.latch_every_s, self._found)
                 self._keep(around, "latches", look)
                 self._keep(around, "backup", self._backups.run)
@@ -468,35 +475,6 @@ class Daemon:
             self.health.report("index", Level.DEGRADED if said else Level.OK, why)
             if said:
                 log.error("index.incomplete", journals=sorted(said), reason=why)
-
-    async def _mend_audit(self) -> None:
-        """The daemon's own journal, which a failed write has closed, is opened again once the disk takes it: verified,
-        and what was not durable given up. Meanwhile commands are refused, and health says why."""
-        while True:
-            await trio.sleep(MEND_EVERY_S)
-            journal = self._audit.journal
-            if not journal.poisoned:
-                continue
-            why = (
-                f"the daemon's journal takes nothing ({journal.reason}): commands are refused, emergency stops are not"
-            )
-            self.health.report("journal", Level.FAILED, why)
-            free = self._free_bytes()
-            if free is not None and free < MEND_FREE_BYTES:
-                continue
-            try:
-                await self.committer.close(journal)
-                fresh = await self._asking(partial(self._opened, "daemon", journal.folder, self.clock.now()))
-            except Stop as error:
-                log.error("journal.not_mended", error=str(error))
-                continue
-            if fresh.poisoned:
-                fresh.shut()
-                continue
-            self._audit.journal = fresh
-            self._audit.append(Note(at=self.clock.now(), kind="journal.mended", detail=journal.reason))
-            self.health.report("journal", Level.OK)
-            log.warning("journal.mended", journal="daemon", after=journal.reason, lost=journal.statistics().lost)
 
     async def _asking(self, question: Callable[[], T]) -> T:
         """Something that reads for long, in the one thread there is for it."""
