@@ -21,6 +21,7 @@ import trio
 from components.model.errors import BasisError, InvalidInput, Stop
 from daemon.authority import Limits
 from daemon.backups import Backups
+from daemon.beside import beside, short
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.closing import Closing
@@ -54,7 +55,7 @@ from daemon.readings import ToldMetrics, ToldReports, count, show
 from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
-from daemon.supervisor import Ended, Reports, Supervisor, beside, short
+from daemon.supervisor import Ended, Reports, Supervisor
 from daemon.surroundings import Surroundings
 from daemon.watch import Watch
 

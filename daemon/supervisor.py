@@ -14,8 +14,9 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import BasisError, InvalidInput, Stop
+from components.model.errors import BasisError, Stop
 from components.model.orders import Order
+from daemon.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.daemon_config import DaemonSlice, StrategyEntry
@@ -29,8 +30,6 @@ log = structlog.get_logger()
 
 MakeCell = Callable[[StrategyEntry], Awaitable[Cell]]
 MakeClosing = Callable[[StrategyEntry, Callable[[], None]], Closing]
-LONGEST_BACKOFF_S = 60.0
-DOUBLINGS = 30  # of a pause; more would only overflow
 CLOSE_AGAIN_S = 5.0
 
 
@@ -45,41 +44,6 @@ class Ended(msgspec.Struct, frozen=True):
 
     uncertain: Mapping[str, tuple[str, ...]]
     broken: Mapping[str, Exit] = {}  # strategies that cannot start, and what that means for the whole
-
-
-async def beside(
-    name: str,
-    serve: Callable[[], Awaitable[object]],
-    crashed: Callable[[str, Exception], None],
-    *,
-    pause_s: float = 5.0,
-) -> None:
-    """Keeps a service running that trading does not depend on: when it fails, it is reported and started again.
-
-    The same failure again is told in one line and less and less often; so is the next try.
-    """
-    last, again = "", 0
-    while True:
-        began = trio.current_time()
-        try:
-            await serve()
-        except Exception as error:  # the same edge as around a cell
-            text = short(error)
-            again = again + 1 if text == last and trio.current_time() - began < LONGEST_BACKOFF_S else 0
-            last = text
-            pause = min(pause_s * 2.0 ** min(again, DOUBLINGS), max(LONGEST_BACKOFF_S, pause_s))
-            if again == 0:
-                known = isinstance(first(error), BasisError)  # says itself what to do
-                log.error("service.crashed", service=name, error=text, exc_info=None if known else error)
-            elif again & (again - 1) == 0:
-                log.warning("service.still_crashes", service=name, error=text, times=again + 1, again_in_s=pause)
-            try:
-                crashed(name, error)
-            except Exception as failure:  # who is told of it may fail as well
-                log.error("report.failed", service=name, error=short(failure), exc_info=failure)
-            await trio.sleep(pause)
-        else:
-            await trio.sleep(pause_s)
 
 
 class Supervisor:
@@ -360,19 +324,3 @@ class Supervisor:
         publish = self._published.get(entry.id, self.publish)
         publish(msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time()))
         log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
-
-
-def first(error: BaseException) -> BaseException:
-    """The first real error in a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def short(error: BaseException) -> str:
-    """The first line of the first real error in a group, and what it lists."""
-    error = first(error)
-    text = str(error).partition("\n")[0]
-    if isinstance(error, InvalidInput):
-        text += f" {'; '.join(map(str, error.faults))}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import structlog
 import trio
 
 from components.pnl_monitor import LINES
-from daemon import showing
 from daemon.cli.status import reasons
 from daemon.daemon import Daemon
 from daemon.latch import Phase
@@ -159,30 +157,3 @@ def test_under_a_latch_delta_and_margin_are_of_what_the_venues_report_now(tmp_pa
         assert not [key for key in scraped(daemon.metrics) if key[0] == "basis_margin_ratio"]
 
     house.live(play)
-
-
-def test_a_picture_that_cannot_be_taken_ends_nothing_and_is_shown_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house = House(tmp_path, BTC)
-
-    def fails(cell: object) -> None:
-        raise ZeroDivisionError("no price")
-
-    async def play(daemon: Daemon) -> None:
-        await ticked(daemon, BTC, 2)
-        good = replica_of(daemon, BTC)
-        monkeypatch.setattr(showing, "picture", fails)
-        with structlog.testing.capture_logs() as lines:
-            await ticked(daemon, BTC, 3)
-        shown = replica_of(daemon, BTC)
-        assert shown.trouble == "ZeroDivisionError: no price" and shown.tick == good.tick
-        assert shown.heartbeat > good.heartbeat
-        assert [line["event"] for line in lines].count("picture.failed") == 1
-        assert any("this picture is old" in line for line in reasons(shown, None))
-        monkeypatch.undo()
-        await ticked(daemon, BTC, 1)
-        assert replica_of(daemon, BTC).trouble == ""
-
-    house.live(play)
-    assert house.crashes.seen == []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
 import trio
 from msgspec import structs
 
+from daemon.beside import LONGEST_BACKOFF_S
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.exits import Exit
@@ -16,8 +16,6 @@ from daemon.health import Level
 from daemon.journal.reader import journal_folder
 from daemon.latch import Phase
 from daemon.replica import CellState
-from daemon.supervisor import LONGEST_BACKOFF_S, beside
-from tests.daemon.fakes import virtual
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 
@@ -169,64 +167,6 @@ def test_a_stop_does_not_wait_for_a_pause_to_end(tmp_path: Path) -> None:
         assert trio.current_time() - began < 1.0
 
     House(tmp_path, changed=policy(backoff_s=50.0)).live(play)
-
-
-def test_a_service_beside_trading_is_started_again_and_reported() -> None:
-    begun: list[float] = []
-    reported: list[str] = []
-
-    async def serve() -> None:
-        begun.append(trio.current_time())
-        if len(begun) < 3:
-            raise OSError("the port is taken")
-        await trio.sleep_forever()
-
-    async def play() -> None:
-        with trio.move_on_after(60.0):
-            await beside("metrics", serve, lambda name, error: reported.append(f"{name}: {error}"), pause_s=5.0)
-
-    virtual(play)
-    assert [round(at - begun[0]) for at in begun] == [0, 5, 15]
-    assert reported == ["metrics: the port is taken"] * 2
-
-
-def test_a_service_that_keeps_failing_is_told_once_in_full_and_tried_less_and_less_often() -> None:
-    begun: list[float] = []
-
-    async def serve() -> None:
-        begun.append(trio.current_time())
-        raise OSError("the port is taken")
-
-    async def play() -> None:
-        with trio.move_on_after(24 * 3600.0):
-            await beside("metrics", serve, lambda name, error: None, pause_s=5.0)
-
-    with structlog.testing.capture_logs() as lines:
-        virtual(play)
-    assert [round(at - begun[0]) for at in begun[:6]] == [0, 5, 15, 35, 75, 135]
-    assert [line["event"] for line in lines].count("service.crashed") == 1
-    assert 5 < len(lines) < 15, "a day of it"
-
-
-def test_a_service_that_fails_in_another_way_is_told_anew() -> None:
-    reasons = iter(("one", "one", "two"))
-
-    async def serve() -> None:
-        if (reason := next(reasons, None)) is None:
-            await trio.sleep_forever()
-        raise OSError(reason)
-
-    async def play() -> None:
-        with trio.move_on_after(100.0):
-            await beside("index", serve, lambda name, error: None)
-
-    with structlog.testing.capture_logs() as lines:
-        virtual(play)
-    assert [(line["event"], line["error"]) for line in lines] == [
-        ("service.crashed", "OSError: one"),
-        ("service.still_crashes", "OSError: one"),
-        ("service.crashed", "OSError: two"),
-    ]
 
 
 class Failing:
