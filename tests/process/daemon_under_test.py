@@ -18,6 +18,7 @@ import trio
 from components.model.keys import PositionKey
 from components.model.market import Market
 from daemon import signals
+from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
@@ -123,7 +124,7 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     holder = Holder(pid=os.getpid(), started="now", socket=str(config.state_dir / SOCKET))
     with held(state_lock(config.state_dir), holder, "the state directory"):
-        trio.run(serve, config, socket)
+        trio.run(serve, config, socket, clock=AwakeClock())
 
 
 if __name__ == "__main__":

@@ -18,9 +18,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from components.model.orders import OrderState
 from daemon.control.client import ask
 from daemon.control.protocol import SOCKET, Request
+from daemon.disk import RealDisk
+from daemon.journal.journal import record_of
+from daemon.journal.records import Outcome
+from daemon.journal.walk import Walk
 from tests.process.real import Daemon, basis, daemon_file
+from tests.process.stand import Stand
 
 BTC = "btc-basis"
 
@@ -132,6 +138,23 @@ def test_a_suspended_process_wakes_looks_and_goes_on(
         assert "did not run for" in shown["process"]["reason"]
         daemon.signal(signal.SIGTERM)
         assert daemon.end() == 0
+
+
+def test_a_suspend_in_the_middle_of_an_order_leaves_its_patience_as_it_was(tmp_path: Path) -> None:
+    """The venues take half a second and answer while nobody listens; an order may take 3 s, it was away for 8."""
+    with Stand(tmp_path, latency=0.5) as stand:
+        assert stand.start()
+        assert stand.process is not None
+        time.sleep(1.2)
+        stand.process.send_signal(signal.SIGSTOP)
+        time.sleep(8.0)
+        stand.process.send_signal(signal.SIGCONT)
+        stand.wait_for(lambda all: all[BTC]["ticks"] > 1 and all[BTC]["trades"] > 1, 60.0)
+        assert stand.stop()[0] == 0
+        folder = stand.state / "strategies" / BTC / "journal"
+        records = [record_of(BTC, frame) for frame in Walk(RealDisk(), folder, BTC)]
+        outcomes = [record for record in records if isinstance(record, Outcome)]
+        assert outcomes and not [each for each in outcomes if each.state == OrderState.UNKNOWN]
 
 
 @contextmanager
