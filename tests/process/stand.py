@@ -51,7 +51,7 @@ class Stand:
         self._latency = latency
         self._socket = str(folder / "venues.sock")
         self._file = folder / "venues.config"
-        self._venues: subprocess.Popen[bytes] | None = None
+        self.venues: subprocess.Popen[bytes] | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "log"
         self.address: tuple[str, int] | None = None
@@ -63,7 +63,7 @@ class Stand:
         daemon_under_test.SLOW = msgspec.structs.replace(daemon_under_test.SLOW, latency_s=self._latency)
         venues_file(self._file, configured(self.state, self.speed, self.ids))
         command = [sys.executable, "-m", "venues.paper.server", "--socket", self._socket, "--config", str(self._file)]
-        self._venues = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.venues = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + READY_S
         while not Path(self._socket).exists():
             assert time.monotonic() < until, "the venue process does not come up"
@@ -72,9 +72,9 @@ class Stand:
 
     def __exit__(self, *_: object) -> None:
         self._retire()
-        if self._venues is not None:
-            self._venues.kill()
-            self._venues.wait()
+        if self.venues is not None:
+            self.venues.kill()
+            self.venues.wait()
 
     def start(self, *, kill_at: str = "", environ: dict[str, str] | None = None) -> bool:
         """Starts a daemon; False when it died before it was ready."""

@@ -27,6 +27,7 @@ from daemon.journal.records import Outcome
 from daemon.journal.walk import Walk
 from tests.process.real import Daemon, basis, daemon_file
 from tests.process.stand import Stand
+from venues.paper.faults import Fault
 
 BTC = "btc-basis"
 
@@ -141,17 +142,29 @@ def test_a_suspended_process_wakes_looks_and_goes_on(
 
 
 def test_a_suspend_in_the_middle_of_an_order_leaves_its_patience_as_it_was(tmp_path: Path) -> None:
-    """The venues take half a second and answer while nobody listens; an order may take 3 s, it was away for 8."""
-    with Stand(tmp_path, latency=0.5) as stand:
+    """Daemon and venues are frozen for 8 s, as a host is, and the venues answer a second after the daemon wakes. An
+    order may take 3 s, and cannot be asked after."""
+    with Stand(tmp_path, latency=0.7) as stand:
         assert stand.start()
         assert stand.process is not None
-        time.sleep(1.2)
-        stand.process.send_signal(signal.SIGSTOP)
+        for venue in ("binance", "bybit", "okx"):
+            unasked: dict[str, float | str] = {"endpoint": "query"}
+            stand.fault(BTC, Fault(kind="black_hole", venue=venue, at=0, duration_s=1e10, parameters=unasked))
+        folder = stand.state / "strategies" / BTC / "journal"
+        until = time.monotonic() + 60.0
+        while not any(b"\xa6intent" in segment.read_bytes() for segment in folder.glob("*.journal")):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert stand.venues is not None
+        frozen = (stand.process, stand.venues)
+        for process in frozen:
+            process.send_signal(signal.SIGSTOP)
         time.sleep(8.0)
-        stand.process.send_signal(signal.SIGCONT)
+        for process in frozen:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(1.0)
         stand.wait_for(lambda all: all[BTC]["ticks"] > 1 and all[BTC]["trades"] > 1, 60.0)
         assert stand.stop()[0] == 0
-        folder = stand.state / "strategies" / BTC / "journal"
         records = [record_of(BTC, frame) for frame in Walk(RealDisk(), folder, BTC)]
         outcomes = [record for record in records if isinstance(record, Outcome)]
         assert outcomes and not [each for each in outcomes if each.state == OrderState.UNKNOWN]
