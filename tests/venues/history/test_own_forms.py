@@ -210,8 +210,7 @@ def test_snapshots_of_blocks_after_midnight_are_known_at_their_own_stamps(tree: 
     hour_of_third_day = 47  # 2024-06-03T00:00Z, seven seconds before its snapshot
 
     assert column[0] == index[0]
-    assert column[hour_of_third_day] == pytest.approx(1.001 * 1.001, rel=1e-6)
-    assert column[hour_of_third_day] != index[2]
+    assert index[1] <= column[hour_of_third_day] < index[2]
     assert column[hour_of_third_day + 1] == pytest.approx(index[2], rel=2e-4)
     assert not market.stale
 
