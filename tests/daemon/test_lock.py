@@ -86,18 +86,20 @@ def test_an_account_is_the_same_for_every_state_directory() -> None:
 def test_who_removes_the_lock_file_takes_nothing_from_its_holder(tmp_path: Path) -> None:
     path = state_lock(tmp_path)
     with subprocess.Popen([sys.executable, "-c", OTHER, str(path)], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        path.unlink()
-        for _ in range(2):  # the second finds what the first may have left
-            with pytest.raises(Stop) as caught, held(path, ME, "state"):
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            path.unlink()
+            for _ in range(2):  # the second finds what the first may have left
+                with pytest.raises(Stop) as caught, held(path, ME, "state"):
+                    raise AssertionError("entered")
+                assert caught.value.code == OPS_LOCKED
+                found = holder_of(path)
+                assert found is not None
+                assert found.pid in (other.pid, 0)
+            path.write_text("")  # somebody makes a file of that name
+            with pytest.raises(Stop), held(path, ME, "state"):
                 raise AssertionError("entered")
-            assert caught.value.code == OPS_LOCKED
-            found = holder_of(path)
-            assert found is not None
-            assert found.pid in (other.pid, 0)
-        path.write_text("")  # somebody makes a file of that name
-        with pytest.raises(Stop), held(path, ME, "state"):
-            raise AssertionError("entered")
-        other.kill()
+        finally:
+            other.kill()
     assert holder_of(path) is None
