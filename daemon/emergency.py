@@ -9,7 +9,7 @@ come from the latch, the attempt and the leg, so a restart that closes again nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Protocol
 
@@ -22,9 +22,7 @@ from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
-from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
-from components.situation import Situation
 from daemon.dispatch import Dispatch, OrderLog, Patience
 from daemon.doors import Doors, Reading
 from daemon.emergency_route import exit_route, reachable, row_of, situation
@@ -135,7 +133,7 @@ class Emergency:
         self._log = log
         self._clock = clock
         self._patience = patience
-        self._limits = Limits(run.exchanges, max_trade_usdt)
+        self._guard_usdt = max_trade_usdt
         self._attempts = attempts
         self._pause = pause_s
         self._until = until
@@ -208,8 +206,8 @@ class Emergency:
         now = situation(self._run, marked, positions)
         planned, done = 0, False
         try:
-            for group in exit_route(self._run, now, positions, reading, run_id):
-                for part in self._parts(group, reading, marked, now):
+            for group in exit_route(self._run, now, positions, reading, run_id, self._guard_usdt):
+                for part in reachable(group, self.doors, reading, marked):
                     if not self._fits(part, now.net_coins()):
                         return planned, done
                     planned += 1
@@ -222,11 +220,6 @@ class Emergency:
             self.progress.error = f"no exit could be planned: {error!r}"
             planned += 1
         return planned, done
-
-    def _parts(self, group: OrderGroup, reading: Reading, marked: Marked, now: Situation) -> Iterator[OrderGroup]:
-        """What can be reached of a group, in pieces that neither a venue nor the guard finds too large."""
-        for part in reachable(group, self.doors, reading, marked):
-            yield from pieces(part, prices_of(part, now), self._limits)
 
     async def _send(self, group: OrderGroup, positions: PositionMonitor) -> bool:
         """One group; False when the list must be made anew from another reading."""

@@ -43,10 +43,15 @@ def situation(run: RunSlice, marked: Marked, positions: PositionMonitor) -> Situ
 
 
 def exit_route(
-    run: RunSlice, now: Situation, positions: PositionMonitor, reading: Reading, run_id: str
+    run: RunSlice,
+    now: Situation,
+    positions: PositionMonitor,
+    reading: Reading,
+    run_id: str,
+    guard_usdt: float | None = None,
 ) -> Iterator[OrderGroup]:
-    """The groups of an exit, in pieces that fit what venues take at once."""
-    limits = Limits(run.exchanges)
+    """The groups of an exit, in pieces that fit what venues, and the guard, take at once."""
+    limits = Limits(run.exchanges, guard_usdt)
     for group in _exit(run, now, positions, reading, run_id):
         yield from pieces(group, prices_of(group, now), limits)
 

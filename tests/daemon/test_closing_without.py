@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 
-from daemon import latch_keeper
 from daemon.daemon import Daemon
 from daemon.journal.committer import Committer
 from daemon.journal.reader import journal_folder
@@ -239,30 +237,3 @@ def test_a_latch_that_appears_on_the_disk_is_heard(tmp_path: Path, scope: str) -
 
     house.live(play)
     assert [record.origin for record in house.records(BTC) if isinstance(record, Intent)].count("emergency") >= 1
-
-
-def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
-    """The real worker thread, in real time."""
-    let_go: list[Callable[[], None]] = []
-
-    async def play() -> None:
-        done = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def hang(path: Path, data: bytes) -> None:
-            trio.from_thread.run(done.wait, trio_token=token)
-
-        let_go.append(done.set)
-        keeper = latch_keeper.LatchKeeper(tmp_path, replace=hang)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(keeper.run)
-            keeper.set(requested(BTC, "a test", at=1, uid=0))
-            with trio.fail_after(2.0):
-                assert await keeper.settle(0.1) == {BTC: latch_keeper.HUNG}
-            standing = keeper.of(BTC)
-            assert standing is not None and standing.phase is Phase.REQUESTED
-            done.set()
-            assert await keeper.settle(2.0) == {}
-            nursery.cancel_scope.cancel()
-
-    trio.run(play)

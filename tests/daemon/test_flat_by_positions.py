@@ -247,28 +247,3 @@ def test_tokens_without_a_price_are_listed_and_stop_nothing(tmp_path: Path, stra
 
     house.live(play)
     assert house.crashes.seen == []
-
-
-def test_the_plan_is_the_whole_plan_and_what_it_costs(tmp_path: Path) -> None:
-    """From a steady state: chain, coins to the exchange, and when they have arrived coins and shorts together."""
-    house = house_of(tmp_path, NEUTRAL, 1.0)
-
-    async def play(daemon: Daemon) -> None:
-        await in_a_steady_state(house, daemon, NEUTRAL)
-        before = replica_of(daemon, NEUTRAL).equity
-        sent = house.accounts[NEUTRAL].truth().fills
-        rows = msgspec.json.decode(bytes((await ask(daemon, "emergency_plan", NEUTRAL)).data))
-        assert house.accounts[NEUTRAL].truth().fills == sent, "nothing was sent"
-        closing = {row["venue"] for row in rows if row["verb"] == "perp"}
-        assert closing == {"binance", "bybit", "okx"}
-        assert {"flash_borrow", "repay", "withdraw", "swap", "transfer", "spot"} <= {row["verb"] for row in rows}
-        waits = [row["after_s"] for row in rows]
-        assert waits == sorted(waits) and waits[0] == 0.0 and waits[-1] > 500.0
-        cost = sum(row["cost"] for row in rows)
-        await daemon.operator.emergency(NEUTRAL, "a test", 0)
-        await until(lambda: latch_of(house, NEUTRAL).phase is Phase.FLAT)
-        after = replica_of(daemon, NEUTRAL).equity
-        assert before is not None and after is not None
-        assert cost == pytest.approx(before - after, rel=0.15), "as it was done, but for what the market moved"
-
-    house.live(play)

@@ -1,0 +1,53 @@
+"""All doors at once: a dead one delays none, what it told last is kept and said to be old."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from components.model.keys import base_token
+from daemon.doors import Doors
+from tests.daemon.fakes import HandVenue, virtual
+
+
+def test_a_dead_door_costs_its_time_out_and_no_more() -> None:
+    async def act() -> None:
+        quick, dead = HandVenue("okx"), HandVenue("bybit")
+        quick.book, dead.book = {base_token("okx", "USDT"): 1.0}, {base_token("bybit", "USDT"): 2.0}
+        doors = Doors([quick, dead], 3.0)
+        assert (await doors.read()).silent == {}
+        dead.slow_s, began = 60.0, trio.current_time()
+        reading = await doors.read()
+        assert trio.current_time() - began == pytest.approx(9.0), "three questions to it, each within the time-out"
+        assert reading.silent == {"bybit": "no answer in time"}
+        assert reading.positions == {**quick.book, **dead.book}, "what it told last"
+        assert reading.unknown == frozenset()
+
+    virtual(act)
+
+
+def test_one_that_never_told_anything_is_unknown_and_somebody_elses_look_helps() -> None:
+    async def act() -> None:
+        dead = HandVenue("bybit")
+        dead.down = True
+        doors = Doors([dead], 3.0)
+        assert (await doors.read()).unknown == frozenset({"bybit"})
+        doors.remember("bybit", {base_token("bybit", "USDT"): 2.0})
+        reading = await doors.read()
+        assert reading.unknown == frozenset()
+        assert reading.positions == {base_token("bybit", "USDT"): 2.0}
+        assert reading.trouble["bybit"] == "bybit is down"
+
+    virtual(act)
+
+
+def test_what_rests_is_cancelled_unless_it_is_only_looked_at() -> None:
+    async def act() -> None:
+        venue = HandVenue("okx")
+        venue.resting = ("a", "b")
+        await Doors([venue], 3.0).read(cancel=False)
+        assert venue.cancelled == []
+        reading = await Doors([venue], 3.0).read()
+        assert (venue.cancelled, reading.resting) == (["a", "b"], {})
+
+    virtual(act)

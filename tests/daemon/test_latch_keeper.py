@@ -1,0 +1,96 @@
+"""Latches of a running daemon: in memory first, on the disk as soon as it lets them, and heard wherever they appear."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from daemon import latch_keeper
+from daemon.latch import Latches, Phase, requested
+from daemon.latch_keeper import LatchKeeper
+from tests.daemon.fakes import virtual
+from tests.daemon.house import BTC
+
+
+def test_what_is_set_stands_at_once_and_is_on_the_disk(tmp_path: Path) -> None:
+    keeper = LatchKeeper(tmp_path, threads=False)
+    latch = requested(BTC, "a test", at=1, uid=0)
+    keeper.set(latch)
+    assert keeper.of(BTC) == Latches(tmp_path).of(BTC) == latch
+    keeper.release(BTC, (BTC,))
+    assert keeper.of(BTC) is None and Latches(tmp_path).of(BTC) is None
+
+
+def test_a_disk_that_takes_nothing_is_tried_again_until_it_does(tmp_path: Path) -> None:
+    refusing = [True]
+
+    def replace(path: Path, data: bytes) -> None:
+        if refusing[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(data)
+
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, replace=replace, threads=False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            keeper.set(requested(BTC, "a test", at=1, uid=0))
+            keeper.advance(BTC, Phase.CLOSING)
+            assert await keeper.settle() == {BTC: "No space left on device"}
+            assert Latches(tmp_path).of(BTC) is None
+            refusing[0] = False
+            await trio.sleep(2 * latch_keeper.AGAIN_S)
+            written = Latches(tmp_path).of(BTC)
+            assert written is not None and written.phase is Phase.CLOSING, "the newest state"
+            nursery.cancel_scope.cancel()
+
+    virtual(act)
+
+
+def test_a_latch_of_somebody_else_is_heard_once_and_never_after_it_was_released(tmp_path: Path) -> None:
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, threads=False)
+        assert keeper.of(BTC) is None
+        Latches(tmp_path).set(requested(BTC, "by hand", at=1, uid=0))
+        assert [latch.reason for latch in await keeper.look((BTC,))] == ["by hand"]
+        assert await keeper.look((BTC,)) == []
+        keeper.release(BTC, (BTC,))
+        assert await keeper.look((BTC,)) == [] and keeper.of(BTC) is None
+
+    virtual(act)
+
+
+def test_a_file_that_is_deleted_by_hand_changes_nothing(tmp_path: Path) -> None:
+    keeper = LatchKeeper(tmp_path, threads=False)
+    keeper.set(requested(BTC, "a test", at=1, uid=0))
+    keeper.path(BTC).unlink()
+    assert keeper.of(BTC) is not None
+
+
+def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    """The real worker thread, in real time."""
+    let_go: list[Callable[[], None]] = []
+
+    async def play() -> None:
+        done = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def hang(path: Path, data: bytes) -> None:
+            trio.from_thread.run(done.wait, trio_token=token)
+
+        let_go.append(done.set)
+        keeper = latch_keeper.LatchKeeper(tmp_path, replace=hang)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            keeper.set(requested(BTC, "a test", at=1, uid=0))
+            with trio.fail_after(2.0):
+                assert await keeper.settle(0.1) == {BTC: latch_keeper.HUNG}
+            standing = keeper.of(BTC)
+            assert standing is not None and standing.phase is Phase.REQUESTED
+            done.set()
+            assert await keeper.settle(2.0) == {}
+            nursery.cancel_scope.cancel()
+
+    trio.run(play)
