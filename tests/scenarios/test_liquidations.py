@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 from msgspec import structs
 
 from components.model.events import EventType
 from components.model.keys import perp, perp_quote
-from components.model.market import Window
-from components.model.orders import Verb
+from components.model.market import Row, Window
+from components.model.orders import Order, Trade, Verb
 from components.model.positions import Book
 from components.ports import Happening, Settlements
 from daemon.replay import ReplayRequest
 from daemon.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import Played, Witnessed, play, the_parts_add_up, withdrawal
+from venues.sim.exchange import rejected
 
 DEBT, COLLATERAL = "aave_v3:debtToken:variableDebtWETH", "aave_v3:aToken:awstETH"
 
@@ -173,9 +177,10 @@ def test_a_withdrawal_above_the_borrowing_limit_still_unwinds() -> None:
 # A hedge that is lost, and how it is made good
 
 
-def lost(mode: str, drawn: sketch.Sketch, venue: str, share: float, *overrides: str) -> Played:
-    """At row 21 the venue deleverages a share of its short at its mark, without a word of warning."""
-    run = load_run(mode, overrides=list(overrides), environ={})
+def lost(mode: str, drawn: sketch.Sketch, venue: str, share: float, refusing: tuple[str, ...] = ()) -> Played:
+    """At row 21 the venue deleverages a share of its short at its mark, without a word of warning; from then on the
+    `refusing` venues open no larger short."""
+    run = load_run(mode, environ={})
     market = drawn.market()
     job = Witnessed(run, market, ReplayRequest(run_id="lost", capital=1_000_000.0))
     at, settle = int(market.timestamps[21]), job.world.settle
@@ -196,11 +201,46 @@ def lost(mode: str, drawn: sketch.Sketch, venue: str, share: float, *overrides: 
         return structs.replace(found, happenings=(*found.happenings, told))
 
     job.world.settle = taken  # type: ignore[method-assign]
+    for name in refusing:
+        exchange = job.world._exchanges[name]
+        exchange.execute = partial(refuse_more, exchange.execute, at)  # type: ignore[method-assign]
     job.run()
     return Played(job, market, job.result())
 
 
-@pytest.mark.parametrize("mode", ["eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral"])
+def refuse_more(execute: Callable[..., Trade], at: int, order: Order, row: Row, balances: object) -> Trade:
+    if order.verb is Verb.PERP and not order.reduce_only and row.timestamp >= at:
+        return rejected(order, row, "no larger position is allowed")
+    return execute(order, row, balances)
+
+
+def times_refused(played: Played) -> dict[str, int]:
+    venues = [event.venue for event in played.told(EventType.ORDER_REJECTED)]
+    return {venue: venues.count(venue) for venue in dict.fromkeys(venues)}
+
+
+NEUTRAL = ("usdt_market_neutral_no_leverage", "usdt_market_neutral")
+
+
+@pytest.mark.parametrize("mode", NEUTRAL)
+def test_a_hedge_that_one_venue_refuses_is_had_at_another_on_the_same_row(mode: str) -> None:
+    played = lost(mode, sketch.staked(72), "bybit", 1.0, refusing=("bybit",))
+
+    assert played["net_delta"][22:].max() < played.run.mode.max_delta_drift
+    assert played.balance("bybit:Perp:ETHUSDT", 21) == 0.0
+    assert max(times_refused(played).values()) <= 2
+
+
+@pytest.mark.parametrize("mode", NEUTRAL)
+def test_a_hedge_that_every_venue_refuses_means_that_the_long_leg_is_reduced(mode: str) -> None:
+    played = lost(mode, sketch.staked(72), "bybit", 1.0, refusing=("binance", "bybit", "okx"))
+
+    assert played["net_delta"][25:].max() < played.run.mode.risk.delta.critical
+    assert max(times_refused(played).values()) <= 2
+    the_parts_add_up(played)
+
+
+@pytest.mark.parametrize("mode", ["eth_basis", *NEUTRAL])
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_a_short_that_was_deleveraged_is_made_good_within_a_few_rows(mode: str, share: float) -> None:
     played = lost(mode, sketch.staked(48), "bybit", share)
