@@ -443,6 +443,28 @@ def finished(manager: StrategyManager, trigger: str, *, travelling: bool = False
     manager.finish(plan(cause=cause), Trigger(0, trigger, "legs:okx"), now, **known)
 
 
+@pytest.mark.parametrize(("worked", "again"), [(True, 0), (False, START + HOUR_NS)])
+def test_a_halted_strategy_goes_on_while_anything_is_held(worked: bool, again: int) -> None:
+    manager = manager_of(BASIS)
+    manager.halted = True
+    finished(manager, "close", worked=worked)
+    assert [one.what for one in manager.awaited] == ["okx:BaseToken:BTC", "okx:Perp:BTCUSDT"]
+    assert manager._unfinished and manager.plan is not None
+    assert manager._again_at == again
+    restored = manager_of(BASIS)
+    restored.restore(manager.state())
+    assert restored.awaited == manager.awaited
+
+
+def test_a_halted_strategy_is_done_when_it_is_flat() -> None:
+    manager = manager_of(BASIS)
+    manager.halted = True
+    finished(manager, "close")
+    now = situation(BASIS, lines_of(BASIS), {"okx:BaseToken:USDT": 95_000.0})
+    manager.finish(plan(), Trigger(0, "retry", "cut short"), now, worked=True, paid=0.0, complete=True, blocked=False)
+    assert (manager.awaited, manager.plan, manager._unfinished) == ((), None, False)
+
+
 def test_a_plan_is_over_when_nothing_is_left_of_it() -> None:
     manager = manager_of(BASIS)
     finished(manager, "deviation")
