@@ -10,7 +10,7 @@ from components.model.keys import base_token
 from components.model.orders import Action, InFlight, Order, Verb
 from components.model.slices import RunSlice
 from components.routing.cash import CashStage
-from components.routing.plan import REDUCE
+from components.routing.plan import REDUCE, Urgency
 from tests.builders import START, Line, market, plan, run_with, situation
 
 LINES: dict[str, Line] = {
@@ -227,6 +227,27 @@ def test_cash_of_a_unified_account_is_free() -> None:
     held = {**usdt("binance", 80_000.0), "binance:Perp:BTCUSDT": -1.0, "binance:PerpQuote:BTCUSDT": 50_000.0}
     here = stage(unified, held, {}, owed=60_000.0, scope=REDUCE, action=Action.EXIT_PARTIAL)
     assert amounts(here._move_cash()) == {"binance_to_wallet": 60_000.0}
+
+
+def test_the_reserve_helps_a_venue_in_danger_and_only_what_is_critical() -> None:
+    """Okx lacks 10,000, binance has 6,000 too much: 4,000 come from the reserve."""
+    held = {**usdt("binance", 26_000.0), **usdt("okx", 10_000.0), **usdt("reserve", 9_000.0)}
+    wanted = {**usdt("binance", 20_000.0), **usdt("okx", 20_000.0)}
+    more: dict[str, Any] = {"scope": REDUCE, "action": Action.EXIT_PARTIAL, "reserve": 5_000.0}
+    critical = stage(BASIS, held, wanted, urgency=Urgency.CRITICAL, **more)
+    assert amounts(critical._move_cash()) == {
+        "reserve_to_wallet": 4_000.0, "wallet_to_okx": 4_000.0, "binance_to_okx": 6_000.0,
+    }  # fmt: skip
+    warned = stage(BASIS, held, wanted, urgency=Urgency.WARNING, **more)
+    assert amounts(warned._move_cash()) == {"binance_to_okx": 6_000.0}
+
+
+def test_cash_leaves_a_venue_down_to_the_ratio_that_the_plan_aims_at() -> None:
+    held = {**usdt("binance", 40_000.0), "binance:Perp:BTCUSDT": -1.0, "binance:PerpQuote:BTCUSDT": 50_000.0}
+    wanted = {**usdt("binance", 10_000.0), **usdt("okx", 30_000.0)}
+    assert orders(stage(BASIS, held, wanted, scope=REDUCE)._move_cash()) == []  # 0.8 is below the target of 1
+    sent = stage(BASIS, held, wanted, scope=REDUCE, margin_ratio=0.5)._move_cash()
+    assert amounts(sent) == {"binance_to_okx": 15_000.0}
 
 
 def test_the_reserve_is_filled_from_the_venues_when_it_is_short_by_more_than_the_threshold() -> None:

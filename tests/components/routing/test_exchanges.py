@@ -221,6 +221,11 @@ def test_on_the_way_out_shorts_leave_in_their_own_proportions() -> None:
     assert left == pytest.approx(5.0, abs=0.002)
 
 
+def test_a_short_that_is_to_be_cut_shrinks_though_what_it_hedges_is_still_there() -> None:
+    cut = {"scope": REDUCE, "action": Action.EXIT_PARTIAL, "cuts": {"okx": 3.0}, "careful": False}
+    assert amounts(traded(NEUTRAL, STAKED, hedge_target(10.0), **cut)) == {"okx_perp": 2.0}
+
+
 def test_a_short_that_was_lost_on_the_way_out_is_replaced_where_that_is_easy() -> None:
     lost = {"wallet:BaseToken:ETH": 10.0, "binance:BaseToken:USDT": 40_000.0}
     orders = traded(NEUTRAL, lost, {}, scope=REDUCE, action=Action.EXIT_FULL, careful=False)
