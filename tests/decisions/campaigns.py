@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from msgspec import structs
 
 from components.model.requirements import DAY_NS
 from tests.acceptance.runs import MODES
 from tests.decisions.cases import Case
 from tests.decisions.history import history_of
+from tests.decisions.playing import smallest_of
 from venues.sim.market.stress import SCENARIOS
 
 TWO = "hedge_allocation={binance: 0.6, bybit: 0.4}"
@@ -102,11 +104,12 @@ def scenarios(count: int = 4) -> Iterator[Case]:
 
 
 def sizes(count: int = 3) -> Iterator[Case]:
-    """Every mode with every capital, for ten days."""
+    """Every mode with every capital, the smallest that is let through among them, for ten days."""
     for seed in range(count):
         for mode in MODES:
-            for capital in capitals(mode):
-                yield Case(mode=mode, start="2024-03-01", end="2024-03-11", capital=capital, seed=seed)
+            case = Case(mode=mode, start="2024-03-01", end="2024-03-11", capital=own_capital(mode), seed=seed)
+            for capital in (1.0001 * smallest_of(case), *capitals(mode)):
+                yield structs.replace(case, capital=capital)
 
 
 def flows(count: int = 6) -> Iterator[Case]:

@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 
 from components.model.errors import InvalidInput
-from components.model.market import Market
+from components.model.market import Market, Row
 from components.model.orders import OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import Approved
+from components.smallest_capital import smallest_capital, too_small
 from daemon.backtest_request import parse_request
 from daemon.backtests import load_market
 from daemon.replay import Replay, ReplayRequest, ReplayResult
@@ -67,6 +68,8 @@ def play(case: Case) -> Played | Refused:
             market = history_of(case.mode, case.overrides).cut(request.grid)
         if market is None:
             market = load_market(request, run, environ={})
+        if fault := too_small(run, Row(market, 0), request.capital, "--capital"):
+            return Refused(case, str(fault))
         asked = ReplayRequest(run_id="decisions", capital=request.capital, flows=request.flows)
         job = Replay(run, market, asked)
     except InvalidInput as refusal:
@@ -83,6 +86,13 @@ def play(case: Case) -> Played | Refused:
     job.world.execute = watched  # type: ignore[method-assign]
     job.run()
     return Played(case=case, run=run, market=market, result=job.result(), done=tuple(done))
+
+
+def smallest_of(case: Case) -> float:
+    """The smallest capital with which the run of a case is begun, share-class currency."""
+    request = parse_request(case.texts(str(DATA)), environ={})
+    run = slice_of(case.mode, case.overrides)
+    return smallest_capital(run, Row(load_market(request, run, environ={}), 0)).capital
 
 
 def row_at(played: Played, at: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from components.model.orders import GroupKind, Order, TradeStatus, Verb
 from tests.decisions.book import value_at
-from tests.decisions.judging import Finding, is_forced
+from tests.decisions.judging import Finding, is_asked, is_forced
 from tests.decisions.playing import Done, Played
 
 OWN = ("wallet", "reserve", "gas")
@@ -14,6 +14,7 @@ SIZED = frozenset({Verb.SPOT, Verb.PERP, Verb.TRANSFER, Verb.STAKE, Verb.SUPPLY,
                    Verb.REQUEST_UNSTAKE})  # fmt: skip
 FEES = 20.0  # a transfer moves at least this many times what it costs
 CLOSE = 1.0 - 1e-9
+OWED = 0.5  # of the minimum: the last of what an owner is owed may be this small
 
 
 def orders_are_worth_sending(played: Played) -> Iterator[Finding]:
@@ -27,7 +28,7 @@ def orders_are_worth_sending(played: Played) -> Iterator[Finding]:
 
 
 def _small(played: Played, done: Done) -> Iterator[Finding]:
-    least = played.run.mode.minimum_trade_usdt * CLOSE
+    least = played.run.mode.minimum_trade_usdt * CLOSE * (OWED if is_asked(done) else 1.0)
     sizes = [(order, _size(played, done.row, order)) for order in done.group.orders if order.verb in SIZED]
     if done.group.kind is GroupKind.ATOMIC:
         sizes = [max(sizes, key=lambda one: one[1])] if sizes else []
@@ -36,7 +37,7 @@ def _small(played: Played, done: Done) -> Iterator[Finding]:
             yield Finding(done.row, f"{order.verb.value} {order.leg}: {size:.2f} USDT for {done.group.reason!r}")
         if order.verb is Verb.TRANSFER and not _is_inside(order):
             fee = _fee(played, done.row, order)
-            if size < FEES * fee:
+            if size < FEES * fee * (OWED if is_asked(done) else 1.0):
                 yield Finding(done.row, f"{order.leg}: {size:.2f} USDT sent for a fee of {fee:.2f}")
 
 
