@@ -20,8 +20,8 @@ HELD_BACK = ("deviation", "dust", "owed", "deposit")  # kinds of decision that c
 
 
 def order_groups_are_few(played: Played) -> Iterator[Finding]:
-    """At most 25 order groups in any five days, 60 where a margin band was left or an owner moved capital, 160 where that
-    happens in a market under strain."""
+    """At most 25 order groups in any five days, 60 where a margin band was left or an owner moved capital, 160 where
+    that happens in a market under strain."""
     flows = 1 + len(played.case.flows)
     times: dict[str, int] = {}
     for done in played.done:
