@@ -225,16 +225,12 @@ class StrategyManager:
                 return (first,)
 
     def _flows(self, settlements: Settlements) -> tuple[Trigger, ...]:
-        """Liquidations, arrivals, withdrawals and deposits of the first row, one trigger for each kind. What came in on
-        the row pays what is asked for on it: only the net of both is put to work, or unwound."""
+        """Liquidations, arrivals, withdrawals and deposits of the first row, one trigger for each kind, in this order:
+        what came in on the row pays what is asked for on it, and only the net of both is put to work, or unwound."""
         found: dict[str, Trigger] = {}
-        came = sum(h.amount for h in settlements.happenings if FLOWS.get(h.event_type) == "deposit")
-        asked = sum(h.amount for h in settlements.happenings if FLOWS.get(h.event_type) == "withdrawal")
         for happening in settlements.happenings:
             kind = FLOWS.get(happening.event_type)
             if kind == "liquidated" and not self._auto:
-                continue
-            if kind == "deposit" and asked >= came:
                 continue
             if kind is not None and (kind != "deposit" or (self._auto and not self.halted)):
                 found.setdefault(kind, Trigger(0, kind, happening.detail))
@@ -255,6 +251,8 @@ class StrategyManager:
                 self.dormant = True
                 plan = self.planner.exit(trigger.reason, now, step, Urgency.ASKED)
             case "deposit" if self.dormant and now.equity() < smallest_capital(now.run, now.row).capital:
+                plan = None
+            case "deposit" if self._is_spent(now):
                 plan = None
             case "deposit":
                 self.dormant = False
@@ -408,6 +406,12 @@ class StrategyManager:
         if self.plan is not None and self.plan.scope == FULL:
             return self.planner.invest(self.plan.reason, now, step, self.owed)
         return self._resume(now, step)
+
+    def _is_spent(self, now: Situation) -> bool:
+        """Whether withdrawals of the row took, or will take, what a deposit brought."""
+        currency = self._mode.share_class
+        left = (now.wallet(currency) - self.owed) * (now.eth_usdt() if currency == "ETH" else 1.0)
+        return self.entered and left <= self._mode.minimum_trade_usdt
 
     def _on_liquidation(self, now: Situation, step: int) -> Plan | None:
         """A venue closed something of its own accord: the other side follows, or the hedge is made good elsewhere."""

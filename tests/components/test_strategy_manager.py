@@ -243,11 +243,10 @@ def test_no_flow_is_lost_because_something_else_came_on_its_row() -> None:
     ] == ["in"]
 
 
-def test_what_came_in_and_is_asked_for_on_one_row_needs_no_work() -> None:
-    manager = manager_of(BASIS)
-    for came, kinds in {0.5: ["withdrawal"], 1.0: ["withdrawal"], 1.5: ["withdrawal", "deposit"]}.items():
-        told = settled(1, deposit(came * WITHDRAWAL.amount), WITHDRAWAL)
-        assert [one.kind for one in manager.in_turn(Trigger(0, "withdrawal", ""), told)] == kinds
+def test_what_a_withdrawal_of_its_row_took_needs_no_work() -> None:
+    spent = {**PAIR, "wallet:BaseToken:USDT": 40.0}
+    assert decided(BASIS, spent, Trigger(0, "deposit", "in")) is None
+    assert decided(BASIS, {**PAIR, "wallet:BaseToken:USDT": 4_000.0}, Trigger(0, "deposit", "in")) is not None
 
 
 # Decisions
@@ -278,7 +277,8 @@ def test_an_entry_puts_all_but_the_reserve_to_work() -> None:
 def test_money_that_is_owed_is_not_put_to_work() -> None:
     manager = manager_of(BASIS)
     manager.owed = 40_000.0
-    found = plan_of(BASIS, {"okx:BaseToken:USDT": 100_000.0}, Trigger(0, "deposit", "in"), manager=manager)
+    cash = {"okx:BaseToken:USDT": 50_000.0, "wallet:BaseToken:USDT": 50_000.0}
+    found = plan_of(BASIS, cash, Trigger(0, "deposit", "in"), manager=manager)
     assert found.target.of(key("okx:BaseToken:BTC")) == pytest.approx(0.6)
     assert (found.action, found.careful) == (Action.ENTRY_PARTIAL, True)
 
