@@ -123,3 +123,28 @@ def test_prices_in_usdt_are_those_of_binance_spot() -> None:
     per_eth = UtilityManager("ETH").usdt_per_share_class(made.window(1, 2))
     assert not isinstance(per_eth, float)
     assert per_eth.tolist() == [2_100.0]
+
+
+SPAM = (
+    "wallet:BaseToken:PEPE",
+    "okx:BaseToken:BNB",
+    "okx:Perp:DOGEUSDT",
+    "aave_v3:aToken:aDAI",
+    "wallet:BaseToken:weETH",
+)
+
+
+@pytest.mark.parametrize("text", SPAM)
+def test_a_token_that_the_mode_needs_no_price_of_counts_nothing_and_never_raises(text: str) -> None:
+    prices, made = UtilityManager("USDT", ["binance.spot.ETH"]), market({"binance.spot.ETH": 2_000.0})
+    row = made.window(0, 1).row(0)
+    assert not prices.is_valued(row, key(text))
+    assert (prices.value_at(row, key(text)), prices.coins_at(row, key(text))) == (0.0, 0.0)
+    assert prices.unit(made, key(text)).terms == ()
+
+
+def test_a_series_that_the_mode_needs_is_never_zero() -> None:
+    prices, made = UtilityManager("USDT", ["okx.perp.ETH"]), market({"binance.spot.ETH": 2_000.0})
+    with pytest.raises(MissingData, match="okx.perp.ETH"):
+        prices.unit(made, key("okx:Perp:ETHUSDT"))
+    assert prices.is_valued(made.window(0, 1).row(0), key("okx:BaseToken:ETH"))

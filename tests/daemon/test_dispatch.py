@@ -73,6 +73,9 @@ class Venue:
     async def positions(self) -> Mapping[PositionKey, float]:
         return {}
 
+    async def marks(self) -> Mapping[str, float]:
+        return {}
+
     async def settled(self, cursor: int) -> SettledPage:
         return SettledPage((), cursor)
 
@@ -119,9 +122,9 @@ def play(act: Callable[[], Awaitable[None]]) -> None:
     trio.run(act, clock=MockClock(autojump_threshold=0))
 
 
-def dispatch(log: Log, *venues: Venue, gate: Gate | None = None) -> Dispatch:
+def dispatch(log: Log, *venues: Venue, gate: Gate | None = None, read_only: bool = False) -> Dispatch:
     clients = {venue.name: venue for venue in venues}
-    return Dispatch("s", clients, log, gate or Gate(), Noon(), PATIENCE, Silent())
+    return Dispatch("s", clients, log, gate or Gate(), Noon(), PATIENCE, Silent(), read_only=read_only)
 
 
 def group(*orders: Order, kind: GroupKind = GroupKind.TOGETHER) -> OrderGroup:
@@ -216,6 +219,18 @@ def test_what_is_still_open_is_taken_back_and_counted() -> None:
 
     play(act)
     assert binance.cancelled == ["buy"]
+
+
+@pytest.mark.parametrize("origin", ["core", "emergency"])
+def test_read_only_holds_for_everybody_who_sends(origin: str) -> None:
+    log, binance = Log(), Venue("binance", ["fills"])
+
+    async def act() -> None:
+        with pytest.raises(TradingHalted, match="READ_ONLY"):
+            await dispatch(log, binance, read_only=True).send(group(BUY), origin=origin)
+
+    play(act)
+    assert set(log.states().values()) == {"not_sent"}
 
 
 def test_nothing_leaves_through_a_closed_gate() -> None:
