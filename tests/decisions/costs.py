@@ -68,10 +68,11 @@ def cost_usdt(played: Played, done: Done) -> float:
 
 
 def moved_usdt(played: Played, done: Done) -> float:
-    """The notional a group moved, USDT; of an atomic group, which hands the same coins on, its largest step."""
+    """The notional a group moved, USDT; of an atomic group, which hands the same coins on, its largest step. A stake
+    tells what it got, in another token: there the order says what was moved."""
     sizes = [
-        abs(trade.quantity) * _token_usdt(played, done.row, trade)
-        for trade in done.trades
+        abs(order.amount if trade.verb is Verb.STAKE else trade.quantity) * _token_usdt(played, done.row, trade)
+        for order, trade in zip(done.group.orders, done.trades, strict=True)
         if trade.verb in MOVING and trade.quantity
     ]
     return max(sizes, default=0.0) if done.group.kind is GroupKind.ATOMIC else sum(sizes)
