@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from components.model.errors import CFG_TOO_SMALL, InvalidInput
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.exits import Exit
-from daemon.paper_places import RowFile, last_row, open_world
+from daemon.paper_places import RowFile, judge_capital, last_row, open_world
 from daemon.replica import CellState
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
 from venues.paper.store import NAME
@@ -118,3 +119,32 @@ def test_a_full_disk_under_the_accounts_ends_nothing(tmp_path: Path, monkeypatch
     house.live(play)
     kept = open_world(house.config).places[BTC].control.account  # type: ignore[attr-defined]
     assert kept.timestamp > SETTLEMENT
+
+
+def test_what_would_begin_with_too_little_is_refused_by_name_before_anything_is_opened(tmp_path: Path) -> None:
+    config = House(tmp_path, LENDING, BTC).config
+    judge_capital(config)
+    small = structs.replace(
+        config, strategies=tuple(structs.replace(entry, capital=50.0) for entry in config.strategies)
+    )
+
+    with pytest.raises(InvalidInput) as caught:
+        judge_capital(small)
+
+    assert caught.value.code == CFG_TOO_SMALL
+    assert [fault.where for fault in caught.value.faults] == [
+        f"strategies.{entry.id}.capital" for entry in small.strategies
+    ]
+    assert all("found 50 USDT, expected at least" in str(fault) for fault in caught.value.faults)
+    assert not list(tmp_path.rglob("venues"))
+
+
+def test_what_has_begun_is_not_judged_again(tmp_path: Path) -> None:
+    house = House(tmp_path, LENDING, persistent=True)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, LENDING, 2)
+
+    house.live(lives)
+    entries = tuple(structs.replace(entry, capital=50.0) for entry in house.config.strategies)
+    judge_capital(structs.replace(house.config, strategies=entries))
