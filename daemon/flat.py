@@ -147,9 +147,12 @@ def _dust(run: RunSlice, key: PositionKey, prices: Prices) -> float:
 def _travelling(
     run: RunSlice, key: PositionKey, amount: float, in_flight: Iterable[InFlight], now: int, prices: Prices
 ) -> Iterator[Awaited]:
-    """What is on its way, flight by flight as far as they are known."""
-    left = amount
-    for flight in sorted(in_flight, key=lambda each: (each.arrives_at, each.id)):
+    """What is on its way, flight by flight as far as they are known: the last to arrive first, as one that has arrived
+    may still be among them. What rounding leaves of all that has arrived is nothing."""
+    left, value = amount, prices.of(key, amount)
+    if value is not None and abs(value) <= DUST_USDT:
+        return
+    for flight in sorted(in_flight, key=lambda each: (each.arrives_at, each.id), reverse=True):
         if flight.token != token_of(key) or left <= 0.0:
             continue
         part = min(flight.amount, left)

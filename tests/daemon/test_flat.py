@@ -78,6 +78,20 @@ def test_what_travels_and_nobody_has_announced_is_named_all_the_same() -> None:
     assert (known.amount, unknown.amount, unknown.until) == (2.0, 1.0, None)
 
 
+def test_what_rounding_leaves_of_a_transfer_that_has_arrived_is_nothing() -> None:
+    late = DEAL.arrives_at + 3600 * 1_000_000_000
+    assert judged(HEDGED, {"transit:BaseToken:ETH": 7e-12}, in_flight=[DEAL], now=late).awaited == ()
+
+
+def test_a_transfer_that_has_arrived_makes_no_later_one_overdue() -> None:
+    late = DEAL.arrives_at + 3600 * 1_000_000_000
+    after = InFlight(
+        id="u", token="ETH", amount=2.0, source=DEAL.source, target=DEAL.target, arrives_at=late + MINUTE_NS
+    )
+    (awaited,) = judged(HEDGED, {"transit:BaseToken:ETH": 2.0}, in_flight=[DEAL, after], now=late).awaited
+    assert (awaited.until, awaited.overdue) == (after.arrives_at, False)
+
+
 def test_a_claim_on_a_queue_is_a_claim() -> None:
     claim = InFlight(
         id="q", token="ETH", amount=1.0, source=base_token("wallet", "wstETH"), target=DEAL.target, arrives_at=1
