@@ -45,8 +45,8 @@ def in_words(summary: Summary, *, charts: bool, width: int | None = None) -> str
     figures = {
         name: f"{'+' if name in earned and value >= 0.0 else ''}{money(value, unit)}" for name, value in told.items()
     }
-    wide, right = max(map(len, figures)), max(map(len, figures.values()))
-    lines += [f"  {name.replace('_', ' '):<{wide}}  {figure:>{right}} {unit}" for name, figure in figures.items()]
+    left, right = max(map(len, figures)), max(map(len, figures.values()))
+    lines += [f"  {name.replace('_', ' '):<{left}}  {figure:>{right}} {unit}" for name, figure in figures.items()]
     lines += ["", *(line for text in risk_in_words(summary) for line in _wrapped(text, wide, "  ")), ""]
     notes = (*summary.notes, *(f"left out: {reason}" for reason in summary.skipped))
     lines += [line for note in notes for line in _wrapped(note, wide, "  ")]

@@ -55,6 +55,13 @@ def test_a_stop_and_what_it_left_cannot_be_missed() -> None:
     assert "STOPPED" in run_report.listed([run]) and "drawdown above 10 %" in run_report.compared([run])
 
 
+def test_sentences_take_the_width_of_the_terminal_not_that_of_the_figures() -> None:
+    skipped = ("2024-01-01T01:00:00Z binance_to_wallet: would cost more than 100 bp of what it moves",)
+    lines = run_report.in_words(summary(skipped=skipped), charts=False, width=100).splitlines()
+    assert f"  left out: {skipped[0]}" in lines
+    assert any("largest fall" in line and "lowest margin ratio" in line for line in lines)
+
+
 def test_list_and_compare_say_which_dates_market_and_settings_made_a_run() -> None:
     plain = summary(run_id="one", market="embedded market, seed 7, scenario calm")
     changed = summary(run_id="two", market="data folder x", overrides=("reserve_ratio=0.1", "max_ltv=0.9"))
