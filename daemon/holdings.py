@@ -27,7 +27,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     `expected` and `observed` are native units (scaled balances for what is supplied or owed); `amount` and
     `observed_amount` underlying ones, `price` share-class currency per unit, `value` what it adds to equity: of a perp
     that is its unrealised profit, with `entry` the average price it was entered at. The quote side of a perp belongs to
-    that row: `part_of` names it, and it has no value of its own.
+    that row: `part_of` names it, and it has no value of its own. `as_reported`: `amount`, `entry` and `value` are of
+    what the venues report, because the book rests under an emergency stop.
     """
 
     strategy: str
@@ -46,6 +47,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     observed_amount: float | None = None
     part_of: str | None = None
     differs: bool = False
+    as_reported: bool = False
 
 
 def holdings(replicas: Iterable[Replica]) -> list[Holding]:
@@ -63,7 +65,11 @@ def _of(replica: Replica) -> Iterator[Holding]:
         except ValueError:  # a venue tells of something that we have no word for
             observed = replica.observed.get(name)
             yield Holding(
-                strategy=replica.strategy, key=name, expected=replica.positions.get(name, 0.0), observed=observed
+                strategy=replica.strategy,
+                key=name,
+                expected=replica.positions.get(name, 0.0),
+                observed=observed,
+                as_reported=replica.equity_is_observed,
             )
             continue
         yield _row(replica, key, row, prices, known)
@@ -73,15 +79,18 @@ def _row(
     replica: Replica, key: PositionKey, row: Row | None, prices: UtilityManager, known: Mapping[str, float]
 ) -> Holding:
     expected, observed = replica.positions.get(key, 0.0), replica.observed.get(key)
+    reported = replica.equity_is_observed
+    held = replica.observed if reported else replica.positions
+    amount = held.get(key, 0.0)
     unit, scale = token_of(key), _index(replica.prices, key)
     worth = _worth(prices, row, key)
     price = None if worth is None or scale is None else abs(worth) / scale
     entry, part_of = None, None
-    value = None if worth is None else expected * worth
+    value = None if worth is None else amount * worth
     if key.position_type is PositionType.PERP:
-        quote = replica.positions.get(perp_quote(key.venue, unit), 0.0)
-        entry = -quote / expected if expected else None
-        value = None if worth is None else expected * worth + quote
+        quote = held.get(perp_quote(key.venue, unit), 0.0)
+        entry = -quote / amount if amount else None
+        value = None if worth is None else amount * worth + quote
     elif key.position_type is PositionType.PERP_QUOTE and _perp_of(key) in known:
         part_of, value = str(_perp_of(key)), None
     return Holding(
@@ -90,9 +99,9 @@ def _row(
         expected=expected,
         observed=observed,
         venue=key.venue,
-        holding=_named(key, expected),
-        side=_side(key, expected),
-        amount=None if scale is None else expected * scale,
+        holding=_named(key, amount),
+        side=_side(key, amount),
+        amount=None if scale is None else amount * scale,
         unit=unit,
         price=price,
         entry=entry,
@@ -101,6 +110,7 @@ def _row(
         observed_amount=None if scale is None or observed is None else observed * scale,
         part_of=part_of,
         differs=observed is not None and not math.isclose(observed, expected, rel_tol=AGREES, abs_tol=AGREES),
+        as_reported=reported,
     )
 
 

@@ -49,7 +49,7 @@ def picture(cell: Cell) -> Replica:
         columns_at=columns_at,
         risk_levels={name: LEVELS[level] for name, level in core.risk.levels().items()},
         positions={str(key): amount for key, amount in core.positions.snapshot().items()},
-        observed={str(key): amount for key, amount in cell.observer.observed().items() if amount},
+        observed=_reported(cell),
         prices=dict(row.values) if row else {},
         ages_s=dict(row.ages_s) if row else {},
         uncertain=tuple(_open(order, cell) for order in core.positions.doubts.values()),
@@ -72,6 +72,16 @@ def picture(cell: Cell) -> Replica:
         step_s=cell.last_step_s,
         mailboxes={"rows": cell.mailbox.depth},
     )
+
+
+def _reported(cell: Cell) -> dict[str, float]:
+    """What venues that have answered say is held, with a 0 for what our book has there and they have not."""
+    told = {str(key): amount for key, amount in cell.observer.observed().items() if amount}
+    answered = {
+        name for view in cell.observer.views.values() if view.positions_at is not None for name in view.client.venues
+    }
+    gone = {str(key): 0.0 for key in cell.core.positions.snapshot() if key.venue in answered}
+    return gone | told
 
 
 def _observed_equity(cell: Cell) -> float | None:

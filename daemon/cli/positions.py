@@ -59,6 +59,9 @@ def _of_one(strategy: str, records: Sequence[Mapping[str, Any]], width: int | No
         currency = next((record["currency"] for record in records if record.get("currency")), "")
         but = "" if len(known) == len(values) else ", without what has no known price"
         lines.append(f"adds up to {money(sum(known), currency)} {currency}{but}")
+    if any(record.get("as_reported") for record in records):
+        lines.append("as the venues report it: the book rests under the emergency stop until 'basis resume'")
+        return "\n".join(lines)
     for record in records:
         if record.get("differs"):
             name = f"{record.get('unit', '')} {record.get('holding', '')}".strip() or record["key"]
@@ -94,4 +97,6 @@ def amount_text(record: Mapping[str, Any], name: str) -> str:
 
 
 def _is_nothing(record: Mapping[str, Any]) -> bool:
+    if record.get("as_reported"):
+        return not record["observed"]
     return not record["expected"] and not record["observed"]

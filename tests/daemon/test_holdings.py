@@ -69,3 +69,14 @@ def test_a_venue_that_says_otherwise_is_marked() -> None:
     rows = held({"binance:BaseToken:ETH": 1.0, "aave_v3:aToken:aUSDT": 1.0}, {"binance:BaseToken:ETH": 0.9})
     assert (rows["binance:BaseToken:ETH"].differs, rows["binance:BaseToken:ETH"].observed_amount) == (True, 0.9)
     assert not rows["aave_v3:aToken:aUSDT"].differs
+
+
+def test_under_an_emergency_stop_what_is_shown_is_what_the_venues_report() -> None:
+    book = {"binance:BaseToken:USDT": 500.0, "binance:Perp:ETHUSDT": -2.0, "binance:PerpQuote:ETHUSDT": 4_010.0}
+    sold = {"binance:BaseToken:USDT": 530.0, "binance:Perp:ETHUSDT": 0.0, "binance:PerpQuote:ETHUSDT": 0.0}
+    rows = held(book, sold, equity_is_observed=True)
+    perp, cash = rows["binance:Perp:ETHUSDT"], rows["binance:BaseToken:USDT"]
+    assert (perp.expected, perp.observed, perp.amount, perp.entry, perp.value) == (-2.0, 0.0, 0.0, None, 0.0)
+    assert (cash.amount, cash.value) == (530.0, 530.0)
+    assert sum(row.value or 0.0 for row in rows.values() if row.part_of is None) == pytest.approx(530.0)
+    assert all(row.as_reported for row in rows.values())

@@ -60,8 +60,11 @@ def test_under_a_latch_equity_is_of_what_the_venues_hold(tmp_path: Path) -> None
         before = replica_of(daemon, BTC)
         await daemon.operator.emergency(BTC, "a test", 0)
         await until(lambda: (latch := house.latches.of(BTC)) is not None and latch.phase is Phase.FLAT)
-        await until(lambda: not any(":Perp:" in key for key in replica_of(daemon, BTC).observed))
+        await until(lambda: not any(":Perp:" in key for key, held in replica_of(daemon, BTC).observed.items() if held))
         shown = replica_of(daemon, BTC)
+        assert shown.observed["okx:Perp:BTCUSDT"] == 0.0 != shown.positions["okx:Perp:BTCUSDT"], (
+            "sold, as the venue says"
+        )
         cash = sum(amount for key, amount in shown.observed.items() if key.endswith("BaseToken:USDT"))
         gas = shown.observed.get("gas:BaseToken:ETH", 0.0) * shown.prices["binance.spot.ETH"]
         assert shown.equity_is_observed

@@ -94,6 +94,15 @@ def test_positions_are_told_in_money(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {row["key"] for row in told} == POSITIONS.keys()
 
 
+def test_a_latched_strategy_shows_no_position_that_is_sold() -> None:
+    observed = {**dict.fromkeys(POSITIONS, 0.0), "binance:BaseToken:USDT": 133_000.0}
+    replica = cell("mn", positions=POSITIONS, observed=observed, prices=PRICES, timestamp=1, equity_is_observed=True)
+    text = positions_text(json.loads(json.dumps(positions_shown([replica]))), 80)
+    assert "short perp" not in text and "supplied  " not in text and "differs" not in text
+    assert "adds up to 133,000.00 USDT" in text
+    assert "as the venues report it" in text and "basis resume" in text
+
+
 @pytest.mark.parametrize("kind", ["orders", "events"])
 def test_lists_fit_80_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
