@@ -15,6 +15,7 @@ from components.announcer import Announcer
 from components.data_provider import DataProvider
 from components.event_logger import EventLogger
 from components.exposure_monitor import Exposure, ExposureMonitor
+from components.manager_state import ManagerState
 from components.model.capital import above_equity
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
@@ -43,7 +44,8 @@ from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
-from components.strategy_manager import ASKED_FOR, AT_END, EXITS, ManagerState, StrategyManager, Trigger
+from components.strategy_manager import AT_END, EXITS, PlanResult, StrategyManager
+from components.triggers import ASKED_FOR, Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
@@ -261,10 +263,7 @@ class Core:
             self.pnl.trade(steps, result.trades, row)
         self.manager.refusals.note(result.orders, result.trades, now)
         self.announcer.left_out([*route.skipped, *([result.stopped] if result.stopped else [])], row)
-        self.manager.finish(
-            plan,
-            trigger,
-            now,
+        came = PlanResult(
             worked=any(t.changes or t.status is TradeStatus.UNKNOWN for t in result.trades),
             paid=sum(abs(t.quantity) for t in result.trades if t.verb is Verb.PAY_OUT),
             complete=not route.skipped,
@@ -273,6 +272,7 @@ class Core:
             refused=result.refused,
             too_dear=route.too_dear,
         )
+        self.manager.finish(plan, trigger, now, came)
         pressing = plan.action in EXITS or plan.scope == HEDGE or not plan.careful
         return pressing and result.refused and not result.disturbed
 
