@@ -26,6 +26,7 @@ BREAK_EVEN_BAND = 0.0025  # per year: how far below break-even an alarm is raise
 DAYS_PER_YEAR = 365
 QUARTER = 0.25  # of the distance left to liquidation: a measure that is worse by that fires again at its level
 RESERVE_LOW, RESERVE_FULL = 0.97, 0.98  # share of the reserve wanted; a refill may leave 2 % open
+LEAST_USDT = 1e-6  # where trading costs nothing: what rounding leaves of a position that was closed
 OK, WARNING, CRITICAL = 0, 1, 2
 LEVEL_NAMES = ("ok", "warning", "critical")
 EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
@@ -176,7 +177,11 @@ class RiskMonitor:
         return tuple(crossing for crossing in found if crossing is not None and crossing.row == row)
 
     def advance(self, risk: Risk, rows: int, crossings: tuple[Crossing, ...]) -> None:
-        """The first `rows` rows have happened, with these crossings on the last of them."""
+        """The first `rows` rows have happened, with these crossings on the last of them. What is no longer measured,
+        because nothing of it is held, is at no level."""
+        for name in self._levels.keys() - {measure.name for measure in risk.measures}:
+            self._levels[name] = OK
+            self._fired.pop(name, None)
         for measure in risk.measures:
             latched = self._levels.get(measure.name, OK)
             if latched and _clear(measure, measure.column[:rows]).any():
@@ -211,8 +216,9 @@ class RiskMonitor:
             yield Measure("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold)
         if hf is not None and "liquidation" in enabled:
             yield Measure.falling("liquidation", hf - 1.0, risk.liquidation, 0.0)
-        if delta is not None and "delta" in enabled:
-            column = np.full(len(exposure.window), delta) if isinstance(delta, float) else delta
+        if exposure.net_coin is not None and "delta" in enabled:
+            matters = self._is_worth_an_order(exposure, exposure.net_coin)
+            column = np.where(matters, 0.0 if delta is None else delta, 0.0)
             yield Measure.rising("delta", column, risk.delta, 2.0 * risk.delta.critical)
         yield Measure.rising("drawdown", drawdown, risk.max_drawdown)
         yield Measure.rising("daily_loss", daily_loss, risk.max_daily_loss)
@@ -242,6 +248,15 @@ class RiskMonitor:
             return abs(net) / gross if gross > 0.0 else None
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.abs(net) / gross
+
+    def _is_worth_an_order(self, exposure: Exposure, net: Column | float) -> Flags:
+        """Rows on which the net coins, at the worst end of what is in doubt, are worth a minimum trade: what a closed
+        position leaves over is small beside nothing, and no order mends it."""
+        window = exposure.window
+        worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
+        least = self._mode.minimum_trade_usdt if self._mode.costs == "default" else LEAST_USDT
+        flags: Flags = worst * window.column(reference_price(self._mode.asset)) > least
+        return flags
 
     def _day_starts(self, window: Window, unit_value: Column) -> Column:
         """Per row the unit value on the first row of its UTC day."""

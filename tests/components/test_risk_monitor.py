@@ -135,6 +135,15 @@ def test_it_is_ok_again_only_past_the_limit_by_a_tenth() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_no_longer_held_is_at_no_level() -> None:
+    monitor = RiskMonitor(BASIS, CHAIN)
+    lives(monitor, [0.1])
+    assert monitor.level() == CRITICAL
+    monitor.advance(monitor.assess(exposure_of([100.0], hour=1), 100.0), 1, ())
+    assert monitor.levels()["cex_margin:binance"] == OK and monitor.level() == OK
+    assert monitor.state().fired == {}
+
+
 def test_after_a_critical_level_a_warning_is_none() -> None:
     monitor = RiskMonitor(BASIS, CHAIN)
     assert lives(monitor, [0.1, 0.25, 0.2, 0.25]) == [(0, "cex_margin:binance", CRITICAL)]
@@ -228,6 +237,14 @@ def test_delta_is_net_over_gross() -> None:
     assert delta_of(net=-0.05, gross=2.0) == 0.025
     assert delta_of(net=0.0, gross=0.0) is None
     assert delta_of() is None
+
+
+def test_net_coins_worth_less_than_a_minimum_trade_are_at_no_level() -> None:
+    """What a closed position leaves over: 1e-17 coins beside a gas debt are a delta of billions, and nothing."""
+    for net, gross, level in ((-0.0008, 1e-17, None), (0.0008, 0.001, None), (0.0009, 0.001, CRITICAL)):
+        monitor = RiskMonitor(BASIS, CHAIN)
+        found = monitor.first_crossing(monitor.assess(exposure_of([100.0], net=net, gross=gross), 100.0))
+        assert (found and found.level) == level, (net, gross)
 
 
 def test_delta_is_taken_at_the_worst_end_of_what_may_be() -> None:
