@@ -309,7 +309,7 @@ class Core:
             if happening.part == PAID:
                 self.manager.take_payment(abs(happening.amount))
         if flowed:
-            self.pnl.take_flow(flow, float(exposure.equity[0]) - flow)
+            self.pnl.take_flow(flow, float(exposure.equity[0]) - flow, row)
 
     def _doubt(self, now: Situation) -> Doubt:
         low, high = now.net_coins()

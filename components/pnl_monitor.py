@@ -23,7 +23,7 @@ from components.maths.columns import (
     with_added,
     with_value,
 )
-from components.model.keys import GAS, PositionKey
+from components.model.keys import GAS, WALLET, PositionKey, base_token
 from components.model.market import Column, Row, Window
 from components.model.orders import OrderId, Trade, Verb
 from components.model.slices import RunSlice
@@ -48,7 +48,7 @@ PARTS = (
 )
 ADJUSTMENT = "adjustment"  # accepted differences from what venues report: a line of its own, in every mode
 LINES = (*PARTS, ADJUSTMENT)
-PAID_OUT = 1e-6  # of the initial equity: less than this after a payment and the last unit is redeemed
+NOTHING, CRUMBS = 1e-6, 1e-2  # of the initial equity: what after a payment is nothing, and what may be called crumbs
 
 
 class Steps(msgspec.Struct):
@@ -81,6 +81,7 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
 
 class PnlMonitor:
     def __init__(self, run: RunSlice, prices: UtilityManager, positions: PositionMonitor, sink: Sink) -> None:
+        self._mode = run.mode
         self._prices = prices
         self._positions = positions
         self._sink = sink
@@ -178,7 +179,7 @@ class PnlMonitor:
         steps.equity[last] = equity
         add_to_part(steps.parts, "transaction_costs", last, cost, len(steps.window))
         if paid:
-            left = equity / (equity - paid) if equity > PAID_OUT * self.initial else 0.0
+            left = equity / (equity - paid) if equity > self._crumbs(row) else 0.0
             self.units *= left
             steps.flow = with_added(steps.flow, last, paid, len(steps.window))
         if self.units:
@@ -243,14 +244,22 @@ class PnlMonitor:
         np.divide(values, peak, out=peak)
         return np.subtract(1.0, peak, out=peak)
 
-    def take_flow(self, amount: float, equity_before: float) -> None:
+    def take_flow(self, amount: float, equity_before: float, row: Row) -> None:
         """A deposit buys units at the value before it came, a payment known late redeems them; when none are left, a
-        deposit buys at the value of the last."""
+        deposit buys at the value of the last, and what lay there as crumbs comes with it."""
+        equity = equity_before + amount
         if self.units and equity_before > 0.0:
-            left = (equity_before + amount) / equity_before
-            self.units *= left if equity_before + amount > PAID_OUT * self.initial else 0.0
+            self.units *= equity / equity_before if amount > 0.0 or equity > self._crumbs(row) else 0.0
         else:
-            self.units = max(amount, 0.0) / self._unit_value
+            self.units = max(equity, 0.0) / self._unit_value
+
+    def _crumbs(self, row: Row) -> float:
+        """Share-class currency that is no more than crumbs once everything was paid out: less than a minimum trade.
+        Gas alone moves it by whole percents, which says nothing about what was managed: the last unit is redeemed."""
+        if self._mode.costs != "default":
+            return NOTHING * self.initial
+        usdt = self._prices.value_at(row, base_token(WALLET, "USDT"))
+        return max(NOTHING * self.initial, min(self._mode.minimum_trade_usdt * usdt, CRUMBS * self.initial))
 
     # Parts
 

@@ -95,7 +95,7 @@ class Books:
         for one in happenings:
             if one.part == "flow":
                 worth = sum(c * self._prices.value_at(window.row(0), k) for k, c in one.changes.items())
-                self.pnl.take_flow(worth, float(exposure.equity[0]) - worth)
+                self.pnl.take_flow(worth, float(exposure.equity[0]) - worth, window.row(0))
         risk = self._risk.assess(exposure, self.pnl.units)
         self.positions.settle(book, told, rows)
         self._risk.advance(risk, rows, ())
@@ -329,6 +329,17 @@ def test_when_the_last_of_it_is_paid_no_unit_is_left_and_a_deposit_starts_at_the
     assert paper["unit_value"] == near(1.25, 1.25, 1.25)
 
 
+def test_what_a_payment_leaves_below_a_minimum_trade_moves_no_return_and_comes_with_the_next_deposit() -> None:
+    books = Books({WALLET: 10_000.0})
+    books.lives(1, trades=(trade(order(Verb.PAY_OUT, "wallet", "USDT", 9_970.0), {WALLET: -9_970.0}),))
+    assert books.pnl.units == 0.0
+    books.lives(1, happening(EventType.ADJUSTMENT, {WALLET: -20.0}, part="adjustment"))  # gas, a fee
+    paper = books.lives(1, deposit(10_000.0))
+    assert paper["unit_value"] == near(1.0, 1.0, 1.0)
+    assert paper["drawdown"] == near(0.0, 0.0, 0.0)
+    assert books.pnl.units == pytest.approx(10_010.0)
+
+
 # Columns beside the parts
 
 
@@ -399,7 +410,7 @@ def test_a_restored_monitor_goes_on_the_same_way() -> None:
             if row == cut:
                 state = books.pnl.state()
                 frozen = encode(state)
-                books.pnl.take_flow(50.0, 100.0)
+                books.pnl.take_flow(50.0, 100.0, books.market.window(0, 1).row(0))
                 books.pnl.sums["basis"] = 99.0
                 assert encode(state) == frozen  # shares nothing with the monitor it came from
                 other = PnlMonitor(RUN, UtilityManager("USDT"), books.positions, books.paper)
