@@ -31,6 +31,7 @@ FLOWS = {
 ASKED_FOR = Kind.ASKED.value
 BARELY = 0.8  # of the smallest capital that works: what is left of one that began just above it
 LEAST_COINS = 1e-9  # less of a leg than this is none
+LEAST_USDT = 0.5  # less than this that is still owed is not paid on its own
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -122,11 +123,11 @@ class Triggers:
         if state.owed <= 0.0 or state.plan is not None or not state.entered:
             return None
         usdt = 1.0 if self._mode.share_class == "USDT" else exposure.window.row(0).value(reference_price("ETH"))
+        key = base_token(RESERVE, self._mode.share_class)
+        if exposure.book.quantities.get(key, 0.0) >= state.owed > LEAST_USDT / usdt:
+            return Trigger(0, "owed", "still owed")
         if state.owed * usdt <= self._mode.minimum_trade_usdt:
             return None
-        key = base_token(RESERVE, self._mode.share_class)
-        if exposure.book.quantities.get(key, 0.0) >= state.owed:
-            return Trigger(0, "owed", "still owed")
         row = int(np.searchsorted(exposure.window.timestamps, state.retry_at.get("owed", 0)))
         return Trigger(row, "owed", "still owed")
 

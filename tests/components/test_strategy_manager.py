@@ -443,5 +443,8 @@ def test_what_is_owed_is_paid_as_soon_as_the_reserve_is_enough() -> None:
     assert named(trigger_of(BASIS, reserve, manager=manager)) == (0, "owed", "still owed")
     manager._retry_at = {"owed": START + 3 * HOUR_NS}
     assert named(trigger_of(BASIS, PAIR, manager=manager)) == (3, "owed", "still owed")
-    manager.owed = 40.0  # below the minimum trade: paid with the next withdrawal
+    manager.owed = 40.0  # below the minimum trade nothing is unwound for it, but a reserve that has it pays
+    assert named(trigger_of(BASIS, reserve, manager=manager)) == (0, "owed", "still owed")
+    assert trigger_of(BASIS, PAIR, manager=manager) is None
+    manager.owed = 0.4
     assert trigger_of(BASIS, reserve, manager=manager) is None
