@@ -38,8 +38,7 @@ def in_words(summary: Summary, *, charts: bool, width: int | None = None) -> str
     earned = {name: value for name, value in (*summary.parts.items(), ("residual", summary.residual)) if value}
     earned["profit"] = summary.pnl
     told = {"at the start": summary.initial_capital} | earned
-    if summary.external_flows:
-        told["paid in" if summary.external_flows > 0 else "paid out"] = summary.external_flows
+    told |= {name: value for name, value in (("paid in", summary.paid_in), ("paid out", -summary.paid_out)) if value}
     told["at the end"] = summary.final_equity
     told["if sold now"] = summary.liquidation_value
     figures = {

@@ -87,6 +87,14 @@ def test_what_is_said_of_a_run_fits_80_columns() -> None:
     assert "hedge_allocation={okx: 1}" in " ".join(text.split())
 
 
+def test_sentences_are_as_wide_as_the_terminal_and_flows_are_told_each_way() -> None:
+    run = summary(sharpe=1.5, min_margin_ratio=0.49, external_flows=-9_000.0, paid_in=21_000.0, paid_out=30_000.0)
+    lines = run_report.in_words(run, charts=False, width=80).splitlines()
+    assert any("largest fall" in line and "lowest margin ratio 0.49" in line for line in lines)
+    assert any(re.fullmatch(r" +paid in +21,000\.00 USDT", line) for line in lines)
+    assert any(re.fullmatch(r" +paid out +-30,000\.00 USDT", line) for line in lines)
+
+
 def test_many_runs_are_compared_within_80_columns() -> None:
     runs = [summary(run_id=f"run-{i}") for i in range(7)]
     text = run_report.compared(runs, 80)
