@@ -4,7 +4,8 @@
 writes them before it asks the daemon, so a daemon that does not answer still closes when it starts. Progress is kept
 per strategy: under a latch for all, each gets a file of its own with the same id as soon as its phase advances.
 
-An unreadable latch counts as a latch. Only `release` (that is, `basis resume`) takes one away.
+An unreadable latch counts as a latch, a file that is not there does not, whatever kept it from being opened (no
+descriptors left). Only `release` (that is, `basis resume`) takes one away.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LATCH_FILE = "EMERGENCY_STOP"
 MARKER = "CLOSING"  # a file in the state directory while something is awaited: what the timer unit looks at
 ALL = "*"
 UNREADABLE = "unreadable latch"
+UNOPENED = "unopened"  # id of a latch whose file is there, or may be, and cannot be opened
 
 Replace = Callable[[Path, bytes], None]
 Remove = Callable[[Path], None]
@@ -139,8 +141,21 @@ class Latches:
             return msgspec.json.decode(path.read_bytes(), type=Latch)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, msgspec.DecodeError):
+        except msgspec.DecodeError:
             return Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id="unreadable")
+        except OSError:
+            return None if is_absent(path) else Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id=UNOPENED)
+
+
+def is_absent(path: Path) -> bool:
+    """Whether nothing of that name is there for sure; asking takes no descriptor."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def mark(state: Path, is_closing: bool) -> None:

@@ -8,6 +8,7 @@ with a shell) is heard within a second, and nothing that crowds out the control 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from daemon.latch import ALL, Latch, Latches, Remove, Replace
+from daemon.latch import ALL, UNOPENED, Latch, Latches, Remove, Replace
 
 log = structlog.get_logger()
 AGAIN_S = 5.0
@@ -94,7 +95,15 @@ class LatchKeeper(Latches):
         return new
 
     def _files(self, scopes: tuple[str, ...]) -> list[Latch]:
-        return [latch for scope in scopes if (latch := self.on_disk(scope)) is not None]
+        return [latch for scope in scopes if (latch := self._said(scope)) is not None]
+
+    def _said(self, scope: str) -> Latch | None:
+        """What a file asks for. One that cannot be opened just now (no descriptors, a failing disk) asks for nothing
+        that is not known already, unless it is there for sure."""
+        latch = self.on_disk(scope)
+        if latch is None or latch.id != UNOPENED:
+            return latch
+        return latch if self._memory.get(scope) is None and os.path.lexists(self.path(scope)) else None
 
     def _read(self, scope: str) -> Latch | None:
         if scope not in self._memory:

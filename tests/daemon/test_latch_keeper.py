@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
 
 from daemon import latch_keeper
-from daemon.latch import Latches, Phase, requested
+from daemon.latch import ALL, Latches, Phase, requested
 from daemon.latch_keeper import LatchKeeper
 from tests.daemon.fakes import virtual
 from tests.daemon.house import BTC
@@ -94,3 +96,51 @@ def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(play)
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_that_nothing_can_be_opened_is_no_emergency(tmp_path: Path) -> None:
+    """A crowd that uses up the descriptors once sold everything: no file could be read, so each was a latch."""
+
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, threads=False)
+        assert keeper.of(BTC) is None
+        with no_descriptors_left():
+            assert await keeper.look((ALL, BTC)) == []
+            assert LatchKeeper(tmp_path, threads=False).of(BTC) is None, "nor is it at a start"
+        assert keeper.of(BTC) is None
+
+    virtual(act)
+
+
+def test_a_latch_that_cannot_be_opened_again_asks_for_nothing_new(tmp_path: Path) -> None:
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, threads=False)
+        keeper.set(requested(ALL, "a test", at=1, uid=0))
+        keeper.release(BTC, (BTC, "lending"))
+        with no_descriptors_left():
+            assert await keeper.look((ALL, BTC)) == []
+        assert keeper.of(BTC) is None, "who was resumed stays so"
+        assert keeper.of("lending") is not None
+
+    virtual(act)
+
+
+def test_a_file_that_is_there_and_cannot_be_opened_is_a_latch(tmp_path: Path) -> None:
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, threads=False)
+        assert keeper.of(BTC) is None
+        Latches(tmp_path).set(requested(BTC, "by hand", at=1, uid=0))
+        with no_descriptors_left():
+            assert [latch.scope for latch in await keeper.look((BTC,))] == [BTC]
+
+    virtual(act)
