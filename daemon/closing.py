@@ -138,7 +138,7 @@ class Closing:
                 self.looked.set()
                 await self.wake.wait()
                 continue
-            if latch.phase is Phase.FAILED:
+            if latch.phase is Phase.FAILED and tries:  # a life before may have failed for what is over now
                 with trio.move_on_after(AGAIN_S):  # somebody is paged; a venue may answer again before they come
                     await self.wake.wait()
                     if not self.stopping:

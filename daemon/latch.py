@@ -142,9 +142,18 @@ class Latches:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except msgspec.DecodeError:
-            return Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id="unreadable")
+            return Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id=f"unreadable-{_version(path)}")
         except OSError:
             return None if is_absent(path) else Latch(scope=scope, reason=UNREADABLE, at=0, uid=-1, id=UNOPENED)
+
+
+def _version(path: Path) -> str:
+    """Tells two files of one name apart: who writes another one asks for another stop."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "0"
+    return f"{found.st_mtime_ns:x}-{found.st_ino:x}"
 
 
 def is_absent(path: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 from msgspec import structs
 
+from daemon.closing import AGAIN_S
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.emergency_plan import cost_of
@@ -103,6 +104,24 @@ def test_who_asks_anew_after_a_failure_does_not_wait(tmp_path: Path) -> None:
         assert trio.current_time() - asked < 59.0
 
     house.live(play)
+
+
+def test_a_start_after_a_failure_tries_at_once(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def fails(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.fault(BTC, "symbol_paused", "okx", lasts_s=86_400.0)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: latch_of(house).phase is Phase.FAILED, within_s=36_000.0)
+
+    async def tries(daemon: Daemon) -> None:
+        await until(lambda: latch_of(house).phase is Phase.FLAT, within_s=AGAIN_S / 2)
+
+    house.live(fails)
+    for plan in house.plans.values():
+        plan.heal()
+    house.live(tries)
 
 
 def test_the_plan_is_shown_without_sending_anything(tmp_path: Path) -> None:

@@ -144,3 +144,21 @@ def test_a_file_that_is_there_and_cannot_be_opened_is_a_latch(tmp_path: Path) ->
             assert [latch.scope for latch in await keeper.look((BTC,))] == [BTC]
 
     virtual(act)
+
+
+def test_every_file_that_says_nothing_readable_is_heard(tmp_path: Path) -> None:
+    """`touch EMERGENCY_STOP`, once more after everybody was resumed."""
+
+    async def act() -> None:
+        keeper = LatchKeeper(tmp_path, threads=False)
+        for _ in range(3):
+            keeper.path(ALL).touch()
+            assert [latch.scope for latch in await keeper.look((ALL, BTC))] == [ALL]
+            assert await keeper.look((ALL, BTC)) == [], "once"
+            keeper.advance(BTC, Phase.FLAT)
+            standing = keeper.of(BTC)
+            assert standing is not None and standing.is_closed
+            keeper.release(BTC, (BTC,))
+            assert keeper.of(BTC) is None and not keeper.path(ALL).exists()
+
+    virtual(act)
