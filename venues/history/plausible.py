@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from components.model.errors import Fault
 from components.model.market import Column, Flags
-from components.model.requirements import DAY_NS, LST_PROTOCOL, SeriesName, reference_price
+from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, SeriesName, reference_price
 from components.model.slices import MedianAndRow, PlausibleSlice
 from venues.history.align import Samples
-from venues.history.stamps import iso, parse_stamp
+from venues.history.stamps import MINUTE_NS, iso, parse_stamp
 
 BAR_KINDS = frozenset({"spot", "perp", "eth_price"})
 MAX_INDEX_GROWTH_PER_YEAR = 10.0
@@ -29,6 +30,8 @@ LST_APART = MedianAndRow(0.10, 0.30)  # market and protocol ratio of one LST
 _SHOWN = 5
 _PLACEHOLDER_ROWS = 24
 _MANY = 3  # of so many settlements a median says something
+_STRETCH, _TELLING = 336, 48  # rows that are held against each other for their stamps, and how few of them tell
+_STRAYS, _TIMES = 0.001, 4.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -83,14 +86,20 @@ def judge_pairs(columns: Mapping[str, Samples], bounds: PlausibleSlice) -> dict[
         perps = [name for name in prices if SeriesName.parse(name).kind == "perp"]
         reference = reference_price(coin)
         first_spot = reference if reference in spots else spots[0] if spots else None
-        pairs = [(name, first_spot, bounds.venue_to_venue) for name in spots if name != first_spot]
-        pairs += [(name, first_spot, bounds.perp_to_spot) for name in perps]
+        pairs: list[tuple[str, str, MedianAndRow]] = []
+        if first_spot is not None:
+            pairs += [(name, first_spot, bounds.venue_to_venue) for name in spots if name != first_spot]
+            pairs += [(name, first_spot, bounds.perp_to_spot) for name in perps]
         pairs += [(name, perps[0], bounds.venue_to_venue) for name in perps[1:]]
+        held: set[str] = set()
         for name, other, bound in pairs:
-            if other is not None and columns[name].name != columns[other].name:
-                _join(
-                    found, name, _verdict(columns[name], _apart(columns[name], columns[other], bound), bounds.accepted)
-                )
+            own, theirs = columns[name], columns[other]
+            if own.name == theirs.name:
+                continue
+            _join(found, name, _verdict(own, _apart(own, theirs, bound), bounds.accepted))
+            if name not in held:
+                held.add(name)
+                _join(found, name, _verdict(own, _shifted(own, theirs), bounds.accepted))
     for lst, protocol in LST_PROTOCOL.items():
         market, other = f"dex.ratio.{lst}", f"{protocol}.ratio.{lst}"
         if market in columns and other in columns:
@@ -175,6 +184,50 @@ def _apart(own: Samples, other: Samples, bound: MedianAndRow) -> Iterator[_Oddit
     shown = "; ".join(f"{own.value[row]:g} where {other.name} has {there[int(row)]:g}" for row in rows[:_SHOWN])
     more = f"; {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     yield _Oddity(tuple(rows.tolist()), shown + more, f"at most {bound.row:.0%} apart")
+
+
+def _shifted(own: Samples, other: Samples) -> Iterator[_Oddity]:
+    """Stamps of another zone: two weeks in which one price goes the way of the other some hours before or after it.
+
+    The measure is how far the log ratio of the two strays from its median. It is a few basis points where bars stand
+    at their hour, and that many times as much beside it; below `_STRAYS` nothing can be told.
+    """
+    place = np.minimum(np.searchsorted(other.at, own.at), len(other.at) - 1)
+    rows = np.flatnonzero(other.at[place] == own.at)
+    for first in range(0, len(rows), _STRETCH):
+        stretch = rows[first : first + _STRETCH]
+        here = _strays(own, other, stretch, 0)
+        if here is None or here <= _STRAYS:
+            continue
+        found = {lag: strays for lag in _lags(own, other) if (strays := _strays(own, other, stretch, lag)) is not None}
+        best = min(found, key=found.__getitem__, default=None)
+        if best is not None and found[best] * _TIMES <= here:
+            far = f"{abs(best) // MINUTE_NS} min" if best % HOUR_NS else f"{abs(best) // HOUR_NS} h"
+            when = f"{far} {'before' if best > 0 else 'after'} those of {other.name}"
+            since = iso(own.stamp(int(own.at[stretch[0]])))
+            yield _Oddity(
+                (), f"its moves {when}, from {since} on", "both at once: the stamps of one are of another zone"
+            )
+            return
+
+
+def _lags(own: Samples, other: Samples) -> list[int]:
+    """One bar, and every half hour as far as two zones can lie apart, both ways."""
+    bar = max(own.step, other.step)
+    half = max(bar, HOUR_NS // 2)
+    far = range(half, 26 * HOUR_NS + 1, half)
+    return [sign * lag for lag in (bar, *far) for sign in (1, -1)]
+
+
+def _strays(own: Samples, other: Samples, rows: npt.NDArray[np.intp], lag: int) -> float | None:
+    """Median distance of the log ratio from its median, `other` taken `lag` later; None where too few rows tell."""
+    at = own.at[rows] + lag
+    place = np.minimum(np.searchsorted(other.at, at), len(other.at) - 1)
+    both = other.at[place] == at
+    if np.count_nonzero(both) < _TELLING:
+        return None
+    ratio = np.log(own.value[rows][both] / other.value[place[both]])
+    return float(np.median(np.abs(ratio - np.median(ratio))))
 
 
 def _rows(samples: Samples, wrong: Flags, expected: str) -> Iterator[_Oddity]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.model.errors import DAT_IMPLAUSIBLE, InvalidInput
-from components.model.slices import ModeSlice
+from components.model.slices import MedianAndRow, ModeSlice
 from tests.venues.history.modes import PLAUSIBLE, mode_of
 from tests.venues.history.trees import HOUR_NS, Tree, grid, grown, hourly
 from venues.history import UnusableData, load
@@ -235,3 +235,37 @@ def _judge_all(folder: Path) -> int:
             count += 1
     assert library.notes == {}
     return count
+
+
+def walk(count: int = 400, level: float = 40_000.0) -> list[float]:
+    draw = np.random.default_rng(5)
+    return [float(price) for price in np.round(level * np.exp(np.cumsum(0.004 * draw.standard_normal(count))), 2)]
+
+
+@pytest.mark.parametrize(("late", "said"), [(6, "6 h after"), (-7, "7 h before"), (1, "1 h after")])
+def test_bars_of_another_zone_are_refused_though_their_prices_are_near(tree: Tree, late: int, said: str) -> None:
+    prices = walk()
+    tree.spot("binance", "BTC", [*prices[20:380]])
+    tree.spot("bybit", "BTC", [price + 3.0 for price in prices[20 - late : 380 - late]])
+    refused = refusal(tree, "binance.spot.BTC", "bybit.spot.BTC", venue_to_venue=MedianAndRow(0.1, 0.5))
+
+    assert f"its moves {said} those of binance.spot.BTC" in str(refused)
+    assert "if it is real: plausible.accepted: [bybit.spot.BTC]" in str(refused)
+
+
+def test_clocks_that_are_changed_within_a_file_are_seen_from_then_on(tree: Tree) -> None:
+    prices = walk(1_000)
+    tree.spot("binance", "BTC", prices[:900])
+    tree.spot("bybit", "BTC", [price + 3.0 for price in [*prices[:450], *prices[451:901]]])
+    refused = refusal(tree, "binance.spot.BTC", "bybit.spot.BTC", venue_to_venue=MedianAndRow(0.1, 0.5))
+
+    assert "its moves 1 h before those of binance.spot.BTC, from 2024-06-" in str(refused)
+
+
+def test_prices_that_part_on_their_own_are_not_taken_for_another_zone(tree: Tree) -> None:
+    draw = np.random.default_rng(6)
+    tree.spot("binance", "BTC", walk(360))
+    apart = [price * (1.0 + 0.003 * shock) for price, shock in zip(walk(360), draw.standard_normal(360), strict=True)]
+    tree.spot("bybit", "BTC", apart)
+
+    assert load(tree.folder, mode("binance.spot.BTC", "bybit.spot.BTC"), RUN) is not None
