@@ -32,6 +32,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_adjustment_per_day: float = 0.001  # of equity
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's word that holds orders back until `resume`: what adds risk, or, of a stopped strategy, everything."""
+
+    reason: str
+    everything: bool = False
+
+    def __str__(self) -> str:
+        return f"paused: {self.reason}"
+
+
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What the contracts look at beside rows and venues; `blocks_all` and `blocks_risk` are reasons given outright."""
 

@@ -20,7 +20,7 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import Happening
-from daemon.authority import Authority, Circumstances
+from daemon.authority import Authority, Circumstances, Pause
 from daemon.breaker import Breaker
 from daemon.bridge import Bridge
 from daemon.by_hand import adoption
@@ -41,7 +41,6 @@ from daemon.journal.records import (
 )
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
-from daemon.picture import pause_in_words
 from daemon.recorded import hash_of, make_core
 from daemon.recovery import Recovered, late_of
 from daemon.replica import CellState
@@ -119,8 +118,8 @@ class Cell:
         self.observer.unbooked = lambda: self.actor.late.values()
         self.state = CellState.STARTING
         self.reason = ""
-        self.paused = ""
-        self.lifted = ""  # a pause that the last step still stood under
+        self.paused: Pause | None = None
+        self.lifted: Pause | None = None  # a pause that the last step still stood under
         self.is_stepping = False
         self._showing = Showing(self)
         self.heartbeat = 0.0
@@ -303,9 +302,9 @@ class Cell:
             self.core.restore(state)
         self._interval_ns = interval_ns(self.run_slice)
 
-    def pause(self, reason: str) -> None:
-        """Sends nothing from the next step on; shown at once."""
-        self.paused, self.lifted = reason, ""
+    def pause(self, pause: Pause) -> None:
+        """Holds orders back from the next step on; shown at once."""
+        self.paused, self.lifted, reason = pause, None, pause.reason
         if self.state in (CellState.RUNNING, CellState.PAUSED):
             if self.is_stepping:
                 self.become(self.state, f"pausing: {reason}; the step under way ends first")
@@ -314,20 +313,20 @@ class Cell:
         self.publish()
 
     def _resume(self) -> None:
-        self.paused, self.lifted = "", self.paused or self.lifted
+        self.paused, self.lifted = None, self.paused or self.lifted
         if self.state is CellState.PAUSED and not self.gate.closed:
             self.become(CellState.RUNNING, "resumed: it trades from the next full loop on")
         self.publish()
 
     def _judge_state(self, outcome: StepOutcome) -> None:
-        self.lifted = ""
+        self.lifted = None
         manager = self.core.manager
         if manager.halted and manager.awaited:
             self.become(CellState.HALTED, f"it closes and awaits {', '.join(str(one) for one in manager.awaited)}")
         elif manager.halted:
             self.become(CellState.HALTED, "everything is sold and stays so until it is resumed")
         elif self.paused:
-            self.become(CellState.PAUSED, self.paused)
+            self.become(CellState.PAUSED, self.paused.reason)
         else:
             self.become(CellState.RUNNING, "; ".join(outcome.reasons))
 
@@ -499,11 +498,9 @@ class Cell:
 
     def _circumstances(self) -> Circumstances:
         around = self.around
-        reasons = []
-        if self.paused:
-            reasons.append(pause_in_words(self.paused))
-        if around.read_only:
-            reasons.append("read only: orders are computed and not sent")
+        paused = () if self.paused is None else (str(self.paused),)
+        stopped = paused if self.paused is not None and self.paused.everything else ()
+        read_only = ("read only: orders are computed and not sent",) if around.read_only else ()
         day = around.clock.now() // 86_400_000_000_000
         return Circumstances(
             market_now=around.clock.now(),
@@ -511,7 +508,8 @@ class Cell:
             free_bytes=around.free_bytes(),
             clock_offset_ms=around.clock_offset_ms(),
             adjusted_share=self.actor.adjusted.get(day, 0.0),
-            blocks_all=tuple(reasons),
+            blocks_all=(*stopped, *read_only),
+            blocks_risk=() if stopped else paused,
             contracts=tuple(self.breaker.contracts(trio.current_time(), around.clock.now())),
             max_trade_usdt=around.max_trade_usdt,
         )

@@ -305,7 +305,7 @@ class Daemon:
             recovered,
             self._surroundings(config),
         )
-        cell.paused = self.supervisor.paused.get(entry.id, "")
+        cell.paused = self.supervisor.paused.get(entry.id)
         return cell
 
     def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:

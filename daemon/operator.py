@@ -19,6 +19,7 @@ import trio
 from components.core import CLOSE
 from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
+from daemon.authority import Pause
 from daemon.by_hand import trade_by_hand
 from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
@@ -38,7 +39,8 @@ log = structlog.get_logger()
 ASKED, ACCEPTED = "asked", "accepted"  # what was refused says so and why
 FIRST_LOOK_S = 2.0  # most that an answer waits for what the venues say first
 JOURNAL_S = 0.5
-PAUSED, STOPPED = "by an operator", "stopped by an operator"
+PAUSED = "by an operator"
+STOPPED = Pause(reason="stopped by an operator", everything=True)
 
 
 def accepted(commands: Iterable[Command]) -> tuple[Command, ...]:
@@ -47,14 +49,16 @@ def accepted(commands: Iterable[Command]) -> tuple[Command, ...]:
     return tuple(command for command in commands if command.answer == ACCEPTED)
 
 
-def paused_strategies(commands: Iterable[Command]) -> dict[str, str]:
+def paused_strategies(commands: Iterable[Command]) -> dict[str, Pause]:
     """Who is paused, and why, after these commands: a pause outlasts a restart."""
-    paused: dict[str, str] = {}
+    paused: dict[str, Pause] = {}
     for command in accepted(commands):
         strategy = command.arguments.get("strategy", "")
         held = command.kind == "stop" and strategy and command.arguments.get("positions") != "close"
-        if command.kind == "pause" or held:
-            paused[strategy] = command.arguments.get("reason", STOPPED if held else PAUSED)
+        if held:
+            paused[strategy] = STOPPED
+        elif command.kind == "pause":
+            paused[strategy] = Pause(reason=command.arguments.get("reason", PAUSED))
         elif command.kind == "resume":
             paused.pop(strategy, None)
     return paused
@@ -170,9 +174,9 @@ class Operator:
                 return await self._stopped(request, command)
             case "pause":
                 cell = self._running(strategy)
-                reason = self._supervisor.paused[strategy] = request.arguments.get("reason", PAUSED)
-                cell.pause(reason)
-                return f"{strategy} is paused: it values and watches, and sends nothing", {}
+                pause = self._supervisor.paused[strategy] = Pause(reason=request.arguments.get("reason", PAUSED))
+                cell.pause(pause)
+                return f"{strategy} is paused: it values, watches, and sends only what reduces risk", {}
             case "resume":
                 return await self._resume(strategy, command)
             case "emergency_stop":

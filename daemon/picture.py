@@ -109,15 +109,10 @@ def _unvalued(cell: Cell) -> tuple[Unvalued, ...]:
 def withheld(cell: Cell) -> tuple[str, ...]:
     """What the last step stood under, with a pause that came or went since."""
     standing = cell.actor.standing
-    paused = (pause_in_words(cell.paused),) if cell.paused else ()
-    lifted = pause_in_words(cell.lifted) if cell.lifted else None
+    paused = () if cell.paused is None else (str(cell.paused),)
+    lifted = None if cell.lifted is None else str(cell.lifted)
     reasons = dict.fromkeys((*paused, *standing.no_trade, *standing.no_risk))
     return tuple(reason for reason in reasons if reason != lifted)
-
-
-def pause_in_words(reason: str) -> str:
-    """A pause, as orders that it withholds say it."""
-    return f"paused: {reason}"
 
 
 def _observed_columns(cell: Cell) -> tuple[dict[str, float], int | None]:

@@ -16,6 +16,7 @@ import trio
 
 from components.model.errors import BasisError, Stop
 from components.model.orders import Order
+from daemon.authority import Pause
 from daemon.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.cell import Cell
 from daemon.closing import Closing
@@ -66,7 +67,7 @@ class Supervisor:
         self.closings: dict[str, Closing] = {}  # of latched strategies whose cell cannot live
         self.replicas: dict[str, Replica] = {}
         self.restarts: dict[str, int] = {entry.id: 0 for entry in config.strategies}
-        self.paused: dict[str, str] = {}  # why, by strategy: a pause outlives its cell
+        self.paused: dict[str, Pause] = {}  # why, by strategy: a pause outlives its cell
         self._restart_now: dict[str, trio.Event] = {}
         self._published: dict[str, Callable[[Replica], None]] = {}  # where the cells' pictures go
         self._up: dict[str, bool] = {}

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from components.model.errors import Stop
+from daemon.authority import Pause
 from daemon.daemon import Daemon
 from daemon.health import Level
 from daemon.journal.records import Command, Note
@@ -44,7 +45,7 @@ def test_its_own_journal_is_mended_once_the_disk_takes_it(how: str, tmp_path: Pa
         assert journal_level(daemon)[0] is Level.OK
         answer = await ask(daemon, "pause", LENDING, reason="after")
         assert answer.ok
-        await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).paused == "after")
+        await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).paused == Pause(reason="after"))
 
     house.live(play)
     records = house.records("daemon")

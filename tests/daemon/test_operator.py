@@ -11,11 +11,12 @@ import trio
 
 from components.model.errors import BasisError
 from components.model.orders import Verb
+from daemon.authority import Pause
 from daemon.control.protocol import Response
 from daemon.daemon import Daemon
 from daemon.journal.records import Command, LatchChanged
 from daemon.latch import Phase
-from daemon.operator import accepted, paused_strategies
+from daemon.operator import STOPPED, accepted, paused_strategies
 from daemon.replica import CellState
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
@@ -125,9 +126,9 @@ def test_only_what_was_done_counts_when_the_journal_is_read() -> None:
     resume, held = command("resume", "accepted"), command("stop", "accepted")
     assert accepted([asked, pause, command("resume", "refused: no")]) == (pause,)
     assert paused_strategies([asked]) == {}
-    assert paused_strategies([pause, command("resume", "refused: no")]) == {"a": "tired"}
+    assert paused_strategies([pause, command("resume", "refused: no")]) == {"a": Pause(reason="tired")}
     assert paused_strategies([pause, resume]) == {}
-    assert paused_strategies([held]) == {"a": "stopped by an operator"}
+    assert paused_strategies([held]) == {"a": STOPPED}
     assert paused_strategies([command("stop", "accepted", positions="close")]) == {}
 
 
@@ -165,7 +166,7 @@ def test_resume_waits_until_it_is_closed(tmp_path: Path) -> None:
 # Pause, stop, emergency
 
 
-def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restart(tmp_path: Path) -> None:
+def test_a_paused_strategy_watches_and_enters_nothing_and_stays_so_after_a_restart(tmp_path: Path) -> None:
     house = House(tmp_path)
 
     async def pauses(daemon: Daemon) -> None:
@@ -196,6 +197,31 @@ def test_a_paused_strategy_watches_and_sends_nothing_and_stays_so_after_a_restar
 
     house.live(pauses)
     house.live(goes_on)
+
+
+def test_a_paused_strategy_still_sends_what_reduces_risk_and_a_stopped_one_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, more=2)
+        before = replica_of(daemon)
+        await ask(daemon, "pause", reason="a look")
+        await ticked(daemon, more=1)
+        standing = cell_of(daemon).actor.standing
+        assert (standing.no_trade, standing.no_risk) == ((), ("paused: a look",))
+        await ask(daemon, "withdraw", key="w", amount="50000")
+        await ticked(daemon, more=4)
+        supplied, shown = "aave_v3:aToken:aUSDT", replica_of(daemon)
+        assert shown.state is CellState.PAUSED
+        assert shown.positions[supplied] < 0.6 * before.positions[supplied], "smaller, as was asked"
+        await ask(daemon, "stop")
+        trades = replica_of(daemon).trades
+        await ask(daemon, "withdraw", key="v", amount="10000")
+        await ticked(daemon, more=4)
+        assert cell_of(daemon).actor.standing.no_trade == ("paused: stopped by an operator",)
+        assert replica_of(daemon).trades == trades
+
+    house.live(play)
 
 
 def test_a_pause_in_the_middle_of_a_step_says_that_the_step_still_ends(tmp_path: Path) -> None:
