@@ -37,6 +37,14 @@ def smallest_capital(run: RunSlice, row: Row) -> Need:
     return max(_needs(run, row), key=lambda need: need.capital)
 
 
+def least_worth_holding(run: RunSlice, row: Row) -> Need:
+    """The same for what is held already: gas and transfer fees of getting in are paid, and one dear hour of gas says
+    nothing about what is held. Orders and lots still ask for as much."""
+    if run.mode.costs == "none":
+        return Need(0.0, "nothing has a minimum")
+    return max(_needs(run, row, entering=False), key=lambda need: need.capital)
+
+
 def too_small(run: RunSlice, row: Row, capital: float, where: str) -> Fault | None:
     """What is wrong with a capital that is too small, None when it is not."""
     least, currency = smallest_capital(run, row), run.mode.share_class
@@ -55,25 +63,25 @@ def _rounded_up(capital: float, currency: str) -> str:
     return f"{ceil(capital):,}" if currency == "USDT" else f"{ceil(capital * 1e4) / 1e4:g}"
 
 
-def _needs(run: RunSlice, row: Row) -> Iterator[Need]:
+def _needs(run: RunSlice, row: Row, *, entering: bool = True) -> Iterator[Need]:
     mode = run.mode
     free = 1.0 - mode.reserve_ratio
     if mode.share_class == "ETH":
         price = row.value(reference_price("ETH"))
-        work, why = _chain_work(run, row, price)
+        work, why = _chain_work(run, row, price, entering)
         kept = f"beside a gas_reserve of {mode.gas_reserve:g} ETH"
         yield Need(mode.gas_reserve + SPARE * work / price / free, f"{why}, {kept}")
         return
     if not mode.hedge_allocation:
         price = row.value(reference_price("ETH")) if reference_price("ETH") in row.market.columns else 1.0
-        work, why = _chain_work(run, row, price)
+        work, why = _chain_work(run, row, price, entering)
         yield Need(SPARE * work / free, why)
         return
-    for need in _pairs(run, row) if mode.lst_type is None else _staked(run, row):
+    for need in _pairs(run, row, entering) if mode.lst_type is None else _staked(run, row, entering):
         yield Need(SPARE * need.capital / free, need.why)
 
 
-def _pairs(run: RunSlice, row: Row) -> Iterator[Need]:
+def _pairs(run: RunSlice, row: Row, entering: bool) -> Iterator[Need]:
     """Per venue its share of the capital must carry one pair that the venue takes, margin included."""
     mode = run.mode
     for venue, weight in mode.hedge_allocation.items():
@@ -81,12 +89,12 @@ def _pairs(run: RunSlice, row: Row) -> Iterator[Need]:
         coins = max(_coins(run, venue, "perp", mark), _coins(run, venue, "spot", spot))
         margin = 0.0 if mode.collateral == "unified" else mode.margin_ratio_target
         capital = coins * spot * (1.0 + margin + _buying(run, venue))
-        if mode.initial_location == "wallet":
+        if entering and mode.initial_location == "wallet":
             capital = max(capital, _sending(run, row))
         yield Need(capital / weight, f"{weight:.1%} of it are a pair of {coins:g} {mode.asset} at {venue}")
 
 
-def _staked(run: RunSlice, row: Row) -> Iterator[Need]:
+def _staked(run: RunSlice, row: Row, entering: bool) -> Iterator[Need]:
     """The coins bought must make an order, a transfer and a stake that are worth it, and a short at every venue."""
     mode, coin = run.mode, run.mode.asset
     price = row.value(reference_price(coin))
@@ -97,7 +105,7 @@ def _staked(run: RunSlice, row: Row) -> Iterator[Need]:
         lots += run.exchanges[venue].instruments[f"perp.{coin}"].lot
         why = f"{weight:.1%} of the short are {coins:g} {coin} at {venue}"
         yield Need(coins * mark / weight / mode.stake_allocation, why)
-        if mode.initial_location == "wallet":
+        if entering and mode.initial_location == "wallet":
             margin = _sending(run, row) / weight / (1.0 - mode.stake_allocation)
             yield Need(margin, f"gas of sending its margin to {venue}")
     drift = lots * price / mode.max_delta_drift
@@ -108,6 +116,12 @@ def _staked(run: RunSlice, row: Row) -> Iterator[Need]:
         coins = _coins(run, exchange.name, "spot", spot)
         costs = 1.0 + _buying(run, exchange.name)
         yield Need(coins * spot * costs / mode.stake_allocation, f"a purchase of {coins:g} {coin} at {exchange.name}")
+    if not entering:
+        yield Need(
+            mode.minimum_trade_usdt / mode.stake_allocation, f"minimum_trade_usdt is {mode.minimum_trade_usdt:g}"
+        )
+        return
+    if exchange is not None:
         fee = exchange.transfers[coin].fee * price
         yield Need(
             fee / (mode.cost_bounds.transfer * BP) / mode.stake_allocation,
@@ -117,11 +131,11 @@ def _staked(run: RunSlice, row: Row) -> Iterator[Need]:
         gas = _gas(run, row, "swap") * price
         least = gas / (mode.cost_bounds.routine * BP)
         yield Need(least / mode.stake_allocation, f"the gas of a swap is {gas:.2f} USDT")
-    work, why = _chain_work(run, row, price)
+    work, why = _chain_work(run, row, price, entering)
     yield Need(work / mode.stake_allocation, why)
 
 
-def _chain_work(run: RunSlice, row: Row, price: float) -> tuple[float, str]:
+def _chain_work(run: RunSlice, row: Row, price: float, entering: bool) -> tuple[float, str]:
     """USDT that must be put to work on chain so that its gas is within the bound and it is a trade at all, and why."""
     mode = run.mode
     if mode.lst_type is None:
@@ -130,7 +144,7 @@ def _chain_work(run: RunSlice, row: Row, price: float) -> tuple[float, str]:
         operation, times = ("stake", 1.0) if mode.max_ltv is None else ("atomic_enter", mode.leverage)
     gas = _gas(run, row, operation) * price
     bound = gas / (mode.cost_bounds.routine * BP) / times
-    if bound <= mode.minimum_trade_usdt:
+    if bound <= mode.minimum_trade_usdt or not entering:
         return mode.minimum_trade_usdt, f"minimum_trade_usdt is {mode.minimum_trade_usdt:g}"
     return bound, f"the gas of {operation} is {gas:.2f} USDT, at most {mode.cost_bounds.routine:g} bp of what it moves"
 

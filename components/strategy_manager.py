@@ -32,7 +32,7 @@ from components.refusals import Refusals
 from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
 from components.routing.plan import FULL, Plan, Urgency
 from components.situation import Situation
-from components.smallest_capital import smallest_capital
+from components.smallest_capital import least_worth_holding, smallest_capital
 from components.strategies.strategy import Strategy
 from components.triggers import Trigger, Triggers, is_flat
 from components.utility_manager import UtilityManager
@@ -236,7 +236,7 @@ class StrategyManager:
             self._keep_closing(plan, now, came.worked)
         elif self._auto:
             with suppress(MissingData):  # then it stays what it was
-                self._least = smallest_capital(now.run, now.row).capital
+                self._least = least_worth_holding(now.run, now.row).capital
         if trigger.kind == "owed":
             self._retry_at[trigger.kind] = now.row.timestamp + DAY_NS
 

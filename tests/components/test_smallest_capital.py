@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.model.events import EventType
 from components.model.market import Market, Row
 from components.model.slices import RunSlice
-from components.smallest_capital import smallest_capital, too_small
+from components.smallest_capital import least_worth_holding, smallest_capital, too_small
 from daemon.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import Played, deposit, play, withdrawal
@@ -100,6 +100,26 @@ def test_what_falls_below_it_while_running_sells_everything_and_says_so() -> Non
     assert {key.split(":")[1] for key in played.job.core.positions.snapshot()} == {"BaseToken"}
     assert played.told(EventType.FLAT)
     assert not played.told(EventType.ORDER_REJECTED)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_held_is_not_judged_by_the_gas_of_an_hour(mode: str) -> None:
+    for where in ("initial_location=target", "initial_location=wallet"):
+        run = run_of(mode, where)
+        cheap, dear = (least_worth_holding(run, Row(market(mode, 1.0, gwei), 0)).capital for gwei in (1.0, 300.0))
+        assert dear == cheap <= smallest_capital(run, Row(market(mode, 1.0, 1.0), 0)).capital
+
+
+def test_a_fund_is_not_sold_because_gas_is_dear() -> None:
+    """The payment at hour 20 is a plan, after which the least that may be held is worked out anew."""
+    drawn = sketch.staked(72).line("ethereum.gas_price.gwei", {0: 10.0, 18: 10.0, 20: 300.0, 24: 10.0})
+    mode = "usdt_market_neutral_no_leverage"
+    least = smallest_capital(run_of(mode, "initial_location=wallet"), Row(market(mode), 0)).capital
+    played = play(
+        mode, drawn, "initial_location=wallet", capital=2 * least, flows=[withdrawal(20.0, 0.02 * least)], cuts=()
+    )
+    assert not [detail for _, _, detail in played.decisions() if "too_small" in detail]
+    assert played.balance("binance:Perp:ETHUSDT") < 0.0
 
 
 def test_it_enters_again_when_enough_is_paid_in() -> None:
