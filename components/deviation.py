@@ -126,8 +126,11 @@ class Deviation:
         window, book = exposure.window, exposure.book
         total: Column | float = 0.0
         keys = [base_token(WALLET, "USDT"), base_token(WALLET, "ETH")]
-        if self._mode.lst_type is not None and self._mode.spot_venue in self._mode.hedge_allocation:
-            keys.append(base_token(self._mode.spot_venue or "", "ETH"))
+        venue = self._mode.spot_venue
+        if self._mode.lst_type is not None and venue is not None:
+            keys.append(base_token(venue, "ETH"))
+            if venue not in self._mode.hedge_allocation:
+                keys.append(base_token(venue, "USDT"))
         for key in keys:
             native = book.quantities.get(key, 0.0)
             if native > 0.0:

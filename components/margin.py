@@ -37,9 +37,12 @@ class Pool(msgspec.Struct, frozen=True):
 
 
 def pool_of(now: Situation, spare_usdt: float) -> Pool:
-    """What is there, cash on its way to a venue included; `spare_usdt` of cash elsewhere joins, or leaves."""
-    venues = now.mode.hedge_allocation
-    arriving = sum(now.on_its_way(base_token(venue, "USDT")) for venue in venues)
+    """What is there, cash on its way to a venue included, and what lies where coins are sold; `spare_usdt` of cash
+    elsewhere joins, or leaves."""
+    venues, buyer = now.mode.hedge_allocation, now.buyer()
+    cash_at = venues if buyer is None else (*venues, buyer)
+    arriving = sum(now.on_its_way(base_token(venue, "USDT")) for venue in cash_at)
+    spare_usdt += 0.0 if buyer is None else now.cash(buyer)
     margin = sum(now.account(venue) for venue in venues) + arriving + spare_usdt
     notional = sum(abs(now.size(venue)) * now.mark(venue) for venue in venues)
     return Pool(margin, notional, max(now.long_coins(), 0.0) * now.reference())

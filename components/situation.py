@@ -14,6 +14,7 @@ from components.model.keys import (
     WALLET,
     PositionKey,
     PositionType,
+    VenueName,
     a_token,
     base_token,
     debt_token,
@@ -93,6 +94,13 @@ class Situation:
         if size == 0.0:
             return self.cash(venue)
         return self.cash(venue) + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
+
+    def buyer(self) -> VenueName | None:
+        """The exchange where coins for the chain are bought and sold and that hedges nothing: its cash is margin of
+        nobody, so it is there for whoever needs it."""
+        venue = self.mode.spot_venue
+        is_one = self.mode.lst_type is not None and venue in self.run.exchanges
+        return venue if is_one and venue not in self.mode.hedge_allocation else None
 
     def lent(self) -> float:
         """USDT supplied, with interest."""

@@ -122,7 +122,8 @@ class CashStage(Stage):
             surplus[WALLET] = spare
         if wallet_need > 0.0:
             deficits[WALLET] = wallet_need
-        for venue in self._mode.hedge_allocation:
+        buyer = now.buyer()
+        for venue in (*self._mode.hedge_allocation, *(() if buyer is None else (buyer,))):
             gap, wanted = self._cash_gap(venue)
             bound = max(self._minimum, self._mode.position_deviation_threshold * wanted)
             if gap > bound:
@@ -160,8 +161,10 @@ class CashStage(Stage):
     def _withdrawable(self, venue: str) -> float:
         """Cash that may leave without taking the margin ratio below what the plan aims at."""
         now = self._now
+        if now.size(venue) == 0.0:
+            return max(0.0, now.cash(venue))
         ratio = self._mode.margin_ratio_target if self._plan.margin_ratio is None else self._plan.margin_ratio
-        margin = ratio * abs(now.size(venue)) * now.mark(venue) if now.size(venue) else 0.0
+        margin = ratio * abs(now.size(venue)) * now.mark(venue)
         if self._mode.collateral == "unified":
             margin = 0.0
         kept = CASH_KEPT * abs(now.size(venue)) * now.mark(venue)
