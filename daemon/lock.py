@@ -112,7 +112,10 @@ def _lock_file(path: Path, until: ExitStack) -> int:
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        return _opened(path, os.O_RDONLY, until)
+        try:
+            return _opened(path, os.O_RDONLY, until)
+        except FileNotFoundError:
+            raise error from None  # that it is not there follows from the disk
 
 
 def _owned(what: str, other: Holder, path: Path) -> Stop:

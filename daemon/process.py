@@ -133,14 +133,16 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
 
 
 def check_servers(config: DaemonSlice, socket: Path) -> None:
-    """InvalidInput when metrics could not be guarded or the control socket could not be made; nothing is opened."""
+    """InvalidInput when metrics could not be guarded or the control socket could not be made; nothing is opened. That
+    the state directory cannot be written is no fault of the socket in it: whoever writes there first says why."""
     if config.metrics.token_file:
         read_token(Path(config.metrics.token_file))
     folder, found = socket.parent, ""
     if not folder.is_dir():
         found = "no such folder"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        found = "a folder that is not ours to write"
+    elif folder != Path(config.state_dir) and not os.access(folder, os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        found = "a folder on a read-only disk" if is_read_only else "a folder that is not ours to write"
     elif os.path.lexists(socket) and not socket.is_socket():
         found = "something else of that name"
     if found:
