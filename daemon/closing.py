@@ -12,7 +12,7 @@ from math import inf
 import structlog
 import trio
 
-from components.model.awaited import Awaited, Unvalued
+from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
@@ -88,6 +88,10 @@ class Closing:
     @property
     def unvalued(self) -> tuple[Unvalued, ...]:
         return self.progress.unvalued
+
+    @property
+    def unsellable(self) -> tuple[Unsellable, ...]:
+        return self.progress.unsellable
 
     @property
     def equity(self) -> float | None:
@@ -215,6 +219,7 @@ class Closing:
             attempts=progress.attempts,
             left=progress.left,
             unvalued=[each.key for each in progress.unvalued],
+            unsellable=[each.key for each in progress.unsellable],
             error=progress.error,
         )
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 import trio
 
-from components.model.awaited import Awaited, AwaitedKind, Unvalued
+from components.model.awaited import Awaited, AwaitedKind, Unsellable, Unvalued
 from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
@@ -46,6 +46,7 @@ class Progress(msgspec.Struct):
     error: str = ""
     awaited: tuple[Awaited, ...] = ()
     unvalued: tuple[Unvalued, ...] = ()
+    unsellable: tuple[Unsellable, ...] = ()
     waits: bool = False
 
     @property
@@ -269,7 +270,8 @@ class Emergency:
 
     def _tell(self, state: Flatness, reading: Reading, waits: bool) -> None:
         progress = self.progress
-        progress.awaited, progress.unvalued, progress.waits = state.awaited, state.unvalued, waits
+        progress.awaited, progress.waits = state.awaited, waits
+        progress.unvalued, progress.unsellable = state.unvalued, state.unsellable
         if reading.silent or reading.trouble:
             door, why = next(iter((reading.silent or reading.trouble).items()))
             progress.error = f"{door} does not say what it holds: {why}" if reading.silent else f"{door}: {why}"

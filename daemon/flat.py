@@ -2,7 +2,8 @@
 
 Flat means that nothing above dust is left but share-class currency, the reserve and gas: no perp, no debt, nothing
 supplied, nothing on its way, no claim in a queue, no order that rests or whose outcome is not known, and no venue that
-does not say what it holds. Tokens without a price are listed beside it and hold nothing up. Pure; no I/O.
+does not say what it holds. Tokens without a price, and coins that the mode has no way to sell, are listed beside it and
+hold nothing up. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from components.model.awaited import DUST_USDT, Awaited, AwaitedKind, Unvalued
+from components.awaited import is_sellable
+from components.model.awaited import DUST_USDT, Awaited, AwaitedKind, Unsellable, Unvalued
 from components.model.errors import BasisError
 from components.model.keys import GAS, RESERVE, TRANSIT, WALLET, PositionKey, PositionType, token_of
 from components.model.market import Row
@@ -29,6 +31,7 @@ class Flatness(msgspec.Struct, frozen=True, kw_only=True):
 
     awaited: tuple[Awaited, ...] = ()
     unvalued: tuple[Unvalued, ...] = ()
+    unsellable: tuple[Unsellable, ...] = ()
 
     @property
     def is_flat(self) -> bool:
@@ -65,7 +68,9 @@ def flatness(
         value = prices.of(key, amount)
         if value is None and key.position_type in (PositionType.BASE_TOKEN, PositionType.A_TOKEN):
             unvalued.append(Unvalued(key=str(key), amount=amount))
-        elif value is None or abs(value) > _dust(run, key, prices):
+        elif value is not None and abs(value) <= _dust(run, key, prices):
+            continue
+        elif value is None or is_sellable(run.mode, key):
             awaited.append(Awaited(kind=AwaitedKind.POSITION, what=str(key), amount=amount, value_usdt=value))
     for venue, why in sorted((silent or {}).items()):
         awaited.append(Awaited(kind=AwaitedKind.SILENT, what=venue, detail=why))
@@ -74,7 +79,8 @@ def flatness(
         awaited.append(Awaited(kind=AwaitedKind.ORDER, what=order.id, amount=order.amount, detail=detail))
     for order_id in resting:
         awaited.append(Awaited(kind=AwaitedKind.ORDER, what=order_id, detail="rests at its venue"))
-    return Flatness(awaited=tuple(awaited), unvalued=tuple(unvalued))
+    unsellable = unsellable_of(run, row, positions)
+    return Flatness(awaited=tuple(awaited), unvalued=tuple(unvalued), unsellable=unsellable)
 
 
 def worth(run: RunSlice, row: Row, positions: Mapping[PositionKey, float]) -> float | None:
@@ -133,6 +139,19 @@ def _is_allowed(run: RunSlice, key: PositionKey) -> bool:
     if key.venue == TRANSIT or key.position_type is not PositionType.BASE_TOKEN:
         return False
     return key.symbol in CURRENCY[run.mode.share_class]
+
+
+def unsellable_of(run: RunSlice, row: Row, positions: Mapping[PositionKey, float]) -> tuple[Unsellable, ...]:
+    """Coins among these positions that the mode has no way to sell, dust left out."""
+    prices = Prices(run, row)
+    found = []
+    for key, amount in sorted(positions.items()):
+        if amount == 0.0 or key.venue == TRANSIT or _is_allowed(run, key) or is_sellable(run.mode, key):
+            continue
+        value = prices.of(key, amount)
+        if value is not None and abs(value) > _dust(run, key, prices):
+            found.append(Unsellable(key=str(key), amount=amount, value_usdt=value))
+    return tuple(found)
 
 
 def _dust(run: RunSlice, key: PositionKey, prices: Prices) -> float:

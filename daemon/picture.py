@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.model.awaited import Unvalued
+from components.model.awaited import Unsellable, Unvalued
 from components.model.errors import BasisError
 from components.model.keys import WALLET, base_token
 from components.model.orders import Order
 from components.utility_manager import UtilityManager
-from daemon.flat import unvalued_of, worth
+from daemon.flat import unsellable_of, unvalued_of, worth
 from daemon.observed import observed_columns, without_ratios
 from daemon.replica import CellState, OpenOrder, Replica
 from daemon.ticks import window_of
@@ -59,6 +59,7 @@ def picture(cell: Cell) -> Replica:
         phase=cell.closing.phase,
         awaited=cell.closing.awaited if latched else core.manager.awaited,
         unvalued=_unvalued(cell),
+        unsellable=_unsellable(cell) if latched else (),
         closing_error=cell.closing.error,
         ticks=cell.ticks,
         missed=cell.missed,
@@ -104,6 +105,14 @@ def _unvalued(cell: Cell) -> tuple[Unvalued, ...]:
         found = unvalued_of(cell.run_slice, window_of(row, None).row(0), dict.fromkeys(held, 1.0))
         cell.priced_keys = keys, frozenset(each.key for each in found)
     return tuple(Unvalued(key=str(key), amount=held[key]) for key in keys if key in cell.priced_keys[1] and held[key])
+
+
+def _unsellable(cell: Cell) -> tuple[Unsellable, ...]:
+    """Coins that closing leaves, of those that the venues hold; a daemon that starts under a latch knows them too."""
+    row = cell.last_row
+    if row is None:
+        return cell.closing.unsellable
+    return unsellable_of(cell.run_slice, window_of(row, None).row(0), cell.observer.observed())
 
 
 def withheld(cell: Cell) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from components.model.awaited import Awaited, Unvalued
+from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.orders import OrderId
 
 
@@ -107,6 +107,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     phase: str = ""  # of the emergency: requested, closing, flat, failed; "" without a latch
     awaited: tuple[Awaited, ...] = ()  # what stands between the account and flat
     unvalued: tuple[Unvalued, ...] = ()  # tokens without a price: left out of equity
+    unsellable: tuple[Unsellable, ...] = ()  # coins that closing leaves: the mode has no way to sell them
     closing_error: str = ""  # what went wrong last while closing
     ticks: int = 0
     missed: int = 0

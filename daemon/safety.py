@@ -19,7 +19,7 @@ import msgspec
 import structlog
 import trio
 
-from components.model.awaited import Awaited, Unvalued
+from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
 from daemon.awake import AwakeClock
@@ -63,6 +63,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
     awaited: tuple[Awaited, ...] = ()
     unvalued: tuple[Unvalued, ...] = ()
+    unsellable: tuple[Unsellable, ...] = ()
 
 
 def record_of(finding: Finding) -> dict[str, object]:
@@ -198,6 +199,7 @@ class _Program:
             left=progress.left,
             awaited=progress.awaited,
             unvalued=progress.unvalued,
+            unsellable=progress.unsellable,
         )
 
     async def _silent(self, *, cancel: bool) -> list[str]:

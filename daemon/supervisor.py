@@ -303,6 +303,7 @@ class Supervisor:
             phase=closing.phase,
             awaited=closing.awaited,
             unvalued=closing.unvalued,
+            unsellable=closing.unsellable,
             closing_error=closing.error,
             equity=closing.equity,
             equity_is_observed=True,

@@ -51,3 +51,12 @@ class Unvalued(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     amount: float
+
+
+class Unsellable(msgspec.Struct, frozen=True, kw_only=True):
+    """Coins with a price that the mode has no way to sell: somebody sent them to a place where it holds none. In
+    equity, and left to a person when everything else is closed."""
+
+    key: str
+    amount: float
+    value_usdt: float

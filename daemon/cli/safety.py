@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
     from daemon.safety import Finding
 
-COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts", "left", "unvalued")
+COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts", "left", "unvalued", "unsellable")
 
 config_option = click.option(
     "--config", "config_path", type=click.Path(path_type=Path), help="The daemon file.  [default: configs/paper.yaml]"
@@ -101,6 +101,7 @@ def _tell(findings: list[Finding], output: str) -> None:
         for record, finding in zip(records, findings, strict=True):
             record["left"] = ", ".join(finding.left)
             record["unvalued"] = ", ".join(f"{each.key} {each.amount:g}" for each in finding.unvalued)
+            record["unsellable"] = ", ".join(f"{each.key} {each.amount:g}" for each in finding.unsellable)
     emit(records, output, columns=COLUMNS)
     sys.exit(exit_code(findings))
 

@@ -108,6 +108,9 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
         yield f"  awaited: {each}{due}"
     for token in replica.unvalued:
         yield f"  without a price, left out of equity: {token.key} {text_of(token.amount)}"
+    for coins in replica.unsellable:
+        worth = f"{money(coins.value_usdt, 'USDT')} USDT"
+        yield f"  left, this mode cannot sell it: {coins.key} {text_of(coins.amount)}, worth {worth}; sell it by hand"
     if replica.equity_is_observed:
         seen = "not known" if replica.columns_at is None else f"as reported {_ago(replica.columns_at, market_now)}"
         yield f"  equity is of what the venues report, delta and margin {seen}; P&L is as of step {replica.step}"

@@ -80,3 +80,8 @@ def test_the_eth_class_is_flat_in_eth() -> None:
     assert [one.what for one in awaited(situation(run, MARKET, {"wallet:BaseToken:wstETH": 5.0}))] == [
         "wallet:BaseToken:wstETH"
     ]
+
+
+def test_coins_that_the_mode_cannot_sell_keep_nothing_from_being_flat() -> None:
+    assert left({"wallet:BaseToken:WETH": 5.0}) == []
+    assert len(left({"wallet:BaseToken:ETH": 5.0})) == 1

@@ -122,3 +122,28 @@ def test_worth_leaves_out_what_has_no_price_and_is_unknown_without_one_that_is_n
     spam = PositionKey("wallet:BaseToken:PEPE")
     assert worth(run, row, {base_token("okx", "USDT"): 3.0, spam: 9.0}) == 3.0
     assert [each.key for each in unvalued_of(run, row, {spam: 9.0})] == [str(spam)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "key"),
+    [
+        ("btc_basis", "wallet:BaseToken:ETH"),
+        ("btc_basis", "okx:BaseToken:ETH"),
+        ("btc_basis", "wallet:BaseToken:BTC"),
+        ("eth_leveraged", "wallet:BaseToken:USDT"),
+        (HEDGED, "wallet:BaseToken:WETH"),
+    ],
+)
+def test_coins_that_the_mode_cannot_sell_are_listed_with_their_value_and_hold_nothing_up(mode: str, key: str) -> None:
+    amount = 5000.0 if "USDT" in key else 2.0
+    state = judged(mode, {key: amount})
+    assert state.awaited == ()  # type: ignore[attr-defined]
+    (left,) = state.unsellable  # type: ignore[attr-defined]
+    assert (left.key, left.amount) == (key, amount)
+    assert left.value_usdt > 1000.0
+
+
+def test_perps_and_debts_are_awaited_whoever_opened_them() -> None:
+    for key in ("okx:Perp:BTCUSDT", "binance:Perp:ETHUSDT"):
+        assert len(judged("btc_basis", {key: -1.0}).awaited) == 1  # type: ignore[attr-defined]
+    assert len(judged("btc_basis", {"aave_v3:debtToken:variableDebtWETH": 1.0}).awaited) == 1  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import trio
 
 from components.model.awaited import AwaitedKind
 from components.model.keys import PositionKey
+from daemon.cli.status import reasons
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.latch import Latch, Phase
@@ -246,4 +247,28 @@ def test_tokens_without_a_price_are_listed_and_stop_nothing(tmp_path: Path, stra
         assert left_open(house.accounts[strategy]) == ()
 
     house.live(play)
+    assert house.crashes.seen == []
+
+
+def test_coins_that_the_mode_cannot_sell_are_left_to_a_person_and_named_by_every_later_life(tmp_path: Path) -> None:
+    """ETH that somebody sends to the wallet of a strategy of BTC: its hedge is closed, and that is flat."""
+    house, ether = House(tmp_path, BTC, speed=600.0), PositionKey("wallet:BaseToken:ETH")
+
+    async def stopped(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        house.accounts[BTC].foreign_transfer("a gift", None, ether, 2.0, daemon.clock.now())
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: latch_of(house, BTC).phase is Phase.FLAT)
+        await told(daemon)
+
+    async def told(daemon: Daemon) -> None:
+        await until(lambda: bool(replica_of(daemon, BTC).unsellable))
+        replica = replica_of(daemon, BTC)
+        assert (replica.phase, replica.awaited, replica.closing_error) == ("flat", (), "")
+        (left,) = replica.unsellable
+        assert (left.key, left.amount) == (str(ether), 2.0)
+        assert any(f"left, this mode cannot sell it: {ether} 2, worth" in line for line in reasons(replica, None))
+
+    house.live(stopped)
+    house.live(told)
     assert house.crashes.seen == []

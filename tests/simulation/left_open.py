@@ -14,7 +14,8 @@ LST = {"weETH": "etherfi", "wstETH": "lido"}
 
 
 def left_open(account: PaperAccount) -> tuple[str, ...]:
-    """Everything of it, in words; tokens that nobody has a price of are left out."""
+    """Everything of it, in words; tokens that nobody has a price of, and coins that were sent to where the mode trades
+    nothing, are left out."""
     found = [f"{key} {amount!r}" for key, amount in account.balances.items() if _is_open(account, key, amount)]
     found += [f"order {order} rests at {door}" for door in account.doors for order in account.open_orders(door)]
     return tuple(found)
@@ -32,7 +33,17 @@ def _is_open(account: PaperAccount, key: PositionKey, amount: float) -> bool:
     currency = ("USDT",) if account.run.mode.share_class == "USDT" else ("ETH", "WETH")
     if kind is PositionType.BASE_TOKEN and key.venue != "transit" and key.symbol in currency:
         return False
+    if kind is PositionType.BASE_TOKEN and not _is_traded(account, key):
+        return False
     return abs(amount) * price > DUST_USDT
+
+
+def _is_traded(account: PaperAccount, key: PositionKey) -> bool:
+    """Coins of the asset at an exchange, or on their way; what is staked, and what for, in the wallet."""
+    mode = account.run.mode
+    if key.venue == "wallet":
+        return mode.lst_type is not None and key.symbol in ("ETH", mode.lst_type)
+    return key.venue == "transit" or key.symbol == mode.asset
 
 
 def _usdt(account: PaperAccount, token: str) -> float | None:
