@@ -64,9 +64,14 @@ def urgent_cuts(now: Situation, ratio: float) -> dict[VenueName, float]:
     cuts = {}
     for venue in now.mode.hedge_allocation:
         size, mark = abs(now.size(venue)), now.mark(venue)
-        if size > 0.0 and _distance(now, venue) < SPEED * max(_hours_to_sell(now), LEAST_HOURS) ** 0.5:
+        if size > 0.0 and is_near(now, venue, max(_hours_to_sell(now), LEAST_HOURS)):
             cuts[venue] = min(size, max(now.account(venue), 0.0) / (ratio * mark))
     return cuts
+
+
+def is_near(now: Situation, venue: VenueName, hours: float) -> bool:
+    """Whether the price may reach the liquidation of a venue's short within that time."""
+    return bool(_distance(now, venue) < SPEED * hours**0.5)
 
 
 def cut_pairs(now: Situation, target: Target, venues: Sequence[VenueName], ratio: float) -> Target:

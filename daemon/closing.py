@@ -12,14 +12,15 @@ from math import inf
 import structlog
 import trio
 
-from components.model.awaited import Awaited, Unsellable, Unvalued
+from components.model.awaited import Awaited, AwaitedKind, Unsellable, Unvalued
 from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
 from components.model.slices import RunSlice
+from daemon.best_effort import BestEffortLog, ReserveLog
 from daemon.dispatch import Dispatch, Gate, OrderLog
 from daemon.doors import Doors
-from daemon.emergency import LOOK_S, BestEffortLog, Emergency, Progress, ReserveLog, overdue
+from daemon.emergency import LOOK_S, Emergency, Progress, overdue
 from daemon.emergency_plan import Planned, projected
 from daemon.emergency_route import worst_delta
 from daemon.journal.records import LatchChanged
@@ -280,5 +281,9 @@ class Closing:
             self.progress.error = f"the latch could not be written: {error}"
 
 
-def _names(awaited: tuple[Awaited, ...]) -> list[tuple[str, str, bool, int | None]]:
-    return [(each.kind.value, each.what, each.overdue, each.until) for each in awaited]
+def _names(awaited: tuple[Awaited, ...]) -> list[tuple[str, str, str, bool, int | None]]:
+    """What is told again when it changes; why a venue is silent changes with every look."""
+    return [
+        (each.kind.value, each.what, each.detail if each.kind is AwaitedKind.POSITION else "", each.overdue, each.until)
+        for each in awaited
+    ]

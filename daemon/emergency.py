@@ -10,24 +10,27 @@ come from the latch, the attempt and the leg, so a restart that closes again nev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
-from typing import Protocol
 
 import msgspec
 import structlog
 import trio
+from msgspec.structs import replace
 
 from components.model.awaited import Awaited, AwaitedKind, Unsellable, Unvalued
-from components.model.errors import Stop
-from components.model.keys import PositionKey
+from components.model.keys import PositionKey, perp
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
+from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
+from components.situation import Situation
 from daemon.dispatch import Dispatch, OrderLog, Patience
 from daemon.doors import Doors, Reading
+from daemon.emergency_rescue import rescues
 from daemon.emergency_route import exit_route, reachable, row_of, situation
 from daemon.flat import Flatness, flatness, worth
-from daemon.journal.records import Intent, Record
+from daemon.journal.records import Intent, Note
 from daemon.marks import Marked, marked_row
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
@@ -53,54 +56,6 @@ class Progress(msgspec.Struct):
     def left(self) -> tuple[str, ...]:
         """What is awaited, in words."""
         return tuple(str(each) for each in self.awaited)
-
-
-class ReserveLog(Protocol):
-    """A journal that keeps some room for an emergency, even when it takes nothing else any more."""
-
-    async def record_emergency(self, *records: Record) -> None: ...
-
-
-class BestEffortLog:
-    """The journal, else its reserve, else a shout: the one exception to "durable before it is sent".
-
-    A disk that does not answer within `within_s` counts as one that takes nothing; from then on nobody waits for it.
-    """
-
-    def __init__(self, log: ReserveLog | None, shout: Callable[[str], None], *, within_s: float = 2.0) -> None:
-        self._log = log
-        self._shout = shout
-        self._within = within_s
-        self._waiting: list[Record] = []
-        self.failed = ""  # why records are shouted
-
-    def append(self, record: Record) -> int:
-        """Kept until `commit`; the sequence is given out there."""
-        self._waiting.append(record)
-        return -1
-
-    async def commit(self) -> None:
-        records, self._waiting = self._waiting, []
-        if not records:
-            return
-        why = "there is no journal" if self._log is None else self.failed
-        if self._log is not None and not self.failed:
-            try:
-                with trio.fail_after(self._within):
-                    await self._log.record_emergency(*records)
-                return
-            except trio.TooSlowError:
-                why = self.failed = f"the disk has not answered for {self._within:g} s"
-            except (Stop, OSError) as error:
-                why = error.message if isinstance(error, Stop) else str(error)
-        for record in records:
-            self._say(f"not journaled ({why}): {record}")
-
-    def _say(self, text: str) -> None:
-        try:
-            self._shout(text)
-        except (OSError, ValueError):  # nobody hears it: a full or closed terminal stops no closing
-            self.failed = self.failed or "nobody hears what is shouted"
 
 
 class Emergency:
@@ -144,6 +99,7 @@ class Emergency:
         self.in_flight = dict(in_flight or {})
         self.doubts = dict(doubts or {})
         self._doubted: dict[OrderId, float] = {}
+        self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
         self._stopped = trio.Event()
         self.progress = Progress()
         self.observed: dict[PositionKey, float] = {}
@@ -205,22 +161,69 @@ class Emergency:
         positions.place(reading.positions)
         positions.in_flight = dict(self.in_flight)
         now = situation(self._run, marked, positions)
+        margin = partial(self._margin, reading, marked, now, run_id)
+        planned = 0
+        for groups in (partial(exit_route, self._run, now, positions, reading, run_id, self._guard_usdt), margin):
+            sent, done = await self._carry_out(groups, now, positions, reading, marked)
+            planned += sent
+            if done:
+                return planned, True
+        return planned, False
+
+    async def _carry_out(
+        self,
+        groups: Callable[[], Iterable[OrderGroup]],
+        now: Situation,
+        positions: PositionMonitor,
+        reading: Reading,
+        marked: Marked,
+    ) -> tuple[int, bool]:
+        """Sends these groups as far as they go; as `_close`."""
         planned, done = 0, False
         try:
-            for group in exit_route(self._run, now, positions, reading, run_id, self._guard_usdt):
+            for group in groups():
                 for part in reachable(group, self.doors, reading, marked):
                     if not self._fits(part, now.net_coins()):
                         return planned, done
                     planned += 1
-                    if await self._send(part, positions):
-                        done = True
-                    else:
+                    if not await self._send(part, positions):
                         return planned, done
+                    done = True
         except Exception as error:  # an edge: whatever is wrong with a plan, the next reading makes another
             log.error("emergency.plan", strategy=self._strategy, error=repr(error), exc_info=error)
             self.progress.error = f"no exit could be planned: {error!r}"
             planned += 1
         return planned, done
+
+    def _margin(self, reading: Reading, marked: Marked, now: Situation, run_id: str) -> Iterable[OrderGroup]:
+        """What keeps hedges that wait for their coins from being liquidated; said once for each thing that is done."""
+        coin = self._run.mode.asset
+        doubted = {order.venue for order in self.doubts.values()}
+        untouchable = [
+            venue
+            for venue in self._run.mode.hedge_allocation
+            if venue in doubted
+            or self.doors.door_of(venue) in reading.silent
+            or f"{venue}.perp.{coin}" in marked.missing
+        ]
+        found = list(rescues(now, self.in_flight.values(), run_id, untouchable=untouchable))
+        before = self.rescued
+        self.rescued = {**before, **{str(perp(each.venue, coin)): each.said for each in found}}
+        for rescue in found:
+            if before.get(str(perp(rescue.venue, coin))) != rescue.said:
+                log.warning(
+                    "emergency.margin",
+                    strategy=self._strategy,
+                    venue=rescue.venue,
+                    ratio=rescue.ratio,
+                    done=rescue.said,
+                )
+                detail = f"{rescue.venue}: {rescue.said}"
+                self._log.append(Note(at=self._clock.now(), kind="emergency margin", detail=detail))
+        limits = Limits(self._run.exchanges, self._guard_usdt)
+        return [
+            part for rescue in found for group in rescue.groups for part in pieces(group, prices_of(group, now), limits)
+        ]
 
     async def _send(self, group: OrderGroup, positions: PositionMonitor) -> bool:
         """One group; False when the list must be made anew from another reading."""
@@ -266,7 +269,9 @@ class Emergency:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
 
     def _judge(self, reading: Reading, marked: Marked) -> Flatness:
-        return judged(self._run, reading, marked, self._clock.now(), self.in_flight.values(), self.doubts.values())
+        state = judged(self._run, reading, marked, self._clock.now(), self.in_flight.values(), self.doubts.values())
+        awaited = (replace(each, detail=self.rescued.get(each.what, each.detail)) for each in state.awaited)
+        return replace(state, awaited=tuple(awaited)) if self.rescued else state
 
     def _tell(self, state: Flatness, reading: Reading, waits: bool) -> None:
         progress = self.progress

@@ -8,10 +8,10 @@ from typing import Protocol
 import msgspec
 
 from daemon.authority import Limits
+from daemon.best_effort import ReserveLog
 from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
 from daemon.dispatch import OrderLog, Patience, Telemetry
-from daemon.emergency import ReserveLog
 from daemon.journal.frames import Head
 from daemon.latch import Latches
 from daemon.observer import VenueTelemetry

@@ -10,8 +10,9 @@ import trio
 from components.model.errors import Stop
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import OrderGroup, Trade, TradeStatus, Verb, reduces_risk
+from daemon.best_effort import BestEffortLog
 from daemon.dispatch import Dispatch, Gate, Patience
-from daemon.emergency import BestEffortLog, Emergency
+from daemon.emergency import Emergency
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Note, Outcome, Record
 from daemon.ticks import EmbeddedMarket

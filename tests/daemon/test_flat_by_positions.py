@@ -17,6 +17,7 @@ from components.model.keys import PositionKey
 from daemon.cli.status import reasons
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
+from daemon.journal.records import Note
 from daemon.latch import Latch, Phase
 from daemon.settings import load_run
 from tests.daemon.house import BTC, LENDING, House, ask, replica_of, ticked, until
@@ -74,6 +75,10 @@ def coins(house: House, strategy: str) -> float:
             unit *= -row.value("aave_v3.borrow_index.WETH")
         total += amount * unit
     return total
+
+
+def notes_of(house: House, strategy: str) -> list[Note]:
+    return [each for each in house.records(strategy) if isinstance(each, Note) and each.kind == "emergency margin"]
 
 
 # Moments
@@ -272,3 +277,42 @@ def test_coins_that_the_mode_cannot_sell_are_left_to_a_person_and_named_by_every
     house.live(stopped)
     house.live(told)
     assert house.crashes.seen == []
+
+
+@pytest.mark.parametrize("left", [0.12, 0.02])
+def test_the_hedge_of_a_coin_that_travels_is_kept_from_its_liquidation(tmp_path: Path, left: float) -> None:
+    """Margin of a venue is gone while the coins it hedges are on their way: cash comes, or another venue takes over."""
+    house, okx = house_of(tmp_path, NEUTRAL, 1.0), PositionKey("okx:BaseToken:USDT")
+    naked: list[float] = []
+
+    def margin() -> tuple[float, float]:
+        """(equity of the account at OKX, notional of its short), USDT."""
+        balances, mark = house.accounts[NEUTRAL].balances, house.accounts[NEUTRAL].world.row.value("okx.perp.ETH")
+        size, quote = (balances.get(PositionKey(f"okx:{kind}:ETHUSDT"), 0.0) for kind in ("Perp", "PerpQuote"))
+        return balances[okx] + size * mark + quote, -size * mark
+
+    async def play(daemon: Daemon) -> None:
+        await in_a_steady_state(house, daemon, NEUTRAL)
+        await daemon.operator.emergency(NEUTRAL, "a test", 0)
+        await until(lambda: _travels(house, NEUTRAL))
+        equity, notional = margin()
+        house.accounts[NEUTRAL].world.adjust({okx: left * notional - equity})
+        short = notional
+        while latch_of(house, NEUTRAL).phase is not Phase.FLAT:
+            gross = max(coins(house, NEUTRAL), shorts(house, NEUTRAL))
+            naked.append(abs(coins(house, NEUTRAL) - shorts(house, NEUTRAL)) / gross if gross > 0.1 else 0.0)
+            assert latch_of(house, NEUTRAL).phase is not Phase.FAILED, replica_of(daemon, NEUTRAL).closing_error
+            await trio.sleep(0.5)
+            if short == notional and "margin turned critical" in str(latch_of(house, NEUTRAL).awaited):
+                await trio.sleep(20.0)
+                equity, short = margin()
+                assert equity > 0.15 * short or "on their way" in str(latch_of(house, NEUTRAL).awaited)
+        assert left_open(house.accounts[NEUTRAL]) == ()
+
+    house.live(play)
+    assert house.crashes.seen == []
+    assert max(naked) < 0.05, "it is shifted both sides together"
+    told = [each.detail for each in notes_of(house, NEUTRAL)]
+    assert any("on their way" in each for each in told)
+    assert len(told) <= 2, "cash that is on its way is not topped up with every move of the price"
+    assert any("hedged at" in each for each in told) == (left == 0.02)

@@ -76,9 +76,12 @@ def silence_after_a_latch(run: Run) -> Iterator[str]:
                 case Intent(origin="core") if latched:
                     yield f"{strategy}: {record.group.id} left under a latch"
                 case Intent(origin="emergency"):
-                    for order in record.group.orders:
-                        if order.verb.value == "perp" and not (order.reduce_only or order.everything):
-                            yield f"{strategy}: the emergency path opened {order.leg}"
+                    perps = [order for order in record.group.orders if order.verb is Verb.PERP]
+                    opened = [order for order in perps if not (order.reduce_only or order.everything)]
+                    closed = sum(order.amount for order in perps if order.reduce_only)
+                    shifted = sum(order.amount for order in opened) + closed
+                    if opened and abs(shifted) > CLOSE:  # else the hedge only goes from one venue to another
+                        yield f"{strategy}: the emergency path opened {', '.join(order.leg for order in opened)}"
                 case _:
                     pass
 
