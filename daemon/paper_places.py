@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
 from components.model.errors import CFG_TOO_SMALL, Fault, InvalidInput
 from components.model.keys import PositionKey
@@ -20,6 +21,7 @@ from venues.paper.store import LedgerBroken, PaperStore, open_account
 from venues.paper.venue import PaperVenue
 
 QUICK = Profile(latency_s=0.004, spread=0.3, requests_per_minute=1_000_000)  # paper pays no rate limits
+MOST_ROW = 5_000_000  # of a number without a checksum: ten years, minute by minute
 OpenAccount = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperAccount]
 
 
@@ -81,22 +83,29 @@ def judge_capital(config: DaemonSlice) -> None:
 class RowFile:
     """How far the market has been told: a hint that spares a restart the rows told since an account last wrote.
 
-    It need not survive a power cut: cells skip a row they have handled before.
+    It need not survive a power cut: cells skip a row they have handled before. A checksum stands behind the number, as
+    a wrong one would move the market by years; a number of before has none.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> int:
-        """−1 when there is none, or half of one."""
+        """−1 when there is none, half of one, or one that is damaged."""
         try:
-            return int(self._path.read_text())
+            number, _, sum = self._path.read_text().strip().partition(" ")
+            row = int(number)
         except (OSError, ValueError):
             return -1
+        return row if sum == _checksum(row) or (not sum and row <= MOST_ROW) else -1
 
     def write(self, row: int) -> None:
         with suppress(OSError):
-            self._path.write_text(f"{row}\n")
+            self._path.write_text(f"{row} {_checksum(row)}\n")
+
+
+def _checksum(row: int) -> str:
+    return f"{crc32(str(row).encode()):08x}"
 
 
 def last_row(folder: Path) -> int:

@@ -29,6 +29,24 @@ def test_the_row_file_is_a_hint_that_may_be_missing_or_half(tmp_path: Path) -> N
     RowFile(tmp_path / "no folder" / "market.row").write(5)  # a full disk does not stop the market
 
 
+def test_a_damaged_row_does_not_move_the_market(tmp_path: Path) -> None:
+    file = tmp_path / "market.row"
+    told = RowFile(file)
+    told.write(41)
+    whole = file.read_bytes()
+    for at in range(len(whole) - 1):
+        for bit in range(7):
+            file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            assert told.read() in (-1, 41), file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert told.read() in (-1, 4, 41), "never later than it was"
+    file.write_text("41\n")
+    assert told.read() == 41, "as the version before wrote it"
+    file.write_text("99999999999\n")
+    assert told.read() == -1
+
+
 def test_a_new_account_has_lived_through_nothing(tmp_path: Path) -> None:
     assert last_row(tmp_path) == -1
 
