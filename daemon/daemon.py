@@ -503,7 +503,8 @@ class Daemon:
     def _found(self, latch: Latch) -> None:
         """A latch that somebody has put on the disk is as good as one that was asked for."""
         for name in self._ids() if latch.scope == ALL else (latch.scope,):
-            self.supervisor.emergency_stop(name, latch.reason)
+            if self.latches.of(name) is not None:
+                self.supervisor.emergency_stop(name, latch.reason)
 
     def _free_bytes(self) -> int | None:
         try:

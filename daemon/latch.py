@@ -96,6 +96,16 @@ class Latches:
         """The strategy's own latch: one that was set for it, or its progress under the latch for all."""
         return self._read(strategy)
 
+    def under_way(self, scope: str, strategies: Collection[str]) -> Latch | None:
+        """The latch that is being carried out already for all that a new request would ask for; None when somebody
+        stands under none (one that was resumed meanwhile), or is to be closed again (flat, or failed)."""
+        standing = [self.of(name) for name in (strategies if scope == ALL else (scope,))]
+        if any(latch is None or latch.phase is Phase.FAILED for latch in standing):
+            return None
+        if all(latch is None or latch.is_closed for latch in standing):
+            return None
+        return self.of_all() if scope == ALL else standing[0]
+
     def set(self, latch: Latch) -> None:
         """Writes a latch in the place of its scope; one that stood there is replaced and closing starts anew."""
         self._write(latch.scope, latch)

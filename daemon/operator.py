@@ -201,8 +201,8 @@ class Operator:
         """Latch first, in memory, then the gates, then what can be written; idempotent while one stands. `id` is that
         of a latch which the asker has put on the disk already."""
         scope = strategy or ALL
-        standing = self._latches.of_all() if scope == ALL else self._latches.of(strategy or "")
-        if standing is None or standing.phase in (Phase.FLAT, Phase.FAILED):
+        standing = self._latches.under_way(scope, self._ids())
+        if standing is None:
             standing = requested(scope, reason, at=self._now(), uid=uid)
             if id:
                 standing = msgspec.structs.replace(standing, id=id)

@@ -14,7 +14,7 @@ from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
 from daemon.latch import Latch, Phase
 from daemon.replica import CellState
-from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
+from tests.daemon.house import BTC, LENDING, House, ask, cell_of, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 
 
@@ -102,6 +102,33 @@ def test_who_asks_anew_after_a_failure_does_not_wait(tmp_path: Path) -> None:
         assert latch_of(house).id != first
         await until(lambda: latch_of(house).phase is Phase.FLAT)
         assert trio.current_time() - asked < 59.0
+
+    house.live(play)
+
+
+def test_who_was_resumed_is_closed_by_the_next_stop_of_all(tmp_path: Path) -> None:
+    """Said as done, with the shorts open, the gate closed and no latch: the first one stood in its way."""
+    house = House(tmp_path, BTC, LENDING)
+
+    def is_flat(name: str) -> bool:
+        latch = house.latches.of(name)
+        return latch is not None and latch.phase is Phase.FLAT
+
+    def shorts() -> dict[str, float]:
+        balances = house.accounts[BTC].balances
+        return {str(key): amount for key, amount in balances.items() if ":Perp:" in str(key) and amount}
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        await daemon.emergency("SIGUSR1")
+        await until(lambda: is_flat(BTC) and is_flat(LENDING))
+        await ask(daemon, "resume", BTC)
+        await until(lambda: replica_of(daemon, BTC).state is CellState.RUNNING)
+        await ask(daemon, "rebalance", BTC)
+        await until(lambda: len(shorts()) == 3)
+        await daemon.emergency("SIGUSR1")
+        await until(lambda: is_flat(BTC) and is_flat(LENDING))
+        assert shorts() == {}
 
     house.live(play)
 

@@ -160,3 +160,21 @@ def test_data_and_name_are_synced_in_this_order(tmp_path: Path, monkeypatch: pyt
     remove_durably(path)
     remove_durably(path)
     assert done == ["file", "rename", "folder", "folder"]
+
+
+def test_a_request_is_part_of_what_is_under_way_only_if_that_closes_all_of_it(tmp_path: Path) -> None:
+    latches = Latches(tmp_path)
+    everything = requested(ALL, "first", at=1, uid=0)
+    assert latches.under_way(ALL, IDS) is None and latches.under_way("a", IDS) is None
+    latches.set(everything)
+    assert latches.under_way(ALL, IDS) == everything == latches.under_way("a", IDS)
+    for name in IDS:
+        assert latches.under_way(ALL, IDS) == everything, "as long as one is being closed"
+        latches.advance(name, Phase.FLAT)
+    assert latches.under_way(ALL, IDS) is None, "all are flat: they are looked at again"
+    latches.set(requested(ALL, "second", at=2, uid=0))
+    latches.release("a", IDS)
+    assert latches.under_way(ALL, IDS) is None, "one was resumed"
+    latches.set(requested("a", "by itself", at=3, uid=0))
+    latches.advance("b", Phase.FAILED)
+    assert latches.under_way(ALL, IDS) is None, "one has failed"
