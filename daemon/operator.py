@@ -300,6 +300,8 @@ class Operator:
             if cell is not None:
                 with suppress(JournalPoisoned):  # then it starts with what its journal holds, and 'rebalance' enters
                     await cell.order_in(command)  # its next core takes it from the journal
+            if self._latches.of(strategy) != latch:
+                raise Refuse(OPS_REFUSED, f"another emergency stop of {strategy} came meanwhile; wait until it is flat")
             self._latches.release(strategy, self._ids())
             self._audit.append(
                 LatchChanged(at=self._now(), phase="cleared", scope=strategy, reason=latch.reason, uid=command.uid)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import trio
 from msgspec import structs
 
+from components.model.errors import Refuse
 from daemon.closing import AGAIN_S
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
@@ -129,6 +132,35 @@ def test_who_was_resumed_is_closed_by_the_next_stop_of_all(tmp_path: Path) -> No
         await daemon.emergency("SIGUSR1")
         await until(lambda: is_flat(BTC) and is_flat(LENDING))
         assert shorts() == {}
+
+    house.live(play)
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_a_stop_that_comes_while_a_resume_is_carried_out_is_not_lost(tmp_path: Path, turns: int) -> None:
+    """`turns` of other tasks after it was asked for: before, while and after it is journaled, and released."""
+    house = House(tmp_path, LENDING)
+
+    def is_flat() -> bool:
+        latch = house.latches.of(LENDING)
+        return latch is not None and latch.phase is Phase.FLAT
+
+    async def play(daemon: Daemon) -> None:
+        async def resume() -> None:
+            with suppress(Refuse):
+                await ask(daemon, "resume", LENDING)
+
+        await ticked(daemon, LENDING, 2)
+        await daemon.emergency("first")
+        await until(is_flat)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(resume)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            await daemon.operator.emergency(LENDING, "second", 0)
+        await trio.sleep(120.0)
+        await until(is_flat)
+        assert replica_of(daemon, LENDING).state is CellState.LATCHED
 
     house.live(play)
 
