@@ -9,7 +9,7 @@ come from the latch, the attempt and the leg, so a restart that closes again nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
 
@@ -18,9 +18,9 @@ import structlog
 import trio
 from msgspec.structs import replace
 
-from components.model.awaited import Awaited, AwaitedKind, Unsellable, Unvalued
-from components.model.keys import PositionKey, perp
-from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
+from components.model.awaited import Awaited, Unsellable, Unvalued
+from components.model.keys import WALLET, PositionKey, perp
+from components.model.orders import Action, InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
@@ -100,6 +100,7 @@ class Emergency:
         self.doubts = dict(doubts or {})
         self._doubted: dict[OrderId, float] = {}
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
+        self._refused: set[str] = set()  # legs that were refused for that: another way is looked for
         self._stopped = trio.Event()
         self.progress = Progress()
         self.observed: dict[PositionKey, float] = {}
@@ -201,12 +202,12 @@ class Emergency:
         doubted = {order.venue for order in self.doubts.values()}
         untouchable = [
             venue
-            for venue in self._run.mode.hedge_allocation
+            for venue in (WALLET, *self._run.mode.hedge_allocation)
             if venue in doubted
             or self.doors.door_of(venue) in reading.silent
             or f"{venue}.perp.{coin}" in marked.missing
         ]
-        found = list(rescues(now, self.in_flight.values(), run_id, untouchable=untouchable))
+        found = list(rescues(now, self.in_flight.values(), run_id, untouchable=untouchable, refused=self._refused))
         before = self.rescued
         self.rescued = {**before, **{str(perp(each.venue, coin)): each.said for each in found}}
         for rescue in found:
@@ -237,6 +238,8 @@ class Emergency:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
             if trade.status is TradeStatus.UNKNOWN:
                 self.doubts[order.id] = order
+            if trade.status is TradeStatus.REJECTED and group.action is Action.EXIT_PARTIAL and not order.reduce_only:
+                self._refused.add(order.leg)
         failed = [t for t in trades if t.status in (TradeStatus.UNKNOWN, TradeStatus.REJECTED)]
         self.progress.error = next((t.reason for t in failed if t.reason), "" if not failed else self.progress.error)
         return not failed
@@ -269,7 +272,16 @@ class Emergency:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
 
     def _judge(self, reading: Reading, marked: Marked) -> Flatness:
-        state = judged(self._run, reading, marked, self._clock.now(), self.in_flight.values(), self.doubts.values())
+        state = flatness(
+            self._run,
+            row_of(marked),
+            reading.positions,
+            now=self._clock.now(),
+            in_flight=tuple(self.in_flight.values()),
+            doubts=tuple(self.doubts.values()),
+            resting=[each for each in reading.resting if each not in self.doubts],
+            silent=reading.silent,
+        )
         awaited = (replace(each, detail=self.rescued.get(each.what, each.detail)) for each in state.awaited)
         return replace(state, awaited=tuple(awaited)) if self.rescued else state
 
@@ -283,30 +295,3 @@ class Emergency:
         elif state.is_flat or waits:
             progress.error = ""
         self._told(progress)
-
-
-def judged(
-    run: RunSlice,
-    reading: Reading,
-    marked: Marked,
-    now: int,
-    in_flight: Iterable[InFlight] = (),
-    doubts: Iterable[Order] = (),
-) -> Flatness:
-    """What one reading says of how far the account is from flat."""
-    held: Sequence[Order] = tuple(doubts)
-    return flatness(
-        run,
-        row_of(marked),
-        reading.positions,
-        now=now,
-        in_flight=tuple(in_flight),
-        doubts=held,
-        resting=[each for each in reading.resting if each not in {order.id for order in held}],
-        silent=reading.silent,
-    )
-
-
-def overdue(awaited: Iterable[Awaited]) -> tuple[Awaited, ...]:
-    """What travels for longer than twice its configured delay: somebody must look for it."""
-    return tuple(each for each in awaited if each.kind in (AwaitedKind.TRANSFER, AwaitedKind.QUEUE) and each.overdue)

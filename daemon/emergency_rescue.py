@@ -7,7 +7,7 @@ hedged at another venue; only what no venue has room for is cut, by the least th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 from hashlib import sha256
 from math import inf
 
@@ -40,16 +40,21 @@ class Rescue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rescues(
-    now: Situation, flights: Iterable[InFlight], run_id: str, *, untouchable: Collection[VenueName] = ()
+    now: Situation,
+    flights: Iterable[InFlight],
+    run_id: str,
+    *,
+    untouchable: Collection[VenueName] = (),
+    refused: Set[str] = frozenset(),
 ) -> Iterator[Rescue]:
-    """One for each venue whose margin is critical, the thinnest first. `untouchable` are venues that say nothing, or
-    where the outcome of an order is not known."""
+    """One for each venue whose margin is critical, the thinnest first. `untouchable` are venues, or the wallet, that
+    say nothing, or where the outcome of an order is not known; `refused` are legs that were refused for this before."""
     if now.lst is None:  # pairs: coins are where their short is, and are sold with it
         return
     ratios = {v: margin_usdt(now, v) / (held(now, v) * now.mark(v)) for v in now.mode.hedge_allocation if held(now, v)}
     thin = sorted((ratio, venue) for venue, ratio in ratios.items() if ratio < now.mode.risk.margin.critical)
     in_need = {venue for _, venue in thin}
-    means = _Means(now, [v for v in now.mode.hedge_allocation if v not in untouchable and v not in in_need])
+    means = _Means(now, in_need, untouchable, refused)
     coming = tuple(_coming(now, flights))
     for ratio, venue in thin:
         if venue not in untouchable:
@@ -115,12 +120,23 @@ class _Means:
     """Cash that is free and room for shorts that is left at venues that are not in need, while they are given to one
     venue after the other."""
 
-    def __init__(self, now: Situation, venues: Iterable[VenueName]) -> None:
+    def __init__(
+        self,
+        now: Situation,
+        in_need: Collection[VenueName],
+        untouchable: Collection[VenueName],
+        refused: Set[str],
+    ) -> None:
         self._now = now
-        self._free = {WALLET: max(now.wallet("USDT"), 0.0), RESERVE: max(now.reserve(), 0.0)}
+        self._refused = refused
+        self._free: dict[VenueName, float] = {}
+        if WALLET not in untouchable:
+            self._free = {WALLET: max(now.wallet("USDT"), 0.0), RESERVE: max(now.reserve(), 0.0)}
         self._room: dict[VenueName, float] = {}
         goal = min(SAFE * now.mode.risk.margin.warning, now.mode.margin_ratio_target)
-        for venue in venues:
+        for venue in now.mode.hedge_allocation:
+            if venue in untouchable or venue in in_need:
+                continue
             notional = held(now, venue) * now.mark(venue)
             spare = min(now.cash(venue) - CASH_KEPT * notional, now.account(venue) - goal * notional)
             self._free[venue] = max(spare, 0.0)
@@ -133,7 +149,7 @@ class _Means:
             usdt = min(missing - out.usdt, self._free[source])
             sender = WALLET if source == RESERVE else source
             fee, hours = self._terms(sender)
-            if usdt <= max(2.0 * fee, least):
+            if usdt <= max(2.0 * fee, least) or {f"{sender}_to_{venue}", f"{source}_to_{sender}"} & self._refused:
                 continue
             self._free[source] -= usdt
             if source == RESERVE:
@@ -152,7 +168,7 @@ class _Means:
             lot = max(_lot(now, venue), _lot(now, other))
             part = round_to_lot(min(coins - out.coins, self._room[other]), lot)
             least = now.run.exchanges[other].instruments[f"perp.{now.coin}"].minimum_notional_usdt
-            if part <= 0.0 or part * now.mark(other) < least:
+            if part <= 0.0 or part * now.mark(other) < least or f"{other}_perp" in self._refused:
                 continue
             self._room[other] -= part
             legs = [

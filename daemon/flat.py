@@ -93,6 +93,11 @@ def worth(run: RunSlice, row: Row, positions: Mapping[PositionKey, float]) -> fl
         return None
 
 
+def overdue(awaited: Iterable[Awaited]) -> tuple[Awaited, ...]:
+    """What travels for longer than twice its configured delay: somebody must look for it."""
+    return tuple(each for each in awaited if each.kind in (AwaitedKind.TRANSFER, AwaitedKind.QUEUE) and each.overdue)
+
+
 def unvalued_of(run: RunSlice, row: Row, positions: Mapping[PositionKey, float]) -> tuple[Unvalued, ...]:
     """Tokens among these positions that have no price."""
     prices = UtilityManager.of(run.mode)

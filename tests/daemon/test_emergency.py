@@ -14,7 +14,7 @@ from daemon.best_effort import BestEffortLog
 from daemon.dispatch import Dispatch, Gate, Patience
 from daemon.emergency import Emergency
 from daemon.journal.errors import ReserveSpent
-from daemon.journal.records import Intent, Note, Outcome, Record
+from daemon.journal.records import Intent, Outcome, Record
 from daemon.ticks import EmbeddedMarket
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order
@@ -276,20 +276,6 @@ def test_a_journal_that_takes_nothing_does_not_stop_the_closing_and_everything_i
         assert all("not journaled" in text and "Outcome" in text for text in shouted)
 
     play(act)
-
-
-def test_a_best_effort_record_is_written_or_shouted_once() -> None:
-    async def act() -> None:
-        shouted: list[str] = []
-        reserve = Reserve(room=1)
-        log = BestEffortLog(reserve, shouted.append)
-        for text in ("a", "b"):
-            log.append(Note(at=0, kind="test", detail=text))
-            await log.commit()
-        await log.commit()
-        assert len(reserve.kept) == len(shouted) == 1
-
-    virtual(act)
 
 
 def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing() -> None:

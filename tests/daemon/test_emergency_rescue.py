@@ -104,3 +104,15 @@ def test_two_venues_in_need_do_not_spend_the_same_cash_or_room() -> None:
     assert [each.venue for each in both] == ["okx", "bybit"]
     sent = sum(order.amount for each in both for order in orders(each, Verb.TRANSFER))
     assert sent <= 0.2 * SIZE * MARK
+
+
+def test_what_was_refused_or_cannot_be_reached_is_not_counted_on() -> None:
+    """Cash that does not leave, and a venue that opens nothing: the next way is taken, down to the least cut."""
+    cash, rich = {"wallet:BaseToken:USDT": 90_000.0}, account("bybit", 0.34 * SIZE * MARK)
+    thin = account("okx", THIN_USDT)
+    for more in ({"untouchable": ("wallet",)}, {"refused": {"wallet_to_okx"}}):
+        (rescue,) = found(thin, rich, cash, **more)
+        assert [order.venue for order in orders(rescue, Verb.PERP)] == ["bybit", "okx"]
+    (rescue,) = found(thin, rich, cash, refused={"wallet_to_okx", "bybit_perp"})
+    (cut,) = orders(rescue, Verb.PERP)
+    assert cut.venue == "okx" and cut.reduce_only
