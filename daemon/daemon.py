@@ -18,7 +18,7 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import BasisError, InvalidInput, Stop
+from components.model.errors import CFG_STATE, BasisError, InvalidInput, Stop
 from daemon.authority import Limits
 from daemon.backups import Backups
 from daemon.beside import beside, short
@@ -28,7 +28,7 @@ from daemon.closing import Closing
 from daemon.control.protocol import SOCKET
 from daemon.control.server import ControlServer
 from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
-from daemon.daemon_restart import CFG_STATE, misfit
+from daemon.daemon_restart import misfit
 from daemon.dispatch import Patience
 from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.epochs import Epochs, check_daemon_journal

@@ -11,19 +11,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from components.model.errors import Fault, InvalidInput, Severity, Stop, catalogued
+from components.model.errors import CFG_STATE, Fault, InvalidInput, Stop
 from components.model.slices import ModeSlice
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import Disk
 from daemon.journal.reader import DAEMON, Located, journals
 from daemon.offline import Seen, seen
 
-CFG_STATE = catalogued(
-    "CFG-020",
-    Severity.ERROR,
-    "The configuration does not fit the state directory",
-    "Do what is said behind each fault, or use another state directory; nothing was started or changed",
-)
 STRUCTURE = ("asset", "share_class", "lst_type", "spot_venue", "collateral")  # and which venues hedge
 SAME_CAPITAL = 1e-9
 

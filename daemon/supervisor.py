@@ -14,14 +14,13 @@ import msgspec
 import structlog
 import trio
 
-from components.model.errors import BasisError, Stop
+from components.model.errors import CFG_STATE, BasisError, Stop
 from components.model.orders import Order
 from daemon.authority import Pause
 from daemon.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.daemon_restart import CFG_STATE
 from daemon.exits import Exit, exit_of
 from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica

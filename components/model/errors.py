@@ -151,6 +151,12 @@ CFG_FILE_MISSING = catalogued(
 CFG_REQUEST = catalogued(
     "CFG-003", Severity.ERROR, "The request is not valid", "Correct every fault listed; nothing was written"
 )
+CFG_STATE = catalogued(
+    "CFG-020",
+    Severity.ERROR,
+    "The configuration does not fit the state directory",
+    "Do what is said behind each fault, or use another state directory; nothing was started or changed",
+)
 CFG_TOO_SMALL = catalogued(
     "CFG-030",
     Severity.ERROR,
