@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
+from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from components.model.errors import Refuse
 from components.model.events import EventType
@@ -12,6 +15,29 @@ from components.model.keys import PositionKey, VenueName, base_token, perp, perp
 from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
 from components.ports import Happening
 from daemon.control.protocol import OPS_REFUSED
+
+if TYPE_CHECKING:
+    from daemon.cell import Cell
+
+ADOPT_WITHIN_S = 5.0  # for the step under way to end
+
+
+async def adopt(cell: Cell, id: str, venue: VenueName, uid: int) -> tuple[dict[PositionKey, float], int]:
+    """What the venue holds now, taken into the book: (differences by key, foreign items). Between two steps, by a look
+    of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is in doubt."""
+    with trio.move_on_after(ADOPT_WITHIN_S) as waiting:
+        async with cell.book:
+            waiting.deadline = inf
+            view = await cell.observer.look(venue)
+            if cell.core.positions.doubts:
+                raise Refuse(OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference")
+            changes = cell.observer.differences(venue, cell.core.positions.expected)
+            foreign, view.foreign = len(view.foreign), {}
+            if changes:
+                now = cell.around.clock.now()
+                await cell.settle(id, adoption(venue, changes, uid, now), now)
+            return changes, foreign
+    raise Refuse(OPS_REFUSED, f"a step of {cell.strategy} is under way; ask again when it is over")
 
 
 def adoption(venue: VenueName, changes: Mapping[PositionKey, float], uid: int, at: int) -> Happening:

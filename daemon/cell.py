@@ -8,52 +8,42 @@ up, latched, until an operator resumes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf
 
 import structlog
 import trio
 
 from components.core import Core
-from components.model.errors import Refuse
-from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import Order, OrderGroup, Trade
+from components.model.orders import Order, Trade
 from components.model.slices import RunSlice
 from components.ports import Happening
-from daemon.authority import Authority, Circumstances, Pause
+from daemon.authority import Authority, Pause
+from daemon.beginning import begin
 from daemon.breaker import Breaker
 from daemon.bridge import Bridge
-from daemon.by_hand import adoption
 from daemon.closing import Books, Closing
-from daemon.control.protocol import OPS_REFUSED
-from daemon.dispatch import Dispatch, Gate, state_of
+from daemon.conditions import Conditions
+from daemon.daemon_config import StrategyEntry
+from daemon.dispatch import Dispatch, Gate
 from daemon.journal.codec import encode
 from daemon.journal.records import (
     Command,
     ConfigChanged,
-    Manifest,
-    Note,
-    Outcome,
-    Record,
     Settlement,
-    Snapshot,
-    StepEnd,
 )
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
-from daemon.recorded import hash_of, make_core
-from daemon.recovery import Recovered, late_of
+from daemon.recorded import make_core
+from daemon.recovery import Recovered
 from daemon.replica import CellState
 from daemon.showing import Showing
 from daemon.step_ports import StepPorts
 from daemon.stepping import CoreActor, Outbound, StepOutcome
 from daemon.surroundings import Account, CellLog, Surroundings
-from daemon.terms import unfit
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
-ADOPT_WITHIN_S = 5.0  # for the step under way to end
 
 
 class Cell:
@@ -61,19 +51,17 @@ class Cell:
 
     def __init__(
         self,
-        strategy: str,
-        account: str,
-        capital: float,
-        run: RunSlice,
+        entry: StrategyEntry,
         clients: Iterable[VenueClient],
         control: Account | None,
         journal: CellLog,
         recovered: Recovered,
         around: Surroundings,
     ) -> None:
+        strategy, run = entry.id, entry.run
         self.strategy = strategy
-        self.account = account
-        self._capital = capital
+        self.account = entry.account
+        self._capital = entry.capital
         self.run_slice = run
         self._control = control
         self.journal = journal
@@ -86,6 +74,7 @@ class Cell:
         by_venue |= {client.name: client for client in self.clients}
         self.breaker = Breaker(around.breaker)
         self._interval_ns = interval_ns(run)  # of the ticks up to the next row
+        conditions = Conditions(self)
         self.dispatch = Dispatch(
             strategy,
             by_venue,
@@ -94,26 +83,26 @@ class Cell:
             around.clock,
             around.patience,
             around.telemetry,
-            self._moved_bps,
+            conditions.moved_bps,
             self._heard,
             read_only=around.read_only,
-            unfit=self._unfit,
+            unfit=conditions.unfit,
         )
         self.observer = Observer(self.clients, around.clock, around.telemetry)
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
-        self._ports = StepPorts(bridge, Outbound(journal, self.dispatch, self.observer, around.clock))
-        self.core: Core = make_core(run, self._ports, strategy, self.epoch)
+        self.ports = StepPorts(bridge, Outbound(journal, self.dispatch, self.observer, around.clock))
+        self.core: Core = make_core(run, self.ports, strategy, self.epoch)
         self.authority = Authority(around.limits)
         self.actor = CoreActor(
             self.core,
-            self._ports,
+            self.ports,
             bridge,
             journal,
             self.dispatch,
             self.observer,
             self.authority,
             around.clock,
-            self._circumstances,
+            conditions.circumstances,
         )
         self.observer.unbooked = lambda: self.actor.late.values()
         self.state = CellState.STARTING
@@ -138,7 +127,7 @@ class Cell:
         self._latched, self._core_ended, self._closing_ended = trio.Event(), trio.Event(), trio.Event()
         self.stopping = False
         self.mailbox = RowMailbox()
-        self._book = trio.Lock()  # the book changes in steps, and in what an operator takes over between two of them
+        self.book = trio.Lock()  # the book changes in steps, and in what an operator takes over between two of them
         self.closing = Closing(
             strategy,
             lambda: self.run_slice,
@@ -155,45 +144,7 @@ class Cell:
 
     async def start(self, at: int) -> None:
         """Recovers: state, what was in flight, what nobody has booked. Durable when it returns."""
-        self.become(CellState.RECOVERING)
-        recovered, core = self._recovered, self.core
-        if recovered.state is not None:
-            core.restore(recovered.state)
-            self.actor.previous = recovered.previous
-        if recovered.unbooked:
-            told = f"{recovered.unbooked} steps of other code do not repeat; what they did is booked with the next row"
-            self._note("steps.unbooked", told, at)
-        if recovered.cut_tick is not None:
-            self._note("step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
-        self.journal.append(self._manifest(recovered.state_hash))
-        if recovered.state is None:
-            gas = 0.0 if self.run_slice.mode.costs == "none" else self.run_slice.mode.gas_reserve
-            core.start(core.strategy.initial(self._capital, gas), self._capital, at)
-            for record in self._ports.drain():
-                self.journal.append(record)
-        state = encode(core.state())
-        self.actor.state_hash = hash_of(state)
-        self.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=self.actor.state_hash, state=state))
-        self.observer.resume(recovered.cursors, recovered.booked)
-        self.actor.late = dict(recovered.late)
-        self.actor.commands = {command.id: command for command in recovered.commands}
-        self.actor.adjusted = dict(recovered.adjusted)
-        self.dispatch.sent_at = dict(recovered.sent_at)
-        await self._settle_open(recovered.open_orders)
-        self.journal.append(
-            Snapshot(
-                at=at,
-                last_tick=recovered.last_tick,
-                previous=encode(recovered.previous) if recovered.previous is not None else b"",
-                late={id: encode(happening) for id, happening in self.actor.late.items()},
-                commands=tuple(recovered.commands),
-                cursors=recovered.cursors,
-                booked=tuple(recovered.booked),
-                adjusted=recovered.adjusted,
-                sent_at=dict(self.dispatch.sent_at),
-            )
-        )
-        await self.journal.commit()
+        await begin(self, self._recovered, self._capital, at)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Takes rows until it is stopped. Any error of the core ends it; the supervisor decides what then."""
@@ -254,7 +205,7 @@ class Cell:
             if row is None:
                 return
             try:
-                async with self._book:
+                async with self.book:
                     await self._take(row)
             finally:
                 self.mailbox.done()
@@ -298,7 +249,7 @@ class Cell:
                     config_hash=self.run_slice.config_hash,
                 )
             )
-            self.core = self.actor.core = make_core(self.run_slice, self._ports, self.strategy, self.epoch)
+            self.core = self.actor.core = make_core(self.run_slice, self.ports, self.strategy, self.epoch)
             self.core.restore(state)
         self._interval_ns = interval_ns(self.run_slice)
 
@@ -406,61 +357,12 @@ class Cell:
         self.authority.limits = around.limits
         self.breaker.limits = around.breaker
 
-    async def adopt(self, id: str, venue: VenueName, uid: int) -> tuple[dict[PositionKey, float], int]:
-        """What the venue holds now, taken into the book: (differences by key, foreign items). Between two steps, by a
-        look of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is in doubt."""
-        with trio.move_on_after(ADOPT_WITHIN_S) as waiting:
-            async with self._book:
-                waiting.deadline = inf
-                view = await self.observer.look(venue)
-                if self.core.positions.doubts:
-                    raise Refuse(
-                        OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference"
-                    )
-                changes = self.observer.differences(venue, self.core.positions.expected)
-                foreign, view.foreign = len(view.foreign), {}
-                if changes:
-                    now = self.around.clock.now()
-                    await self.settle(id, adoption(venue, changes, uid, now), now)
-                return changes, foreign
-        raise Refuse(OPS_REFUSED, f"a step of {self.strategy} is under way; ask again when it is over")
-
     async def settle(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""
         self.journal.append(Settlement(id=id, item=encode(happening)))
         await self.journal.commit()
         self.actor.late[id] = happening
         self.dispatch.sent_at.pop(happening.resolves or "", None)
-
-    async def _settle_open(self, orders: list[Order]) -> None:
-        """Orders of a step that was cut short, outcome unknown: asked now, in doubt if nobody says."""
-        answers = await self.dispatch.ask_all(orders, self.run_slice.exchanges)
-        for order in orders:
-            trade = answers.get(order.id)
-            happening = late_of(order, trade)
-            self.journal.append(
-                Outcome(
-                    at=self.around.clock.now(),
-                    order_id=order.id,
-                    state=state_of(trade).value,
-                    trade=trade,
-                    origin="recovered",
-                    reason=trade.reason if trade is not None else "nobody says",
-                )
-            )
-            if happening is None:
-                happening = Happening(
-                    event_type=EventType.ORDER_UNKNOWN,
-                    at=self.around.clock.now(),
-                    venue=order.venue,
-                    token=order.token,
-                    amount=0.0,
-                    changes={},
-                    part=None,
-                    detail=f"{order.id} was sent before the restart; its outcome is not known",
-                    unknown=order,
-                )
-            self.actor.late[order.id] = happening
 
     # What others see
 
@@ -474,65 +376,6 @@ class Cell:
         self.breaker.heard(order, trade, at, market_now)
         if trade.changes or not trade.transient:
             self.observer.traded(order, trade)
-
-    def _unfit(self, group: OrderGroup) -> str:
-        """Why a group that adds risk may not leave any more, although it was approved."""
-        around = self.around
-        return unfit(
-            group,
-            self.last_row,
-            around.clock.now(),
-            max_age_s=around.limits.max_data_age_s,
-            max_trade_usdt=around.max_trade_usdt,
-            exchanges=self.run_slice.exchanges,
-        )
-
-    def _moved_bps(self, order: Order) -> float:
-        """How far the price has moved against an exchange order since its row, as far as a newer row tells."""
-        newer, decided = self.mailbox.waiting, self.last_row
-        name = f"{order.venue}.{order.verb.value}.{order.token}"
-        if newer is None or decided is None or name not in newer.values or not decided.values.get(name):
-            return 0.0
-        move = newer.values[name] / decided.values[name] - 1.0
-        return 1e4 * (move if order.amount > 0.0 else -move)
-
-    def _circumstances(self) -> Circumstances:
-        around = self.around
-        paused = () if self.paused is None else (str(self.paused),)
-        stopped = paused if self.paused is not None and self.paused.everything else ()
-        read_only = ("read only: orders are computed and not sent",) if around.read_only else ()
-        day = around.clock.now() // 86_400_000_000_000
-        return Circumstances(
-            market_now=around.clock.now(),
-            process_now=trio.current_time(),
-            free_bytes=around.free_bytes(),
-            clock_offset_ms=around.clock_offset_ms(),
-            adjusted_share=self.actor.adjusted.get(day, 0.0),
-            blocks_all=(*stopped, *read_only),
-            blocks_risk=() if stopped else paused,
-            contracts=tuple(self.breaker.contracts(trio.current_time(), around.clock.now())),
-            max_trade_usdt=around.max_trade_usdt,
-        )
-
-    def _manifest(self, state_hash: str) -> Manifest:
-        about = self.around.provenance
-        return Manifest(
-            epoch=self.epoch,
-            strategy=self.strategy,
-            version=about.get("version", ""),
-            code_hash=about.get("code_hash", ""),
-            config_hash=self.run_slice.config_hash,
-            data_hash=about.get("data_hash", ""),
-            numpy=about.get("numpy", ""),
-            platform=about.get("platform", ""),
-            config=encode(self.run_slice),
-            state_hash=state_hash,
-        )
-
-    def _note(self, kind: str, detail: str, at: int) -> None:
-        record: Record = Note(at=at, kind=kind, detail=detail)
-        self.journal.append(record)
-        log.info(kind, strategy=self.strategy, detail=detail)
 
     def _progress(self) -> None:
         self.heartbeat = trio.current_time()

@@ -295,10 +295,7 @@ class Daemon:
             self._audit.append(Note(at=self.clock.now(), kind=EPOCH_NOTE, detail=f"{entry.id} {recovered.epoch + 1}"))
             await self._audit.commit()
         cell = Cell(
-            entry.id,
-            entry.account,
-            entry.capital,
-            entry.run,
+            entry,
             place.clients,
             place.control,
             journal,

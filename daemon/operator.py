@@ -20,7 +20,7 @@ from components.core import CLOSE
 from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
 from daemon.authority import Pause
-from daemon.by_hand import trade_by_hand
+from daemon.by_hand import adopt, trade_by_hand
 from daemon.cell import Cell
 from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
 from daemon.daemon_config import DaemonSlice
@@ -320,7 +320,7 @@ class Operator:
         cell = self._running(strategy)
         if venue not in cell.observer.views:
             raise Refuse(OPS_NOT_FOUND, f"{strategy} has no venue {venue!r}: it has {', '.join(cell.observer.views)}")
-        changes, foreign = await cell.adopt(command.id, venue, command.uid)
+        changes, foreign = await adopt(cell, command.id, venue, command.uid)
         return (
             f"adopted {len(changes)} difference(s) and {foreign} foreign item(s) at {venue}; "
             "the value is booked as adjustment at the next full loop",

@@ -12,6 +12,7 @@ from components.utility_manager import UtilityManager
 from daemon.flat import unsellable_of, unvalued_of, worth
 from daemon.observed import observed_columns, without_ratios
 from daemon.replica import CellState, OpenOrder, Replica
+from daemon.terms import price_usdt
 from daemon.ticks import window_of
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _notional_usdt(order: Order, cell: Cell) -> float | None:
     row = cell.last_row
     if row is None:
         return None
-    own = row.values.get(f"{order.venue}.{order.verb.value}.{order.token}")
+    own = price_usdt(order, row)
     if own is not None:
         return abs(order.amount) * own
     try:

@@ -8,7 +8,7 @@ import trio
 
 from components.model.orders import Verb
 from daemon.daemon import Daemon
-from daemon.journal.records import Manifest, Note, Snapshot, StepAborted, StepBegin, StepEnd
+from daemon.journal.records import StepAborted, StepEnd
 from daemon.replica import CellState
 from daemon.stepping import CHECKPOINT_STEPS
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
@@ -16,24 +16,6 @@ from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, repl
 
 async def few(daemon: Daemon) -> None:
     await ticked(daemon, more=5)
-
-
-def test_a_start_says_what_it_starts_from_and_a_clean_stop_what_it_ends_with(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.live(few)
-    ended = house.records(LENDING)[-1]
-    assert isinstance(ended, StepEnd)
-    assert ended.state
-    house.live(few)
-    records = house.records(LENDING)
-    first, second = (record for record in records if isinstance(record, Manifest))
-    assert (first.epoch, second.epoch) == (1, 2)
-    assert first.state_hash == ""
-    assert second.state_hash == ended.state_hash, "nothing happened in between"
-    at = records.index(second)
-    assert isinstance(records[at + 1], StepEnd)
-    assert records[at + 1].state == ended.state  # type: ignore[union-attr]
-    assert any(isinstance(record, Snapshot) for record in records[at:])
 
 
 def test_whole_states_are_written_now_and_then_and_a_hash_with_every_step(tmp_path: Path) -> None:
@@ -47,31 +29,6 @@ def test_whole_states_are_written_now_and_then_and_a_hash_with_every_step(tmp_pa
     whole = [i for i, record in enumerate(steps, start=1) if record.state]
     assert whole[:2] == [CHECKPOINT_STEPS, 2 * CHECKPOINT_STEPS]
     assert all(len(record.state_hash) == 64 for record in steps)
-
-
-def test_a_step_that_was_cut_is_told_and_never_resumed(tmp_path: Path) -> None:
-    house = House(tmp_path, BTC)
-
-    async def first(daemon: Daemon) -> None:
-        await ticked(daemon, BTC, 3)
-        await ask(daemon, "deposit", BTC, key="k", amount="20000")
-        await until(lambda: cell_of(daemon, BTC).dispatch.in_flight, every_s=0.01)
-        house.cut_power()
-
-    async def second(daemon: Daemon) -> None:
-        await ticked(daemon, BTC, 4)
-
-    house.live(first)
-    house.live(second)
-    records = house.records(BTC)
-    (told,) = [record for record in records if isinstance(record, Note) and record.kind == "step.cut"]
-    begun = [record.tick for record in records if isinstance(record, StepBegin)]
-    ended = [record.tick for record in records if isinstance(record, StepEnd) and record.row]
-    (cut,) = set(begun) - set(ended)
-    assert str(cut) in told.detail
-    assert begun.count(cut) == 1
-    held = {str(key): amount for key, amount in house.accounts[BTC].balances.items() if ":Perp:" in str(key)}
-    assert sum(amount < -0.1 for amount in held.values()) == 3
 
 
 def test_an_error_in_a_step_leaves_its_commands_for_the_next_life(tmp_path: Path) -> None:
