@@ -11,59 +11,49 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 import trio
 
-from components.model.errors import CFG_STATE, BasisError, InvalidInput, Stop
+from components.model.errors import BasisError, Stop
 from daemon.authority import Limits
 from daemon.backups import Backups
-from daemon.beside import beside, short
+from daemon.beside import beside
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.control.protocol import SOCKET
-from daemon.control.server import ControlServer
-from daemon.daemon_config import DaemonLimits, DaemonSlice, StrategyEntry
-from daemon.daemon_restart import misfit
-from daemon.dispatch import Patience
+from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.epochs import NOTE as EPOCH_NOTE
-from daemon.epochs import Epochs, check_daemon_journal
 from daemon.health import Health, Level
-from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.committer import Committer
-from daemon.journal.errors import unavailable
-from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Note, Record
-from daemon.journal_log import JournalLog
-from daemon.latch import ALL, Latch, mark, requested
+from daemon.journals import AUDIT, Journals
+from daemon.latch import ALL, Latch
 from daemon.latch_keeper import LatchKeeper
 from daemon.mending import Mending
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.notify import Notifier
-from daemon.offline import Seen
 from daemon.operator import Operator, accepted, paused_strategies
 from daemon.paper import PaperWorld
 from daemon.parts import Parts
-from daemon.queries import INDEX_FILE, Queries
+from daemon.patience import patience_of
+from daemon.queries import Queries
 from daemon.readers import Reader
 from daemon.readings import ToldMetrics, ToldReports, count, show
-from daemon.recovery import Recovered, recover_journal
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
+from daemon.serving import Serving
+from daemon.stopping import Stopping
 from daemon.supervisor import Ended, Reports, Supervisor
 from daemon.surroundings import Surroundings
 from daemon.watch import Watch
 
 log = structlog.get_logger()
 T = TypeVar("T")
-AUDIT = "daemon"
-INDEX_EVERY_S = 2.0
-CLOSE_SHARE = 0.7  # of the time of a stop, for strategies that are closed then
 START_GRACE_S = 30.0  # asked for again and again while journals are read
 
 
@@ -104,9 +94,9 @@ class Daemon:
             threads=parts.threads, observe=lambda _, seconds, __: self._to_metrics.tell(self.metrics.commit, seconds)
         )
         self.latches = LatchKeeper(self._state, threads=parts.threads)
-        self._journals: dict[str, JournalLog] = {}
-        check_daemon_journal(parts.disk, self._state)
-        self._audit = self._open(AUDIT, self._state / "journal" / "daemon", world.at)
+        code = parts.provenance.get("code_hash", "")
+        self._journals = Journals(parts.disk, self._state, self.committer, self._hear, code_hash=code, at=world.at)
+        self._audit = self._journals.audit
         self.supervisor = Supervisor(
             config,
             self._make_cell,
@@ -116,19 +106,15 @@ class Daemon:
             self.clock.now,
         )
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
-        audited = [record for _, record in self._audit.journal.records() if isinstance(record, (Command, Note))]
-        commands = [record for record in audited if isinstance(record, Command)]
-        self._epochs = Epochs(parts.disk, self._state, self._state / INDEX_FILE, audited)
+        commands = [record for record in self._journals.audited if isinstance(record, Command)]
         self._queries = Queries(parts.disk, self._state)
         self._reader = trio.CapacityLimiter(1)
-        self._stop_asked = trio.Event()
-        self._cut_asked = False
-        self._closed_on_stop: list[str] = []
+        self._stopping = Stopping(self.supervisor, self.latches, self.clock.now, self._state)
         self._mending = Mending(
             self._audit,
             self.committer,
             self.health,
-            lambda folder: self._asking(partial(self._opened, AUDIT, folder, self.clock.now())),
+            lambda folder: self._asking(partial(self._journals.opened, AUDIT, folder, self.clock.now())),
             self._free_bytes,
             self.clock.now,
         )
@@ -161,7 +147,7 @@ class Daemon:
             readers=self.readers,
             streams=parts.streams,
         )
-        self.metrics_address: tuple[str, int] | None = None
+        self._serving = Serving(self.metrics, self.health, self._queries, self.operator.handle, self._asking)
         release = parts.provenance.get("version", "")
         self.metrics.build(release, parts.provenance.get("commit") or f"release {release}")
         self.metrics.config(config.config_hash, config.environment, config.execution_mode)
@@ -177,7 +163,9 @@ class Daemon:
             await outer.start(self.committer.run)
             outer.start_soon(self.latches.run)
             async with trio.open_nursery() as around:
-                await self._start_servers(around)
+                if self._parts.sockets:
+                    socket = self._parts.socket or self._state / SOCKET
+                    await self._serving.start(around, socket, self.config.metrics)
                 for reader in self.readers:
                     around.start_soon(reader.run)
                 self._keep(around, "lag", partial(self._watch.lag, self._parts.lag_every_s))
@@ -204,27 +192,29 @@ class Daemon:
                         await self._audit.commit()
                     self._notifier.ready(self._status())
                     task_status.started(up)
-                    await self._stop_asked.wait()
+                    await self._stopping.asked.wait()
                     self._notifier.stopping()
                     driver.cancel()
-                    await self._end()
+                    await self._stopping.end(self.config.limits, read_only=self.config.guard.read_only)
                 ended = finished[0]
                 self.world.close()
                 around.cancel_scope.cancel()
             for reader in self.readers:
                 reader.drain()
             with suppress(BasisError):
-                self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=_in_words(ended)))
+                self._audit.append(Note(at=self.clock.now(), kind="daemon.stopped", detail=ended.in_words()))
                 await self._audit.commit()
             outer.cancel_scope.cancel()
         return ended
 
     def stop(self) -> None:
         """Asks for a clean stop; a second time cuts the steps under way."""
-        if self._stop_asked.is_set():
-            self._cut_asked = True
-            self.supervisor.cut()
-        self._stop_asked.set()
+        self._stopping.ask()
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Where metrics are served, once they are."""
+        return self._serving.metrics_address
 
     async def _ask_for_time(self) -> None:
         """A long journal takes long to read: systemd is told that this is no hang, for as long as the loop lives."""
@@ -236,61 +226,13 @@ class Daemon:
             self._notifier.status(f"starting: {up} of {of} strategies have read their journals")
             await trio.sleep(START_GRACE_S / 6.0)
 
-    async def _end(self) -> None:
-        """Clean, then at the next effect, then whatever is left is cancelled; all within the time of a stop."""
-        budget = self.config.limits.stop_within_s
-        await self._close_on_stop(CLOSE_SHARE * budget)
-        budget -= CLOSE_SHARE * budget if self._closed_on_stop else 0.0
-        self.supervisor.stop()
-        with trio.move_on_after(budget * 0.4):
-            while self.supervisor.cells and not self._cut_asked:
-                await trio.sleep(0.05)
-        if self.supervisor.cells:
-            self.supervisor.cut()
-            with trio.move_on_after(budget * 0.5):
-                while self.supervisor.cells:
-                    await trio.sleep(0.05)
-        self.supervisor.cancel()
-        standing = [self.latches.of(strategy) for strategy in self._ids()]
-        unfinished = any(latch is not None and not latch.is_closed for latch in standing)
-        mark(self._state, unfinished and not self.config.guard.read_only)
-
-    async def _close_on_stop(self, within_s: float) -> None:
-        """Strategies that are to be closed at a stop are latched, and what fits is sent; the rest is awaited, and the
-        next start or the timer of the safety program goes on with it."""
-        until = trio.current_time() + within_s
-        for entry in self.supervisor.config.strategies:
-            latch = self.latches.of(entry.id)
-            if entry.run.mode.on_stop != "close" or (latch is not None and latch.is_closed):
-                continue
-            self._closed_on_stop.append(entry.id)
-            if (closing := self.supervisor.closing_of(entry.id)) is not None:
-                closing.until = until
-            if latch is None:
-                self.latches.set(requested(entry.id, "on_stop: close", at=self.clock.now(), uid=-1))
-            self.supervisor.emergency_stop(entry.id, "on_stop: close")
-        if not self._closed_on_stop:
-            return
-        log.warning("stop.closes", strategies=self._closed_on_stop, within_s=within_s)
-        while trio.current_time() < until and not self._cut_asked:
-            if all(self._has_closed(strategy) for strategy in self._closed_on_stop):
-                break
-            await trio.sleep(0.05)
-        await self.latches.settle()
-
-    def _has_closed(self, strategy: str) -> bool:
-        closing = self.supervisor.closing_of(strategy)
-        return closing is None or closing.phase == "flat" or closing.progress.waits
-
     # Parts
 
     async def _make_cell(self, entry: StrategyEntry) -> Cell:
         config, place = self.supervisor.config, self.world.place(entry.id)
         entry = next(each for each in config.strategies if each.id == entry.id)
-        known = self._journals.get(entry.id)
-        if known is not None and known.journal.poisoned:
-            await self.committer.close(known.journal)  # it is opened anew, and its files are let go
-        journal, recovered = await self._asking(partial(self._recovered, entry, self.clock.now()))
+        await self._journals.let_go(entry.id)
+        journal, recovered = await self._asking(partial(self._journals.recover, entry, self.clock.now()))
         with suppress(BasisError):  # the file of the strategy says it as well
             self._audit.append(Note(at=self.clock.now(), kind=EPOCH_NOTE, detail=f"{entry.id} {recovered.epoch + 1}"))
             await self._audit.commit()
@@ -307,8 +249,7 @@ class Daemon:
 
     def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:
         """For a strategy whose cell cannot live; its journal, if it is open and takes anything, is still written."""
-        journal = self._journals.get(entry.id)
-        usable = journal if journal is not None and not journal.journal.poisoned else None
+        usable = self._journals.usable(entry.id)
         began = self.clock.now()  # no epoch is known: the time makes the ids of its orders its own
         return Closing(
             entry.id,
@@ -360,35 +301,6 @@ class Daemon:
         except OSError as error:
             log.error("config.not_kept", error=str(error))  # the next start reads the file itself
 
-    def _recovered(self, entry: StrategyEntry, at: int) -> tuple[JournalLog, Recovered]:
-        """A strategy's journal, opened or opened again, and what it says; reads all of it."""
-        journal = self._journals.get(entry.id)
-        before = 0
-        if journal is None or journal.journal.poisoned:
-            before = self._epochs.before(entry.id)
-            journal = self._open(entry.id, self._state / "strategies" / entry.id / "journal", at)
-        code = self._parts.provenance.get("code_hash", "")
-        recovered = recover_journal(journal.journal, entry.run, entry.id, code)
-        if recovered.run is not None:
-            known = Seen(strategy=entry.id, run=recovered.run, recovered=recovered)
-            faults = tuple(misfit(entry, known))
-            if faults:
-                raise InvalidInput(CFG_STATE, faults)
-        recovered.epoch = max(recovered.epoch, before)
-        try:
-            self._epochs.begin(entry.id, recovered.epoch + 1)
-        except OSError as error:
-            raise unavailable(entry.id, error) from error
-        return journal, recovered
-
-    def _open(self, name: str, folder: Path, at: int) -> JournalLog:
-        journal = self._opened(name, folder, at)
-        opened = self._journals[name] = JournalLog(journal, self.committer, partial(self._hear, name))
-        return opened
-
-    def _opened(self, name: str, folder: Path, at: int) -> Journal:
-        return Journal.open(folder, self._parts.disk, name=name, now=lambda: at)
-
     def _hear(self, strategy: str, record: Record) -> None:
         """A record was journaled; who wants to know is told, and reads it in a task of its own."""
         self._to_metrics.tell(count, self.metrics, record)
@@ -402,30 +314,6 @@ class Daemon:
             self.health.report(name, Level.FAILED, f"{type(error).__name__}: {error}".partition("\n")[0])
 
         nursery.start_soon(partial(beside, name, task, failed, pause_s=1.0))
-
-    async def _start_servers(self, nursery: trio.Nursery) -> None:
-        if not self._parts.sockets:
-            return
-        await nursery.start(ControlServer(self._parts.socket or self._state / SOCKET, self.operator.handle).run)
-        metrics = self.config.metrics
-        token = read_token(Path(metrics.token_file)) if metrics.token_file else None
-        server = MetricsServer(self.metrics, self.health, token=token)
-
-        listening = trio.Event()
-
-        async def serve() -> None:
-            async with trio.open_nursery() as serving:
-                self.metrics_address = await serving.start(partial(server.serve, metrics.host, metrics.port))
-                self.health.report("metrics", Level.OK)
-                listening.set()
-
-        def failed(name: str, error: Exception) -> None:
-            self.health.report(name, Level.FAILED, short(error))
-            listening.set()
-
-        nursery.start_soon(beside, "metrics", serve, failed)
-        nursery.start_soon(beside, "index", self._keep_index, failed)
-        await listening.wait()
 
     async def _drive(self, scope: trio.CancelScope) -> None:
         with scope:
@@ -459,20 +347,6 @@ class Daemon:
             "tasks": [] if (root := trio.lowlevel.current_root_task()) is None else tasks_of(root),
             "components": [msgspec.to_builtins(component) for component in self.health.components()],
         }
-
-    async def _keep_index(self) -> None:
-        """The index follows the journals; it is derived, so what goes wrong with it stops nothing."""
-        said: dict[str, str] = {}
-        while True:
-            await trio.sleep(INDEX_EVERY_S)
-            await self._asking(self._queries.catch_up)
-            if self._queries.failed == said:
-                continue
-            said = dict(self._queries.failed)
-            why = self._queries.trouble(None)
-            self.health.report("index", Level.DEGRADED if said else Level.OK, why)
-            if said:
-                log.error("index.incomplete", journals=sorted(said), reason=why)
 
     async def _asking(self, question: Callable[[], T]) -> T:
         """Something that reads for long, in the one thread there is for it."""
@@ -510,26 +384,10 @@ class Daemon:
             return None
 
     def _status(self) -> str:
-        states = [replica.state for replica in self.supervisor.replicas.values()]
-        running = sum(state is CellState.RUNNING for state in states)
-        other = [
-            f"{r.strategy} {r.state.value}"
-            for r in self.supervisor.replicas.values()
-            if r.state is not CellState.RUNNING
-        ]
-        return f"{running} of {len(self.config.strategies)} strategies running" + (
-            f"; {', '.join(other)}" if other else ""
-        )
-
-
-def patience_of(limits: DaemonLimits) -> Patience:
-    """How long dispatch waits for what, as configured."""
-    return Patience(
-        order_grace_s=limits.order_grace_s,
-        unknown_budget_s=limits.unknown_budget_s,
-        legs_s=limits.leg_deadline_s,
-        legs_cost_bps=limits.leg_cost_bps,
-    )
+        replicas = self.supervisor.replicas.values()
+        other = [f"{each.strategy} {each.state.value}" for each in replicas if each.state is not CellState.RUNNING]
+        running = f"{len(replicas) - len(other)} of {len(self.config.strategies)} strategies running"
+        return "; ".join([running, *([", ".join(other)] if other else [])])
 
 
 def tasks_of(task: trio.lowlevel.Task) -> list[str]:
@@ -539,10 +397,3 @@ def tasks_of(task: trio.lowlevel.Task) -> list[str]:
         for child in sorted(nursery.child_tasks, key=lambda each: each.name):
             lines += [f"  {line}" for line in tasks_of(child)]
     return lines
-
-
-def _in_words(ended: Ended) -> str:
-    open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
-    if not open_orders:
-        return "clean; no order is open"
-    return "; ".join(f"{name}: order {', '.join(ids)} uncertain" for name, ids in open_orders.items())

@@ -20,6 +20,7 @@ from components.model.errors import Severity, Stop, catalogued
 from components.model.keys import VenueName
 from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus
 from daemon.journal.records import Outcome, Record
+from daemon.patience import Patience
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 from venues.transport import Clock
 
@@ -40,17 +41,6 @@ STATES = {
 
 class TradingHalted(Stop):
     """The emergency path owns this account now."""
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long what may take, seconds of process time. Their sum bounds how long a stop may wait for an order."""
-
-    order_grace_s: float = 8.0  # one request, from its start
-    unknown_budget_s: float = 4.0  # asking after an unknown outcome inside a step
-    legs_s: float = 6.0  # completing the legs of a group that did not leave
-    first_retry_s: float = 0.25
-    legs_cost_bps: float = 20.0  # a price that has moved further against a late leg ends its completion
-    absent_after_s: float = 2.0  # "never heard of it" counts only this long after the request ended
 
 
 class OrderLog(Protocol):

@@ -25,13 +25,14 @@ from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
 from components.situation import Situation
-from daemon.dispatch import Dispatch, OrderLog, Patience
+from daemon.dispatch import Dispatch, OrderLog
 from daemon.doors import Doors, Reading
 from daemon.emergency_rescue import rescues
 from daemon.emergency_route import exit_route, reachable, row_of, situation
 from daemon.flat import Flatness, flatness, worth
 from daemon.journal.records import Intent, Note
 from daemon.marks import Marked, marked_row
+from daemon.patience import Patience
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient
 from venues.transport import Clock

@@ -25,7 +25,6 @@ from daemon.authority import Limits
 from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
 from daemon.control.protocol import OPS_NOT_FOUND
-from daemon.daemon import patience_of
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import RealDisk
 from daemon.doors import Doors
@@ -40,6 +39,7 @@ from daemon.metrics import Metrics
 from daemon.output import outputs, shout
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world
+from daemon.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.readers import Reader
 from daemon.readings import ToldMetrics

@@ -45,6 +45,12 @@ class Ended(msgspec.Struct, frozen=True):
     uncertain: Mapping[str, tuple[str, ...]]
     broken: Mapping[str, Exit] = {}  # strategies that cannot start, and what that means for the whole
 
+    def in_words(self) -> str:
+        open_orders = {name: ids for name, ids in self.uncertain.items() if ids}
+        if not open_orders:
+            return "clean; no order is open"
+        return "; ".join(f"{name}: order {', '.join(ids)} uncertain" for name, ids in open_orders.items())
+
 
 class Supervisor:
     def __init__(

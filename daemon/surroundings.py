@@ -11,10 +11,11 @@ from daemon.authority import Limits
 from daemon.best_effort import ReserveLog
 from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
-from daemon.dispatch import OrderLog, Patience, Telemetry
+from daemon.dispatch import OrderLog, Telemetry
 from daemon.journal.frames import Head
 from daemon.latch import Latches
 from daemon.observer import VenueTelemetry
+from daemon.patience import Patience
 from daemon.replica import Replica
 from venues.transport import Clock
 

@@ -129,7 +129,7 @@ def latency() -> None:
 
         async def money(daemon: Daemon) -> None:
             cell = daemon.supervisor.cells[entry.id]
-            tell, journal = cell.tell, daemon._journals[entry.id]
+            tell, journal = cell.tell, daemon._journals.of[entry.id]
             append, commit = journal.append, journal.commit
 
             def timed_tell(row: object) -> object:

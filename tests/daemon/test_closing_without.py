@@ -121,7 +121,7 @@ def test_a_full_disk_and_nobody_to_shout_to(tmp_path: Path, shouting: str) -> No
             )
             cell_of(daemon, BTC).surround(daemon._surroundings(daemon.config))
         house.crash_disk.fill(0)
-        for log in daemon._journals.values():
+        for log in daemon._journals.of.values():
             log.journal._reserve_failed = True
         told = await ask(daemon, "emergency_stop", BTC, reason="a test")
         assert "audit journal takes nothing" in told.message

@@ -11,10 +11,11 @@ from components.model.errors import Stop
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import OrderGroup, Trade, TradeStatus, Verb, reduces_risk
 from daemon.best_effort import BestEffortLog
-from daemon.dispatch import Dispatch, Gate, Patience
+from daemon.dispatch import Dispatch, Gate
 from daemon.emergency import Emergency
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Outcome, Record
+from daemon.patience import Patience
 from daemon.ticks import EmbeddedMarket
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order

@@ -251,8 +251,8 @@ class _Stage:
             samples.append(sample_of(replica, run.accounts[replica.strategy], samples[-1] if samples else None))
 
         def stopped(strategy: str, reason: str) -> None:
-            if strategy in daemon._journals:
-                run.stops.append((strategy, daemon._journals[strategy].head.sequence))
+            if strategy in daemon._journals.of:
+                run.stops.append((strategy, daemon._journals.of[strategy].head.sequence))
             run.asked_s[strategy] = trio.current_time()
             stop(strategy, reason)
 
@@ -273,7 +273,7 @@ class _Stage:
         run.crashes = crashes.seen
         run.lagged_ns = daemon.world.lagged_ns
         run.latched = {name: latch for name in run.accounts if (latch := daemon.latches.of(name)) is not None}
-        for name, log in daemon._journals.items():
+        for name, log in daemon._journals.of.items():
             run.heads[name] = log.journal.head.hash
             run.records[name] = [record for _, record in log.journal.records()]
 
