@@ -20,6 +20,7 @@ from components.model.capital import above_equity
 from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
+from components.model.measures import Kind, Measure
 from components.model.orders import TradeStatus, Verb
 from components.model.slices import RunSlice
 from components.pieces import prices_of
@@ -45,7 +46,7 @@ from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.strategy_manager import AT_END, EXITS, PlanResult, StrategyManager
-from components.triggers import ASKED_FOR, Trigger
+from components.triggers import Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import Doubt, VenueManager
@@ -53,6 +54,7 @@ from components.venue_manager import Doubt, VenueManager
 SHORTEST, LONGEST = 64, 8192
 AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
 CLOSE = "close"
+ASKED = Measure(Kind.ASKED)
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", "too_small", CLOSE})
@@ -208,7 +210,7 @@ class Core:
         steps = self.pnl.attribute(book, settlements, risk, rows)
         if trigger is not None:
             halted = self.manager.halted
-            self.manager.halted = halted or trigger.reason == CLOSE
+            self.manager.halted = halted or CLOSE in commands
             first = msgspec.structs.replace(trigger, crossings=crossings)
             for one in self.manager.in_turn(first, settlements, commands):
                 self._act(one, settlements, window.row(rows - 1), steps, standing)
@@ -227,7 +229,7 @@ class Core:
             return
         self.events.step += 1
         plan = self.manager.decide(trigger, now, self.events.step, asked)
-        told = trigger.kind in TOLD_AT_ONCE or trigger.reason == ASKED_FOR
+        told = trigger.kind in TOLD_AT_ONCE or trigger.measure == ASKED
         if plan is not None and told:
             self.announcer.decision(plan, trigger.kind, row)
         for _ in range(WAYS):

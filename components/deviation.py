@@ -15,7 +15,7 @@ from components.exposure_monitor import Exposure
 from components.held_back import Band, Held, after, first_row
 from components.model.keys import GAS, KING, WALLET, base_token, perp
 from components.model.market import Column
-from components.model.measures import Kind, Measure
+from components.model.measures import Kind, Measure, measure_of
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
 from components.utility_manager import UtilityManager
@@ -39,15 +39,15 @@ class Deviation:
         self._seen: Exposure | None = None  # whose bands these are: one window is asked about three times
         self._made: list[Band] = []
 
-    def first(self, exposure: Exposure, held: Mapping[str, Held]) -> tuple[int, str] | None:
-        """Row and name of the first of: a margin ratio outside its band, legs that parted, LTV off target, net delta,
-        idle cash, gas."""
+    def first(self, exposure: Exposure, held: Mapping[str, Held]) -> tuple[int, Measure] | None:
+        """Row and measure of the first of: a margin ratio outside its band, legs that parted, LTV off target, net
+        delta, idle cash, gas."""
         timestamps = exposure.window.timestamps
-        best: tuple[int, str] | None = None
+        best: tuple[int, Measure] | None = None
         for band in self._bands(exposure):
             row = first_row(band, held.get(band.name), timestamps)
             if row < len(timestamps) and (best is None or row < best[0]):
-                best = (row, band.name)
+                best = (row, measure_of(band.name))
         return best
 
     def dust(self, exposure: Exposure, held: Mapping[str, Held]) -> int | None:

@@ -13,7 +13,7 @@ import msgspec
 from components.hedge_room import HALF, held, unhedgeable
 from components.margin import Pool, cut_pairs, margin_target, pool_of, urgent_cuts
 from components.model.keys import WALLET, PositionKey, VenueName, a_token, base_token, debt_token, perp
-from components.model.measures import Kind, measure_of
+from components.model.measures import Kind, Measure
 from components.model.orders import Action
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
@@ -61,9 +61,10 @@ class Planner:
         )
 
     def rebalance(
-        self, reason: str, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
+        self, measure: Measure, now: Situation, step: int, owed: float, refused: Container[VenueName] = ()
     ) -> Plan:
-        measure = measure_of(reason)
+        """What brings a measure back to its target."""
+        reason = str(measure)
         if measure.kind in (Kind.GAS_DEBT, Kind.GAS_RESERVE):
             return msgspec.structs.replace(
                 self.hold(now, step), action=Action.ENTRY_PARTIAL, reason=reason, repay_gas=True

@@ -192,8 +192,10 @@ class StrategyManager:
             case "close":
                 reason = AT_END if trigger.reason == AT_END else "closed by the operator"
                 plan = self.planner.exit(reason, now, step, Urgency.ASKED)
+            case _ if trigger.measure is not None:
+                plan = self.planner.rebalance(trigger.measure, now, step, self.owed, self._resting(now))
             case _:
-                plan = self.planner.rebalance(trigger.reason, now, step, self.owed, self._resting(now))
+                raise ValueError(f"nobody plans for a trigger of kind {trigger.kind}")
         if plan is not None and trigger.kind in ("deviation", DUST):
             plan = msgspec.structs.replace(plan, cause=DUST if trigger.kind == DUST else trigger.reason)
         return plan

@@ -16,7 +16,7 @@ from components.exposure_monitor import Exposure
 from components.manager_state import ManagerState
 from components.model.events import EventType
 from components.model.keys import GAS, RESERVE, PositionKey, PositionType, base_token, token_of
-from components.model.measures import Kind
+from components.model.measures import Kind, Measure
 from components.model.requirements import reference_price
 from components.model.slices import ModeSlice
 from components.ports import Settlements
@@ -28,19 +28,20 @@ FLOWS = {
     EventType.WITHDRAWAL_REQUESTED: "withdrawal",
     EventType.DEPOSIT: "deposit",
 }
-ASKED_FOR = Kind.ASKED.value
 BARELY = 0.8  # of the smallest capital that works: what is left of one that began just above it
 LEAST_COINS = 1e-9  # less of a leg than this is none
 LEAST_USDT = 0.5  # less than this that is still owed is not paid on its own
 
 
 class Trigger(msgspec.Struct, frozen=True):
-    """Why row `row` of the window needs the manager: its kind, what to call it, and the levels that rose."""
+    """Why row `row` of the window needs the manager: its kind, what to call it, the levels that rose, and what is to be
+    brought back to its target."""
 
     row: int
     kind: str
     reason: str
     crossings: tuple[Crossing, ...] = ()
+    measure: Measure | None = None
 
 
 class Triggers:
@@ -75,7 +76,7 @@ class Triggers:
         found += [self._debt(state, exposure), self._shrunk(state, exposure)]
         if self._auto and state.entered and not state.halted and not state.dormant and state.plan is None:
             if deviation := self._deviation.first(exposure, state.held):
-                found.append(Trigger(deviation[0], "deviation", deviation[1]))
+                found.append(off_target(*deviation))
             if (dust := self._deviation.dust(exposure, state.held)) is not None:
                 found.append(Trigger(dust, "dust", "dust above threshold"))
         best: Trigger | None = None
@@ -144,9 +145,14 @@ class Triggers:
         return Trigger(int((equity < floor).argmax()), "too_small", reason)
 
 
+def off_target(row: int, measure: Measure) -> Trigger:
+    """What is held has moved from what is wanted; or somebody asks for it to be brought there."""
+    return Trigger(row, "deviation", str(measure), measure=measure)
+
+
 def _asked(state: ManagerState, commands: tuple[str, ...]) -> tuple[Trigger, ...]:
     wanted = "rebalance" in commands and state.entered and not (state.halted or state.dormant)
-    return (Trigger(0, "deviation", ASKED_FOR),) if wanted else ()
+    return (off_target(0, Measure(Kind.ASKED)),) if wanted else ()
 
 
 def is_flat(mode: ModeSlice, book: Mapping[PositionKey, float]) -> bool:

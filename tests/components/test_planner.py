@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.model.market import Market
+from components.model.measures import Kind, Measure
 from components.model.orders import Action
 from components.planner import Planner
 from components.risk_monitor import CRITICAL, WARNING, Crossing
@@ -80,7 +81,7 @@ def parted(held: dict[str, float], *refused: str) -> Plan:
     lines = {"binance.spot.ETH": 2_000.0, "okx.perp.ETH": 2_000.0, "binance.perp.ETH": 2_000.0,
              "lido.ratio.wstETH": 1.25}  # fmt: skip
     now = situation(NEUTRAL, market(lines, rows=1), held)
-    return Planner(NEUTRAL.mode, make_strategy(NEUTRAL.mode)).rebalance("delta", now, 1, 0.0, refused)
+    return Planner(NEUTRAL.mode, make_strategy(NEUTRAL.mode)).rebalance(Measure(Kind.DELTA), now, 1, 0.0, refused)
 
 
 def test_parted_coins_on_chain_are_hedged_and_nothing_else_moves() -> None:
@@ -106,6 +107,6 @@ def test_where_a_venue_refuses_the_others_carry_more_and_what_they_cannot_is_sol
 
 
 def test_gas_alone_moves_nothing_but_gas(now: Situation) -> None:
-    plan = PLANNER.rebalance("gas_debt", now, 1, 0.0)
+    plan = PLANNER.rebalance(Measure(Kind.GAS_DEBT), now, 1, 0.0)
     assert (plan.repay_gas, plan.scope) == (True, REDUCE)
     assert plan.target.of(BTC) == 1.0

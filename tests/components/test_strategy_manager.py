@@ -9,6 +9,7 @@ from msgspec import structs
 
 from components.held_back import NEVER, Held, Why
 from components.manager_state import ManagerState
+from components.model.measures import measure_of
 from components.model.orders import Action, InFlight
 from components.model.requirements import HOUR_NS
 from components.model.slices import RunSlice
@@ -17,7 +18,7 @@ from components.routing.plan import FULL, HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import NOTHING
 from components.strategy_manager import PlanResult, StrategyManager
-from components.triggers import Trigger
+from components.triggers import Trigger, off_target
 from daemon.journal.codec import decode, encode
 from tests.builders import (
     START,
@@ -124,7 +125,7 @@ def test_a_withdrawal_from_nothing_owes_nothing() -> None:
 
 
 def test_shorts_of_staked_coins_are_brought_to_what_is_long_and_nothing_else_is_touched() -> None:
-    found = plan_of(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -7.0}, Trigger(0, "deviation", "delta"))
+    found = plan_of(NEUTRAL, {**STAKED, "okx:Perp:ETHUSDT": -7.0}, off_target(0, measure_of("delta")))
     assert found.scope == HEDGE
     assert found.target.of(key("okx:Perp:ETHUSDT")) == pytest.approx(-10.0)
     assert found.target.of(key("wallet:BaseToken:wstETH")) == 8.0
@@ -132,17 +133,17 @@ def test_shorts_of_staked_coins_are_brought_to_what_is_long_and_nothing_else_is_
 
 
 def test_any_other_deviation_makes_the_target_anew() -> None:
-    for trigger in (Trigger(0, "deviation", "legs:okx"), Trigger(0, "deviation", "idle")):
+    for trigger in (off_target(0, measure_of("legs:okx")), off_target(0, measure_of("idle"))):
         found = plan_of(BASIS, PAIR, trigger)
         assert (found.action, found.scope, found.reason) == (Action.ENTRY_PARTIAL, FULL, trigger.reason)
-    bare = plan_of(NEUTRAL, {"okx:BaseToken:USDT": 5.0}, Trigger(0, "deviation", "delta"))
+    bare = plan_of(NEUTRAL, {"okx:BaseToken:USDT": 5.0}, off_target(0, measure_of("delta")))
     assert bare.scope == FULL  # nothing is long: there is nothing to hedge
 
 
 @pytest.mark.parametrize("reason", ["gas_debt", "gas_reserve"])
 def test_gas_is_repaid_and_everything_else_held(reason: str) -> None:
     found = plan_of(LEVERAGED, {"aave_v3:aToken:awstETH": 80.0, "aave_v3:debtToken:variableDebtWETH": 90.0},
-                    Trigger(0, "deviation", reason))  # fmt: skip
+                    off_target(0, measure_of(reason)))  # fmt: skip
     assert (found.repay_gas, found.scope, found.reason) == (True, REDUCE, reason)
     assert found.target.of(key("aave_v3:aToken:awstETH")) == 80.0
     assert found.target.of(key("aave_v3:debtToken:variableDebtWETH")) == 90.0
