@@ -76,7 +76,7 @@ def _rescue(
     now: Situation, venue: VenueName, ratio: float, means: _Means, flights: Iterable[InFlight], run_id: str
 ) -> Rescue:
     mark, size = now.mark(venue), held(now, venue)
-    goal = min(SAFE * now.mode.risk.margin.warning, now.mode.margin_ratio_target)
+    goal = _goal(now)
     least = min(CLEAR * now.mode.risk.margin.critical, goal)
     margin = margin_usdt(now, venue)
     coming = [each for each in flights if each.target == base_token(venue, "USDT")]
@@ -129,33 +129,38 @@ class _Means:
     ) -> None:
         self._now = now
         self._refused = refused
-        self._free: dict[VenueName, float] = {}
-        if WALLET not in untouchable:
-            self._free = {WALLET: max(now.wallet("USDT"), 0.0), RESERVE: max(now.reserve(), 0.0)}
-        self._room: dict[VenueName, float] = {}
-        goal = min(SAFE * now.mode.risk.margin.warning, now.mode.margin_ratio_target)
-        for venue in now.mode.hedge_allocation:
-            if venue in untouchable or venue in in_need:
-                continue
-            notional = held(now, venue) * now.mark(venue)
-            spare = min(now.cash(venue) - CASH_KEPT * notional, now.account(venue) - goal * notional)
-            self._free[venue] = max(spare, 0.0)
-            self._room[venue] = max(utmost(now, venue) - held(now, venue), 0.0)
+        self._places = [WALLET, RESERVE] if WALLET not in untouchable else []
+        self._venues = [v for v in now.mode.hedge_allocation if v not in untouchable and v not in in_need]
+        self._spent: dict[VenueName, float] = {}  # USDT sent from there
+        self._given: dict[VenueName, float] = {}  # coins hedged there for others
+
+    def _free(self, source: VenueName) -> float:
+        """USDT that may leave: of a venue what its own margin, and what it has taken over, does not need."""
+        now, spent = self._now, self._spent.get(source, 0.0)
+        if source == RESERVE:
+            return now.reserve() - spent
+        if source == WALLET:
+            return now.wallet("USDT") - spent
+        notional = (held(now, source) + self._given.get(source, 0.0)) * now.mark(source)
+        return min(now.cash(source) - CASH_KEPT * notional, now.account(source) - _goal(now) * notional) - spent
+
+    def _room(self, venue: VenueName) -> float:
+        """Coins that may be hedged there for others."""
+        taken = held(self._now, venue) + self._given.get(venue, 0.0)
+        return utmost(self._now, venue, self._spent.get(venue, 0.0)) - taken
 
     def cash(self, venue: VenueName, missing: float, least: float, run_id: str) -> _Cash:
         """Transfers to a venue, none of `least` or less, the wallet's first; the reserve goes by way of the wallet."""
         out = _Cash([])
-        for source in self._free:
-            usdt = min(missing - out.usdt, self._free[source])
+        for source in (*self._places, *self._venues):
+            usdt = min(missing - out.usdt, self._free(source))
             sender = WALLET if source == RESERVE else source
             fee, hours = self._terms(sender)
             if usdt <= max(2.0 * fee, least) or {f"{sender}_to_{venue}", f"{source}_to_{sender}"} & self._refused:
                 continue
-            self._free[source] -= usdt
+            self._spent[source] = self._spent.get(source, 0.0) + usdt
             if source == RESERVE:
                 out.groups.append(_group(run_id, f"{venue}/lent", [_transfer(run_id, RESERVE, WALLET, usdt, venue)]))
-            elif source in self._room:  # its margin goes: so does room for shorts there
-                self._room[source] = max(utmost(self._now, source, usdt) - held(self._now, source), 0.0)
             out.groups.append(_group(run_id, f"{venue}/{source}", [_transfer(run_id, sender, venue, usdt, source)]))
             out.usdt += usdt - fee
             out.hours.append(hours)
@@ -164,13 +169,13 @@ class _Means:
     def shift(self, venue: VenueName, coins: float, run_id: str) -> _Shift:
         """Shorts that are opened elsewhere and closed here, both sides together."""
         now, out, moved = self._now, _Shift([]), list[str]()
-        for other in sorted(self._room, key=lambda each: -self._room[each]):
+        for other in sorted(self._venues, key=lambda each: -self._room(each)):
             lot = max(_lot(now, venue), _lot(now, other))
-            part = round_to_lot(min(coins - out.coins, self._room[other]), lot)
+            part = round_to_lot(min(coins - out.coins, self._room(other)), lot)
             least = now.run.exchanges[other].instruments[f"perp.{now.coin}"].minimum_notional_usdt
             if part <= 0.0 or part * now.mark(other) < least or f"{other}_perp" in self._refused:
                 continue
-            self._room[other] -= part
+            self._given[other] = self._given.get(other, 0.0) + part
             legs = [
                 _perp(run_id, other, now.coin, -part, f"for_{venue}", reduces=False),
                 _perp(run_id, venue, now.coin, part, f"to_{other}", reduces=True),
@@ -188,6 +193,11 @@ class _Means:
         exchange = self._now.run.exchanges.get(source)
         terms = (self._now.run.chain.transfers if exchange is None else exchange.transfers).get("USDT")
         return (inf, 0.0) if terms is None else (terms.fee, terms.delay_minutes / MINUTES)
+
+
+def _goal(now: Situation) -> float:
+    """The margin ratio that cash and shifts aim at: past the warning, and no more than the mode aims at."""
+    return min(SAFE * now.mode.risk.margin.warning, now.mode.margin_ratio_target)
 
 
 def _lot(now: Situation, venue: VenueName) -> float:

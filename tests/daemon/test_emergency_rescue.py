@@ -116,3 +116,11 @@ def test_what_was_refused_or_cannot_be_reached_is_not_counted_on() -> None:
     (rescue,) = found(thin, rich, cash, refused={"wallet_to_okx", "bybit_perp"})
     (cut,) = orders(rescue, Verb.PERP)
     assert cut.venue == "okx" and cut.reduce_only
+
+
+def test_what_a_venue_took_over_for_one_it_does_not_take_over_for_another() -> None:
+    rich = account("binance", 0.34 * SIZE * MARK)
+    both = found(account("okx", THIN_USDT), account("bybit", 0.08 * SIZE * MARK), rich)
+    opened = [order.amount for each in both for order in orders(each, Verb.PERP) if order.venue == "binance"]
+    room = (0.34 / (1.25 * 0.15) - 1.0) * SIZE
+    assert len(opened) == 2 and -room <= sum(opened) < -0.9 * room
