@@ -265,20 +265,24 @@ class PnlMonitor:
 
     def _held(self, book: BookColumns, window: Window) -> dict[str, Column | float]:
         """Σ held × change of one unit, per part, in key order; equal columns are added up first."""
-        market, rows = window.market, len(window)
+        market, rows, unit, flowing = window.market, len(window), self._prices.unit, book.flowing
         weights: dict[str, dict[int, Column | float]] = {}
         columns: dict[int, Column] = {}
         for key, held in book.held.items():
-            flowing = book.flowing.get(key)
-            if held == 0.0 and flowing is None:
+            flow = flowing.get(key)
+            if held == 0.0 and flow is None:
                 continue
-            native: Column | float = held
-            for part, column in self._prices.unit(market, key).terms:
-                if flowing is not None:
-                    native = np.concatenate(((held,), flowing[: rows - 1]))
-                by_column = weights.setdefault(part, {})
-                by_column[id(column)] = by_column.get(id(column), 0.0) + native
-                columns[id(column)] = column
+            terms = unit(market, key).terms
+            if not terms:
+                continue
+            native: Column | float = held if flow is None else np.concatenate(((held,), flow[: rows - 1]))
+            for part, column in terms:
+                name, by_column = id(column), weights.get(part)
+                if by_column is None:
+                    weights[part] = {name: 0.0 + native}
+                else:
+                    by_column[name] = by_column.get(name, 0.0) + native
+                columns[name] = column
         parts: dict[str, Column | float] = {}
         for part, by_column in weights.items():
             total: Column | float = 0.0

@@ -118,13 +118,13 @@ class PositionMonitor:
 
     def project(self, window: Window, settlements: Settlements) -> BookColumns:
         """Balances over the rows of `window`, its settlements included; changes nothing."""
-        held = dict(self.expected)
+        held = dict(self.expected.items())
         quantities = held
         if settlements.happenings:
             after = Book(held)
             for happening in settlements.happenings:
                 after.apply(happening.changes)
-            quantities = dict(after)
+            quantities = dict(after.items())
         flowing: dict[PositionKey, Column] = {}
         if settlements.cash:
             amounts = _by_row(settlements.cash, len(window))

@@ -20,6 +20,8 @@ from components.position_monitor import BookColumns, PositionMonitor
 from components.risk_monitor import Risk
 from components.utility_manager import UtilityManager
 
+BALANCE = "balance."
+
 
 class ResultColumns:
     def __init__(self, run: RunSlice, prices: UtilityManager, positions: PositionMonitor) -> None:
@@ -41,10 +43,11 @@ class ResultColumns:
         if exposure.ltv is not None and risk.health_factor is not None:
             columns["ltv"] = exposure.ltv[:rows]
             columns["health_factor"] = risk.health_factor[:rows]
+        worth = self._worth(exposure)
         for venue in self._mode.hedge_allocation:
-            self._venue_columns(columns, book, risk, settlements, venue, rows)
+            self._venue_columns(columns, book, risk, settlements, venue, worth[venue][:rows])
         for key in book.quantities:
-            columns[f"balance.{key}"] = head(book.native(key), rows)
+            columns[BALANCE + key] = head(book.native(key), rows)
         return columns
 
     def _venue_columns(
@@ -54,10 +57,9 @@ class ResultColumns:
         risk: Risk,
         settlements: Settlements,
         venue: str,
-        rows: int,
+        worth: Column,
     ) -> None:
-        account = risk.exposure.accounts[venue]
-        worth = self._worth(risk.exposure, venue)[:rows]
+        account, rows = risk.exposure.accounts[venue], len(worth)
         moved = 0.0
         row = book.window.row(0)
         for happening in settlements.happenings:
@@ -81,28 +83,28 @@ class ResultColumns:
                 funding = funding + on_rows(flow.row, flow.amount, rows)
         columns[f"funding.{venue}"] = funding
 
-    def _worth(self, exposure: Exposure, venue: str) -> Column:
-        """Everything at one exchange, share-class currency."""
-        total: Column | float = 0.0
+    def _worth(self, exposure: Exposure) -> dict[str, Column]:
+        """Everything at each exchange, added up in key order, share-class currency."""
+        totals: dict[str, Column | float] = dict.fromkeys(self._mode.hedge_allocation, 0.0)
         for key, worth in exposure.worth.items():
-            if key.venue == venue:
-                total = total + worth
-        return np.full(len(exposure.window), total) if isinstance(total, float) else total
+            if (venue := key.venue) in totals:
+                totals[venue] = totals[venue] + worth
+        rows = len(exposure.window)
+        return {v: np.full(rows, total) if isinstance(total, float) else total for v, total in totals.items()}
 
     def after_trades(self, columns: dict[str, Column | float], row: Row, moved: Mapping[str, float], rows: int) -> None:
         """The last row's columns say what is held after its trades."""
         last = rows - 1
         expected = self._positions.expected
+        totals = dict.fromkeys(self._mode.hedge_allocation, 0.0)
         for key, native in expected.items():
-            name = f"balance.{key}"
+            name = BALANCE + key
             before = columns.get(name, 0.0)
             if not isinstance(before, float) or before != native:
                 columns[name] = with_value(before, last, native, rows)
-        for venue in self._mode.hedge_allocation:
-            worth = 0.0
-            for key, native in expected.items():
-                if key.venue == venue and native != 0.0:
-                    worth += native * self._prices.value_at(row, key)
+            if native != 0.0 and (venue := key.venue) in totals:
+                totals[venue] += native * self._prices.value_at(row, key)
+        for venue, worth in totals.items():
             name = f"venue_equity.{venue}"
             change = worth - self.venue_worth[venue] - moved.get(venue, 0.0)
             self.venue_worth[venue] = worth

@@ -5,7 +5,7 @@ Read-only and cheap: it asks the position monitor afresh each time, so it is tru
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from components.maths.costs import impact_fraction
 from components.model.keys import (
@@ -38,13 +38,11 @@ class Situation:
         self.row = row
         self.coin = run.mode.asset
         self._positions = positions
+        self._known: dict[str, tuple[int, float]] = {}
+        self.held = positions.expected.of  # native balance of a key
         self._prices = prices
         self.lst = run.mode.lst_type
         self.ratio = row.value(f"{LST_PROTOCOL[self.lst]}.ratio.{self.lst}") if self.lst else 1.0
-
-    def held(self, key: PositionKey) -> float:
-        """Native balance of a key."""
-        return self._positions.expected.of(key)
 
     def cash(self, venue: str) -> float:
         """USDT on an exchange or in the wallet."""
@@ -123,6 +121,9 @@ class Situation:
 
     def long_coins(self) -> float:
         """Coins of the asset over everything but perps; debt and gas debt count against."""
+        return self._once("long coins", self._long_coins)
+
+    def _long_coins(self) -> float:
         total = 0.0
         for key, native in self._positions.expected.items():
             kind = key.position_type
@@ -132,6 +133,14 @@ class Situation:
             if token == self.coin or (self.coin == "ETH" and token in ETH_TOKENS):
                 total += native * self._prices.coins_at(self.row, key)
         return total
+
+    def _once(self, name: str, compute: Callable[[], float]) -> float:
+        """What `compute` gives, worked out once for each state of the book."""
+        version = self._positions.expected.version
+        known = self._known.get(name)
+        if known is None or known[0] != version:
+            known = self._known[name] = (version, compute())
+        return known[1]
 
     def on_its_way(self, target: PositionKey) -> float:
         """What arrives at `target` later."""
@@ -181,6 +190,9 @@ class Situation:
 
     def equity(self) -> float:
         """Share-class value of everything, in key order."""
+        return self._once("equity", self._equity)
+
+    def _equity(self) -> float:
         total = 0.0
         for key, native in self._positions.expected.items():
             if native != 0.0:

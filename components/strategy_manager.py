@@ -44,6 +44,7 @@ REDUCIBLE = (
     Kind.LIQUIDATION,
     Kind.DELTA,
 )  # the other measures are told, nothing can be reduced
+FAR_ABOVE = 10.0  # times the smallest capital that works: it need not be worked out again
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
 
 
@@ -236,7 +237,7 @@ class StrategyManager:
                 self.owed = 0.0
         if self.halted or self.dormant:
             self._keep_closing(plan, now, came.worked)
-        elif self._auto:
+        elif self._auto and (now.equity() < FAR_ABOVE * self._least or not self._least):
             with suppress(MissingData):  # then it stays what it was
                 self._least = least_worth_holding(now.run, now.row).capital
         if trigger.kind == "owed":

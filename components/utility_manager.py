@@ -52,6 +52,8 @@ class UtilityManager:
         self._required = None if required is None else frozenset(required)
         self._market: Market | None = None
         self._units: dict[PositionKey, Unit] = {}
+        self._row = -1
+        self._values: dict[PositionKey, float] = {}  # at that row: a decision asks for the same ones again and again
 
     @classmethod
     def of(cls, mode: ModeSlice) -> UtilityManager:
@@ -74,7 +76,12 @@ class UtilityManager:
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
-        return _at(row, self.unit(row.market, key).value)
+        if row.market is not self._market or row.index != self._row:
+            self._row, self._values = row.index, {}
+        value = self._values.get(key)
+        if value is None:
+            value = self._values[key] = _at(row, self.unit(row.market, key).value)
+        return value
 
     def coins_at(self, row: Row, key: PositionKey) -> float:
         """Coins of the key's coin that one native unit moves with, at one row."""

@@ -37,8 +37,8 @@ def tier_of(notional_usdt: float, tiers: Sequence[Tier]) -> Tier:
 
 def maintenance_usdt(notional_usdt: npt.NDArray[np.float64], tiers: Sequence[Tier]) -> npt.NDArray[np.float64]:
     """Maintenance margin per row: `notional × rate − deduction` of its tier."""
-    low = tier_of(float(notional_usdt.min()), tiers)
-    high = tier_of(float(notional_usdt.max()), tiers)
+    low = tier_of(float(np.minimum.reduce(notional_usdt)), tiers)
+    high = tier_of(float(np.maximum.reduce(notional_usdt)), tiers)
     if low is high:
         return notional_usdt * low.maintenance_rate - low.deduction_usdt
     edges = np.array([tier.notional_usdt for tier in tiers[:-1]])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
+from typing import TypeVar, overload
 
 import msgspec
 
 from components.model.keys import PositionKey
+
+T = TypeVar("T")
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -20,9 +23,10 @@ class Difference(msgspec.Struct, frozen=True):
 class Book(Mapping[PositionKey, float]):
     """Balances in native units (scaled for Aave); an absent key is a balance of 0. Iterates in key order."""
 
-    __slots__ = ("_balances",)
+    __slots__ = ("_balances", "version")
 
     def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
+        self.version = 0  # counts changes: what was worked out of a book holds until the next
         self._balances: dict[PositionKey, float] = {}
         for key in sorted(balances or {}):
             self._balances[key] = (balances or {})[key]
@@ -39,10 +43,23 @@ class Book(Mapping[PositionKey, float]):
     def __repr__(self) -> str:
         return f"<Book {self._balances}>"
 
+    def items(self) -> ItemsView[PositionKey, float]:
+        return self._balances.items()
+
+    @overload
+    def get(self, key: PositionKey) -> float | None: ...
+
+    @overload
+    def get(self, key: PositionKey, default: T) -> float | T: ...
+
+    def get(self, key: PositionKey, default: T | None = None) -> float | T | None:
+        return self._balances.get(key, default)
+
     def of(self, key: PositionKey) -> float:
         return self._balances.get(key, 0.0)
 
     def set(self, key: PositionKey, balance: float) -> None:
+        self.version += 1
         known = key in self._balances
         self._balances[key] = balance
         if not known:
@@ -61,10 +78,11 @@ class Book(Mapping[PositionKey, float]):
         self, observed: Mapping[PositionKey, float], *, absolute: float, relative: float, venues: frozenset[str]
     ) -> tuple[Difference, ...]:
         """Keys of `venues` whose balances differ by more than `absolute + relative × |expected|`."""
-        keys = sorted({key for key in (*self._balances, *observed) if key.venue in venues})
         found = []
-        for key in keys:
-            expected, seen = self._balances.get(key, 0.0), observed.get(key, 0.0)
-            if not abs(expected - seen) <= absolute + relative * abs(expected):
-                found.append(Difference(key, expected, seen))
-        return tuple(found)
+        unheard_of = [(key, 0.0) for key in observed if key not in self._balances]
+        for key, expected in (*self._balances.items(), *unheard_of):
+            if key.venue in venues:
+                seen = observed.get(key, 0.0)
+                if not abs(expected - seen) <= absolute + relative * abs(expected):
+                    found.append(Difference(key, expected, seen))
+        return tuple(sorted(found, key=lambda difference: difference.key))

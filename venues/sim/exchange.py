@@ -30,6 +30,9 @@ class SimExchange:
         self._costs = costs
         self._coin = mode.asset
         self._unified = mode.collateral == "unified"
+        instrument = config.instruments.get(f"perp.{mode.asset}")
+        self._tiers = () if instrument is None else instrument.tiers
+        self._highest_rate = max((tier.maintenance_rate for tier in self._tiers), default=0.0)
 
     def execute(self, order: Order, row: Row, balances: Mapping[PositionKey, float]) -> Trade:
         """Fills at the row's price ± cost, or a rejection with its reason."""
@@ -53,10 +56,9 @@ class SimExchange:
             equity = equity + self._counted_spot(window, balances)
         notional = abs(size) * adverse
         fee = self._costs.liquidation_fee(self.name)
-        tiers = self._config.instruments[f"perp.{self._coin}"].tiers
-        if equity.min() > notional.max() * (max(tier.maintenance_rate for tier in tiers) + fee):
+        if np.minimum.reduce(equity) > np.maximum.reduce(notional) * (self._highest_rate + fee):
             return None
-        dead = equity <= maintenance_usdt(notional, tiers) + fee * notional
+        dead = equity <= maintenance_usdt(notional, self._tiers) + fee * notional
         return int(dead.argmax()) if dead.any() else None
 
     def liquidate(self, row: Row, balances: Mapping[PositionKey, float]) -> Happening:
