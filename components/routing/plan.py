@@ -27,7 +27,8 @@ from components.strategies.strategy import Target
 GAS_KEY = base_token(GAS, "ETH")
 CASH_KEPT = 0.1  # of the notional of a short: cash for fees and funding while the rest of its margin is unrealised
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
-PART_OF_A_PAYMENT = 0.01
+PART_OF_A_PAYMENT, LEAST_PART = 0.01, 0.5  # of what is owed, but no less than this share of a minimum trade
+NEAR_ITS_FEE = 10.0  # times its fee: a smaller transfer for a payment waits until there is more to send
 
 
 class Urgency(StrEnum):
@@ -94,7 +95,8 @@ class Stage:
             return 1e-6
         if self._plan.pay_out <= 0.0:
             return self._mode.minimum_trade_usdt
-        return min(self._mode.minimum_trade_usdt, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one())
+        least = self._mode.minimum_trade_usdt
+        return min(least, max(LEAST_PART * least, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one()))
 
     def _is_pairs(self) -> bool:
         """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""
@@ -196,12 +198,12 @@ class Stage:
         return round_to_lot(change, self._now.run.exchanges[venue].instruments[f"perp.{self._now.coin}"].lot)
 
     def _arrives(self, source: str, token: str, amount: float) -> bool:
-        """Whether anything is left of a transfer after its fee."""
+        """Whether anything is left of a transfer after its fee, and not little of one that can wait."""
         if self._mode.costs == "none":
             return True
         exchange = self._now.run.exchanges.get(source)
         terms = self._now.run.chain.transfers if exchange is None else exchange.transfers
-        return amount > terms[token].fee
+        return amount > terms[token].fee * (NEAR_ITS_FEE if self._plan.careful else 1.0)
 
     def _transfer(self, source: str, sink: str, token: str, amount: float) -> OrderGroup:
         keys = {"source": base_token(source, token), "target": base_token(sink, token)}

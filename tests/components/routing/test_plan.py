@@ -82,9 +82,18 @@ def test_perps_are_rounded_to_their_lot_where_trading_costs() -> None:
 
 def test_a_fee_may_eat_all_of_a_transfer() -> None:
     assert not stage(basis())._arrives("okx", "USDT", 3.0)
-    assert stage(basis())._arrives("okx", "USDT", 3.01)
+    assert stage(basis(), careful=False)._arrives("okx", "USDT", 3.01)
     assert stage(basis())._arrives("wallet", "USDT", 0.01)
     assert stage(basis(costs="none"))._arrives("okx", "USDT", 0.01)
+
+
+def test_what_can_wait_is_not_sent_near_its_fee() -> None:
+    assert not stage(basis())._arrives("okx", "USDT", 30.0)
+    assert stage(basis())._arrives("okx", "USDT", 30.01)
+
+
+def test_a_payment_is_put_together_from_parts_that_are_worth_an_order() -> None:
+    assert [stage(basis(), pay_out=asked)._minimum for asked in (80.0, 4_000.0, 100_000.0)] == [25.0, 40.0, 50.0]
 
 
 def test_a_swap_costs_its_gas() -> None:
