@@ -95,13 +95,18 @@ def flatten(config: DaemonSlice, strategies: tuple[str, ...], *, wait_s: float =
 
 def finish(config: DaemonSlice, *, wait_s: float = WAIT_S) -> list[Finding]:
     """Goes on with what is under a latch and not flat yet; nothing else is touched, and nobody is asked for nothing."""
-    latches = Latches(config.state_dir)
-    standing = {entry.id: latches.of(entry.id) for entry in config.strategies}
-    unfinished = tuple(id for id, latch in standing.items() if latch is not None and not latch.is_closed)
+    unfinished = _unfinished(config)
     if not unfinished:
         mark(config.state_dir, False)
         return []
     return _locked(config, unfinished, wait_s)
+
+
+def _unfinished(config: DaemonSlice) -> tuple[str, ...]:
+    """Strategies under a latch that are not flat yet, whoever asked for it and when."""
+    latches = Latches(config.state_dir)
+    standing = {entry.id: latches.of(entry.id) for entry in config.strategies}
+    return tuple(id for id, latch in standing.items() if latch is not None and not latch.is_closed)
 
 
 def exit_code(findings: list[Finding]) -> Exit:
@@ -118,7 +123,8 @@ def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -
     with held(state_lock(config.state_dir), holder, "the state directory"):
         with outputs():
             findings = trio.run(_bring_to_safety, config, asked, wait_s, clock=AwakeClock())
-        mark(config.state_dir, any(finding.action in ("closing", "not closed") for finding in findings))
+        left = any(finding.action in ("closing", "not closed") for finding in findings)
+        mark(config.state_dir, left or bool(_unfinished(config)))
     return findings
 
 
@@ -187,6 +193,7 @@ class _Program:
         if self._config.guard.read_only:
             return Finding(strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, doubts=doubts)
         self._latched(latch, reason)
+        mark(self._config.state_dir, True)  # who is killed from here on is gone on for
         phase = await closing.once(wait_s)
         progress = closing.progress
         actions: Mapping[Phase, Action] = {Phase.FLAT: "closed", Phase.CLOSING: "closing"}

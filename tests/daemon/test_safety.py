@@ -123,6 +123,26 @@ def test_flatten_closes_what_it_is_told_to_and_the_next_daemon_stays_closed(hous
     assert house.crashes.seen == []
 
 
+def test_closing_one_leaves_the_timer_to_what_another_still_awaits(house: House) -> None:
+    house.latches.set(requested(LENDING, "before", at=1, uid=0))
+    house.latches.advance(LENDING, Phase.CLOSING)
+    assert found(flatten(house.config, (BTC,), wait_s=5.0)) == {BTC: "closed", LENDING: "held"}
+    assert (house.state / MARKER).exists()
+    assert found(finish(house.config, wait_s=5.0)) == {BTC: "held", LENDING: "closed"}
+    assert not (house.state / MARKER).exists()
+
+
+def test_who_interrupts_it_leaves_the_rest_to_the_timer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(closing: Closing, wait_s: float) -> Phase:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Closing, "once", interrupted)
+    with pytest.raises(BaseException) as raised:
+        flatten(house.config, (BTC,), wait_s=5.0)
+    assert isinstance(raised.value, KeyboardInterrupt | BaseExceptionGroup)
+    assert (house.state / MARKER).exists()
+
+
 def test_a_strategy_that_is_not_there_is_refused_before_anything_happens(house: House) -> None:
     with pytest.raises(Refuse, match="no strategy 'btc'"):
         flatten(house.config, ("btc", BTC))
