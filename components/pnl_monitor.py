@@ -48,7 +48,7 @@ PARTS = (
 )
 ADJUSTMENT = "adjustment"  # accepted differences from what venues report: a line of its own, in every mode
 LINES = (*PARTS, ADJUSTMENT)
-NOTHING, CRUMBS = 1e-6, 1e-2  # of the initial equity: what after a payment is nothing, and what may be called crumbs
+NOTHING, CRUMBS = 1e-5, 1e-2  # of the initial equity: what after a payment is nothing, and what may be called crumbs
 
 
 class Steps(msgspec.Struct):

@@ -340,6 +340,14 @@ def test_what_a_payment_leaves_below_a_minimum_trade_moves_no_return_and_comes_w
     assert books.pnl.units == pytest.approx(10_010.0)
 
 
+def test_of_a_large_fund_a_hundred_thousandth_is_nothing() -> None:
+    for left, units in ((90.0, 0.0), (110.0, 110.0)):
+        books = Books({WALLET: 1e7})
+        paid = 1e7 - left
+        books.lives(1, trades=(trade(order(Verb.PAY_OUT, "wallet", "USDT", paid), {WALLET: -paid}),))
+        assert books.pnl.units == pytest.approx(units)
+
+
 # Columns beside the parts
 
 
