@@ -30,7 +30,7 @@ async def adopt(cell: Cell, id: str, venue: VenueName, uid: int) -> tuple[dict[P
             waiting.deadline = inf
             view = await cell.observer.look(venue)
             if cell.core.positions.doubts:
-                raise Refuse(OPS_REFUSED, "an order is in doubt; resolve it first, its outcome may be the difference")
+                raise Refuse(OPS_REFUSED, "an order is uncertain; resolve it first, its outcome may be the difference")
             changes = cell.observer.differences(venue, cell.core.positions.expected)
             foreign, view.foreign = len(view.foreign), {}
             if changes:

@@ -216,7 +216,7 @@ class Observer:
         for happening in self.unbooked():
             if happening.unknown is not None:
                 order = happening.unknown.id
-                raise Refuse(OPS_REFUSED, f"order {order} is in doubt; its outcome may be the difference")
+                raise Refuse(OPS_REFUSED, f"order {order} is uncertain; its outcome may be the difference")
             book.apply(happening.changes)
         if not view.is_current:
             raise Refuse(OPS_REFUSED, f"the last look at {venue} is older than the last trade there; ask again")

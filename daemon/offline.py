@@ -65,7 +65,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         ]
         state = self.recovered.state
         open_orders = [*self.recovered.open_orders, *(state.positions.doubts.values() if state is not None else ())]
-        return (*found, *dict.fromkeys(f"order {order.id} in doubt" for order in open_orders))
+        return (*found, *dict.fromkeys(f"uncertain order {order.id}" for order in open_orders))
 
     def _is_cash(self, key: PositionKey) -> bool:
         if key.position_type is not PositionType.BASE_TOKEN:

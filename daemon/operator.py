@@ -337,7 +337,7 @@ class Operator:
                 assert happening is not None
                 await cell.settle(id, happening, self._now())
                 return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
-        raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is in doubt")
+        raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is uncertain")
 
     async def _plans(self, strategy: str | None) -> list[dict[str, Any]]:
         """Asked of the venues themselves, whatever has become of the strategy."""

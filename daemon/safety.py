@@ -59,7 +59,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     reason: str
     net_delta: float | None = None
-    doubts: int = 0
+    uncertain: int = 0  # orders whose outcome nobody knows
     left: tuple[str, ...] = ()
     awaited: tuple[Awaited, ...] = ()
     unvalued: tuple[Unvalued, ...] = ()
@@ -186,12 +186,12 @@ class _Program:
         exposed = delta is not None and delta > limit
         if asked is None and not exposed and (latch is None or latch.is_closed):
             if silent:
-                return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), doubts=doubts)
+                return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), uncertain=doubts)
             reason = "hedged within its limit" if delta is not None else "nothing asks for closing"
-            return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, doubts=doubts)
+            return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, uncertain=doubts)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"
         if self._config.guard.read_only:
-            return Finding(strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, doubts=doubts)
+            return Finding(strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, uncertain=doubts)
         self._latched(latch, reason)
         mark(self._config.state_dir, True)  # who is killed from here on is gone on for
         phase = await closing.once(wait_s)
@@ -202,7 +202,7 @@ class _Program:
             action=actions.get(phase, "not closed"),
             reason=reason if phase is not Phase.FAILED else progress.error or "attempts used up",
             net_delta=delta,
-            doubts=doubts,
+            uncertain=doubts,
             left=progress.left,
             awaited=progress.awaited,
             unvalued=progress.unvalued,

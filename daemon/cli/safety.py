@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from daemon.daemon_config import DaemonSlice
     from daemon.safety import Finding
 
-COLUMNS = ("strategy", "action", "reason", "net_delta", "doubts", "left", "unvalued", "unsellable")
+COLUMNS = ("strategy", "action", "reason", "net_delta", "uncertain", "left", "unvalued", "unsellable")
 
 config_option = click.option(
     "--config", "config_path", type=click.Path(path_type=Path), help="The daemon file.  [default: configs/paper.yaml]"

@@ -137,7 +137,7 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
             yield f"  BROKEN  {contract.name}: {contract.reason} ({effect}{since})"
     for order in replica.uncertain:
         amount = f"{order.verb} {text_of(order.amount)} {order.token} at {order.venue}"
-        yield f"  unknown order {order.id}: {amount}, sent {_sent(order.sent_at, market_now)}: {order.reason}"
+        yield f"  uncertain order {order.id}: {amount}, sent {_sent(order.sent_at, market_now)}: {order.reason}"
         yield f"          look at the venue, then: basis resolve {order.id} --as filled|not_sent"
     for venue in replica.venues:
         if not venue.reachable or venue.mismatches or venue.foreign:

@@ -291,7 +291,7 @@ def test_nothing_is_adopted_while_an_order_is_in_doubt() -> None:
             unknown=order,
         )  # fmt: skip
         desk.observer.unbooked = lambda: [doubt]
-        with pytest.raises(Refuse, match="o1 is in doubt"):
+        with pytest.raises(Refuse, match="o1 is uncertain"):
             desk.observer.differences("binance", {CASH: 10.0})
 
     play(act)

@@ -287,7 +287,7 @@ def test_an_emergency_stop_is_one_however_often_it_is_asked_for(tmp_path: Path) 
 
 def test_an_order_that_nobody_doubts_cannot_be_resolved(tmp_path: Path) -> None:
     async def play(daemon: Daemon) -> None:
-        assert await refused(daemon, "resolve", None, order="none", as_="not_sent") == "no order 'none' is in doubt"
+        assert await refused(daemon, "resolve", None, order="none", as_="not_sent") == "no order 'none' is uncertain"
 
     House(tmp_path).live(play)
 

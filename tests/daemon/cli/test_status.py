@@ -76,7 +76,7 @@ def test_why_says_everything_that_stands_in_the_way(tmp_path: Path, capsys: pyte
         "eth is paused: by an operator", "withheld: read only", "BROKEN  quotes: okx spot is 90 s old",
         "nothing that adds risk leaves, since 2024-01-01 00:00:00Z",
         "BROKEN  clock: offset 300 ms (told, blocks nothing)",
-        "ok      journal", "unknown order o-17: perp -2 ETH at okx, sent 65 s ago: no answer",
+        "ok      journal", "uncertain order o-17: perp -2 ETH at okx, sent 65 s ago: no answer",
         "basis resolve o-17 --as", "okx: not reachable: timed out; differs from the book: okx:Perp:ETHUSDT; 2 trades",
         "delta is warning", "basis resume eth",
     ):  # fmt: skip
