@@ -154,6 +154,9 @@ def _figures(replica: Replica) -> str:
     equity, initial = replica.equity or 0.0, replica.initial or 0.0
     made = equity - initial - replica.external_flows
     digits = 4 if replica.share_class == "ETH" else 2
+    if replica.equity_is_observed:  # the parts are of the book, which rests: they would not add up to it
+        told = f"{equity:,.{digits}f} {replica.share_class}"
+        return f"is worth {told} as its venues report ({made:+,.{digits}f} since the start)"
     parts = [
         f"{name.replace('_', ' ')} {value:+,.{digits}f}" for name, value in replica.pnl.items() if round(value, digits)
     ]

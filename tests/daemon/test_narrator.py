@@ -171,6 +171,13 @@ def test_figures_come_once_in_a_while_and_profit_is_without_what_was_paid_in() -
     assert told[0].endswith("is worth 101,000.00 USDT (+500.00: funding +510.00)")
 
 
+def test_under_an_emergency_stop_no_parts_are_told_that_do_not_add_up() -> None:
+    lines: list[str] = []
+    shown = replica(START, CellState.LATCHED, pnl={"funding": 510.0}, equity_is_observed=True)
+    Narrator(lines.append, every_s=3600.0).publish(shown)
+    assert lines[-1].endswith("is worth 101,000.00 USDT as its venues report (+500.00 since the start)")
+
+
 def test_a_state_is_told_when_it_changes_and_not_while_it_passes() -> None:
     lines: list[str] = []
     narrator = Narrator(lines.append, every_s=3600.0)
