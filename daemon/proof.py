@@ -107,7 +107,7 @@ def prove(folder: Path) -> Result:
                 except Diverged as diverged:
                     return counts.result(state_hash, (diverged.difference,))
     if run is None:
-        raise Refuse(EVT_NO_RUN, str(folder))
+        raise Refuse(EVT_NO_RUN, f"the journal in {folder} holds no run")
     return counts.result(state_hash, ())
 
 
@@ -144,7 +144,7 @@ def what_would_change(folder: Path, config_path: Path | None) -> Result:
             case _:
                 pass
     if run is None:
-        raise Refuse(EVT_NO_RUN, str(folder))
+        raise Refuse(EVT_NO_RUN, f"the journal in {folder} holds no run")
     return counts.result(state_hash, tuple(differences), what_if=True)
 
 
@@ -161,7 +161,7 @@ def _run_of(strategy: str, recorded: RunSlice, config_path: Path | None) -> RunS
 
 def _records(folder: Path, counts: _Counts) -> Iterator[Record]:
     if not folder.is_dir():
-        raise Refuse(EVT_NO_RUN, str(folder))
+        raise Refuse(EVT_NO_RUN, f"there is no journal folder {folder}")
     name = folder.parent.name
     walk = Walk(RealDisk(), folder, name)
     begun = walk.anchor is None or not walk.anchor.first
