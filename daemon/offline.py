@@ -24,7 +24,7 @@ from daemon.journal.reader import DAEMON, Located, journal_folder, journals
 from daemon.journal.records import Manifest, Record
 from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
-from daemon.latch import Latch, Latches
+from daemon.latch import Latch, Latches, Phase
 from daemon.picture import LEVELS
 from daemon.provenance import code_hash
 from daemon.queries import IN_MEMORY, Queries
@@ -163,8 +163,17 @@ def view(state: Path, kind: str, strategy: str | None, arguments: Mapping[str, s
         if strategy in (None, name)
     ]
     notes += [f"{name}: {why}" for name, why in failed.items() if strategy in (None, name)]
+    notes += [_closed_since(each) for each in replicas if each.state is CellState.LATCHED]
     shown = replicas if kind == "status" else positions_shown(replicas)
     return View(data=shown, notes=tuple(notes))
+
+
+def _closed_since(replica: Replica) -> str:
+    later = (
+        "it at 'basis resume', with a daemon" if replica.phase == Phase.FLAT else "later; 'basis safety finish' goes on"
+    )
+    sold = "what that sold is in 'basis orders', and enters"
+    return f"{replica.strategy}: this book is of before its emergency stop; {sold} {later}"
 
 
 def valued(replica: Replica, run: RunSlice) -> Replica:
@@ -183,6 +192,8 @@ def replica_of(seen: Seen, latch: Latch | None, account: str) -> Replica:
         account=account,
         state=CellState.STOPPED if latch is None else CellState.LATCHED,
         reason="the daemon does not run" + (f"; emergency stop: {latch.reason}, {latch.phase.value}" if latch else ""),
+        phase=latch.phase.value if latch else "",
+        awaited=latch.awaited if latch else (),
         epoch=recovered.epoch,
         tick=recovered.last_tick,
         timestamp=seen.at,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from daemon.cli.main import main
 from daemon.daemon import Daemon
 from daemon.disk import RealDisk
 from daemon.journal.reader import Located, journal_folder
+from daemon.latch import Latches, Phase, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.offline import all_seen, seen, view
 from daemon.replica import CellState, Replica
@@ -112,6 +115,23 @@ def test_a_damaged_journal_is_named_and_the_others_are_shown(tmp_path: Path) -> 
     assert shown is not None
     assert [each.strategy for each in shown.data] == [LENDING]
     assert any(note.startswith(f"{BTC}: journal {BTC} breaks at record 1") for note in shown.notes)
+
+
+@pytest.mark.parametrize(("phase", "then"), [(Phase.CLOSING, "'basis safety finish'"), (Phase.FLAT, "'basis resume'")])
+def test_a_book_from_before_an_emergency_stop_is_not_shown_as_what_is_held(
+    left: tuple[Path, dict[str, Replica]], tmp_path: Path, phase: Phase, then: str
+) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(left[0], state)
+    Latches(state).set(msgspec.structs.replace(requested(BTC, "a test", at=1, uid=0), phase=phase))
+    for kind in ("status", "positions"):
+        found = view(state, kind, None, {}, 0.0)
+        assert found is not None
+        (note,) = [note for note in found.notes if note.startswith(f"{BTC}: this book is of before its emergency stop")]
+        assert then in note and "'basis orders'" in note
+        assert not any(note.startswith(f"{LENDING}: this book") for note in found.notes)
+    shown = view(state, "status", BTC, {}, 0.0)
+    assert shown is not None and [each.phase for each in shown.data] == [phase.value]
 
 
 def test_what_never_began_has_nothing_to_say(tmp_path: Path) -> None:
