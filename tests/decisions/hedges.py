@@ -42,4 +42,5 @@ def beyond_limit(played: Played) -> tuple[Flags, np.ndarray[tuple[int], np.dtype
     lots = [played.run.exchanges[venue].instruments[f"perp.{mode.asset}"] for venue in mode.hedge_allocation]
     grid = sum(instrument.lot * price + instrument.minimum_notional_usdt for instrument in lots)
     material = np.abs(net) * price > np.maximum(MATERIAL * played.result.columns["equity"], grid)
+    material &= book.open_usdt() > mode.minimum_trade_usdt  # a gas debt alone is bounded by its own limit
     return (share > mode.risk.delta.critical) & material & ~stale_prices(played), share
