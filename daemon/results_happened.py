@@ -19,6 +19,7 @@ from daemon.replay import ReplayResult
 from daemon.results_tables import BALANCE, iso_stamp
 
 CRUMBS = 1e-5  # of the capital: what a lot or a fee leaves over is no position
+ROUNDING = 1e-6  # of the capital
 STOPS = (EventType.EMERGENCY_STOP, EventType.HALTED)
 
 
@@ -33,6 +34,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     divergence_at: str | None
     paid_in: float
     paid_out: float
+    withdrawals_refused: tuple[str, ...] = ()  # when, and why
+    unpaid: float = 0.0  # of the withdrawals that were not refused: not paid by the end
 
 
 def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened:
@@ -44,6 +47,9 @@ def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened
         for event in result.events
         if isinstance(event, Event) and event.event_type is EventType.DEPOSIT
     )
+    paid_out = max(paid_in - result.external_flows, 0.0) if paid_in or result.external_flows else 0.0
+    refused, granted = _withdrawals(result)
+    unpaid = granted - paid_out
     return Happened(
         stopped_at=None if stop is None else iso_stamp(stop.timestamp),
         stopped_because=None if stop is None else _reason(stop),
@@ -51,7 +57,9 @@ def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened
         divergence_max=None if divergence is None or worst is None else float(divergence[worst]),
         divergence_at=None if worst is None else iso_stamp(int(market.timestamps[worst])),
         paid_in=paid_in,
-        paid_out=max(paid_in - result.external_flows, 0.0) if paid_in or result.external_flows else 0.0,
+        paid_out=paid_out,
+        withdrawals_refused=refused,
+        unpaid=unpaid if unpaid > ROUNDING * result.initial_equity else 0.0,
     )
 
 
@@ -75,6 +83,20 @@ def open_positions(result: ReplayResult, run: RunSlice, market: Market) -> list[
         if abs(amount * prices.value_at(last, key)) > CRUMBS * result.initial_equity:
             found.append(str(key))
     return sorted(found)
+
+
+def _withdrawals(result: ReplayResult) -> tuple[tuple[str, ...], float]:
+    """(What was refused and why, share-class currency asked for and not refused)."""
+    refused, granted = [], 0.0
+    for event in result.events:
+        if not isinstance(event, Event):
+            continue
+        if event.event_type is EventType.WITHDRAWAL_REQUESTED:
+            granted += event.amount or 0.0
+        elif event.event_type is EventType.WITHDRAWAL_REFUSED:
+            granted -= event.amount or 0.0
+            refused.append(f"{iso_stamp(event.timestamp)} {event.detail}")
+    return tuple(refused), granted
 
 
 def _stop(result: ReplayResult) -> Event | None:

@@ -31,5 +31,11 @@ def told_of(summary: Summary) -> Iterator[str]:
     if summary.divergence_max is not None and summary.divergence_max > PARTED:
         at = "" if summary.divergence_at is None else f" at {summary.divergence_at[:16].replace('T', ' ')}"
         yield f"prices of one thing parted by up to {100.0 * summary.divergence_max:.2f} % between venues{at}"
+    for refusal in summary.withdrawals_refused:
+        at, _, why = refusal.partition(" ")
+        yield f"a withdrawal was refused at {at[:16].replace('T', ' ')}: {why}"
+    if summary.unpaid:
+        digits = 2 if summary.share_class == "USDT" else 4
+        yield f"{summary.unpaid:,.{digits}f} {summary.share_class} of what was to be paid out were not paid"
     if summary.rejected:
         yield f"{summary.rejected:,} {'order was' if summary.rejected == 1 else 'orders were'} refused by a venue"

@@ -85,6 +85,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     flows: tuple[str, ...] = ()  # as asked for
     paid_in: float = 0.0
     paid_out: float = 0.0
+    withdrawals_refused: tuple[str, ...] = ()
+    unpaid: float = 0.0  # of what was asked for and not refused
     overrides: tuple[str, ...] = ()  # what --set changed, as typed
 
 

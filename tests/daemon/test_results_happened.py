@@ -86,6 +86,18 @@ def test_what_the_owner_paid_in_and_took_out_is_told_apart() -> None:
     assert flow_texts(flows) == ("2024-03-03T00:00:00Z:+500000", "2024-03-05T00:00:00Z:-200000")
 
 
+def test_a_withdrawal_that_was_refused_or_not_paid_in_full_is_told() -> None:
+    _, told = happened("pure_lending", "2024-03-01", "2024-03-08", Flow(stamp("2024-03-03"), -5_000_000.0, "a"))
+    (refused,) = told.withdrawals_refused
+    assert refused.startswith("2024-03-03T00:00:00Z A withdrawal of 5,000,000.00 USDT is more than the equity of")
+    assert (told.paid_out, told.unpaid) == (0.0, 0.0)
+
+    flows = (Flow(stamp("2024-03-07T23:00"), -500_000.0, "b"),)  # its coins still travel at the end
+    _, told = happened("usdt_market_neutral_no_leverage", "2024-03-01", "2024-03-08", *flows)
+    assert told.withdrawals_refused == ()
+    assert told.unpaid == pytest.approx(500_000.0 - told.paid_out) and told.unpaid > 100_000.0
+
+
 def test_rejected_orders_are_no_trades() -> None:
     _, _, result = squeezed()
 

@@ -40,3 +40,12 @@ def test_a_stop_a_divergence_and_refusals_are_told() -> None:
     assert left.endswith("a, b")
     assert "2.00 %" in parted
     assert refused == "1 order was refused by a venue"
+
+
+def test_withdrawals_that_were_not_served_are_told() -> None:
+    why = "A withdrawal of 150,000.00 USDT is more than the equity of 100,000.00 USDT."
+    run = summary(withdrawals_refused=(f"2024-01-10T00:00:00Z {why}",), unpaid=35.4, divergence_max=None)
+    assert list(told_of(run)) == [
+        f"a withdrawal was refused at 2024-01-10 00:00: {why}",
+        "35.40 USDT of what was to be paid out were not paid",
+    ]
