@@ -154,9 +154,3 @@ class Flow(msgspec.Struct, frozen=True):
     at: int
     amount: float
     id: str
-
-
-class Inbox(Protocol):
-    """Commands and capital flows that are known by now; each is handed out once."""
-
-    def flows(self, after: int, until: int) -> tuple[Flow, ...]: ...

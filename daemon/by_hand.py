@@ -12,7 +12,7 @@ import trio
 from components.model.errors import Refuse
 from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName, base_token, perp, perp_quote
-from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing
 from components.ports import Happening
 from daemon.control.protocol import OPS_REFUSED
 
@@ -56,18 +56,7 @@ def adoption(venue: VenueName, changes: Mapping[PositionKey, float], uid: int, a
 
 def trade_by_hand(order: Order, arguments: Mapping[str, str], at: int) -> Trade:
     """The trade an operator vouches for: nothing, or a fill of an exchange order at a price."""
-    blank = Trade(
-        order_id=order.id,
-        status=TradeStatus.REJECTED,
-        verb=order.verb,
-        venue=order.venue,
-        token=order.token,
-        quantity=0.0,
-        changes={},
-        at=at,
-        reason="resolved by hand",
-        transient=True,
-    )
+    blank = nothing(order, TradeStatus.REJECTED, at, "resolved by hand", transient=True)
     if arguments["as"] == "not_sent":
         return blank
     if order.verb not in (Verb.PERP, Verb.SPOT) or "price" not in arguments:

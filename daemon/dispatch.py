@@ -18,7 +18,7 @@ import trio
 
 from components.model.errors import Severity, Stop, catalogued
 from components.model.keys import VenueName
-from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus
+from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus, nothing
 from daemon.journal.records import Outcome, Record
 from daemon.patience import Patience
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
@@ -287,18 +287,7 @@ class Dispatch:
         return self._trade(order, TradeStatus.UNKNOWN, reason)
 
     def _trade(self, order: Order, status: TradeStatus, reason: str, *, transient: bool = False) -> Trade:
-        return Trade(
-            order_id=order.id,
-            status=status,
-            verb=order.verb,
-            venue=order.venue,
-            token=order.token,
-            quantity=0.0,
-            changes={},
-            at=self._clock.now(),
-            reason=reason,
-            transient=transient,
-        )
+        return nothing(order, status, self._clock.now(), reason, transient=transient)
 
 
 def state_of(trade: Trade | None) -> OrderState:

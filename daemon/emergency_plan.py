@@ -14,7 +14,7 @@ import msgspec
 from components.model.errors import BasisError
 from components.model.keys import GAS, TRANSIT, WALLET, PositionKey, PositionType, base_token, token_of
 from components.model.market import Row
-from components.model.orders import InFlight, OrderGroup, Trade, TradeStatus
+from components.model.orders import InFlight, OrderGroup, Trade, TradeStatus, nothing
 from components.model.slices import RunSlice
 from components.ports import Approved
 from components.position_monitor import PositionMonitor
@@ -86,20 +86,7 @@ def _done(world: World, group: OrderGroup) -> tuple[Trade, ...]:
     try:
         return world.execute(Approved(group))
     except BasisError as error:
-        return tuple(
-            Trade(
-                order_id=order.id,
-                status=TradeStatus.REJECTED,
-                verb=order.verb,
-                venue=order.venue,
-                token=order.token,
-                quantity=0.0,
-                changes={},
-                at=world.row.timestamp,
-                reason=error.message,
-            )
-            for order in group.orders
-        )
+        return tuple(nothing(order, TradeStatus.REJECTED, world.row.timestamp, error.message) for order in group.orders)
 
 
 def _worth(run: RunSlice, book: PositionMonitor, row: Row) -> float:

@@ -84,10 +84,6 @@ class Metrics:
         of read from replicas. `age_limit_s` is when it counts as stale (market time)."""
         self._strategies.heard(series, age_limit_s)
 
-    def age_limits(self, limits_s: Mapping[str, float]) -> None:
-        """When series count as stale: seconds of market time by `venue.kind.symbol`."""
-        self._strategies.limits_s.update(limits_s)
-
     # What happens
 
     def build(self, version: str, commit: str) -> None:

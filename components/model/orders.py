@@ -158,6 +158,22 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     transient: bool = False  # rejected, but not for what it asks: the way or the venue was at fault, ask again
 
 
+def nothing(order: Order, status: TradeStatus, at: int, reason: str, *, transient: bool = False) -> Trade:
+    """A trade that did nothing (or of which nothing is known)."""
+    return Trade(
+        order_id=order.id,
+        status=status,
+        verb=order.verb,
+        venue=order.venue,
+        token=order.token,
+        quantity=0.0,
+        changes={},
+        at=at,
+        reason=reason,
+        transient=transient,
+    )
+
+
 ETH_TOKENS = frozenset({"ETH", "WETH", "weETH", "wstETH"})
 REDUCING = frozenset(
     {Verb.WITHDRAW, Verb.REPAY, Verb.FLASH_BORROW, Verb.FLASH_REPAY, Verb.REQUEST_UNSTAKE, Verb.UNWRAP, Verb.PAY_OUT}

@@ -15,7 +15,6 @@ from daemon.exits import Exit
 if TYPE_CHECKING:
     from components.model.errors import Fault
     from venues.history import CoverageReport, SeriesCoverage
-    from venues.history.align import Gap
 
 ENDS = ("from", "to")
 TABLE = ("series", "from", "to", "step", "rows", "gaps", "files")
@@ -160,10 +159,6 @@ def _window(report: CoverageReport) -> str:
         return "All series together: never"
     first, last = report.without or (None, None)
     return f"Not to be had: {', '.join(report.missing)}; the others together: {_day(first)} to {_day(last)}"
-
-
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {"from": _day(gap.start), "to": _day(gap.end), "missing": gap.missing}
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from components.model.errors import Refuse, Severity, catalogued
 from components.model.events import EventType
 from components.model.keys import WALLET, PositionKey, VenueName
 from components.model.market import Market
-from components.model.orders import GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from components.model.orders import GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Flow
@@ -26,7 +26,7 @@ from venues.interfaces import OrderReport, ReportStatus, SettledPage
 from venues.paper.filling import AT_ONCE, Filling, Handling, single
 from venues.paper.listing import Listing, foreign_item, items_of
 from venues.paper.pending import Pending
-from venues.paper.registry import Registry, nothing
+from venues.paper.registry import Registry
 from venues.paper.truth import Change, Ledger, Truth
 from venues.sim.world import World
 

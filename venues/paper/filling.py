@@ -8,10 +8,10 @@ from __future__ import annotations
 import msgspec
 
 from components.model.keys import GAS, base_token
-from components.model.orders import CostKind, GroupKind, Order, OrderGroup, Trade, TradeStatus
+from components.model.orders import CostKind, GroupKind, Order, OrderGroup, Trade, TradeStatus, nothing
 from components.ports import Approved
 from venues.interfaces import ReportStatus
-from venues.paper.registry import OrderRecord, Registry, answer_of, merged, nothing
+from venues.paper.registry import OrderRecord, Registry, answer_of, merged
 from venues.sim.world import World
 
 GAS_KEY = base_token(GAS, "ETH")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus
+from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, nothing
 from venues.interfaces import OrderReport, ReportStatus
 
 
@@ -106,22 +106,6 @@ def answer_of(record: OrderRecord, at: int) -> Trade:
     if record.status is ReportStatus.DONE and record.trade is not None:
         return record.trade
     return nothing(record.order, TradeStatus.UNKNOWN, at, "accepted, not filled yet")
-
-
-def nothing(order: Order, status: TradeStatus, at: int, reason: str, *, transient: bool = False) -> Trade:
-    """A trade that did nothing (or of which nothing is known)."""
-    return Trade(
-        order_id=order.id,
-        status=status,
-        verb=order.verb,
-        venue=order.venue,
-        token=order.token,
-        quantity=0.0,
-        changes={},
-        at=at,
-        reason=reason,
-        transient=transient,
-    )
 
 
 def merged(first: Trade | None, second: Trade) -> Trade:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.interfaces import (
     NotSent,
     OrderReport,
@@ -24,7 +24,6 @@ from venues.paper.answers import Answers
 from venues.paper.faults import SECOND_NS, Fault, FaultPlan
 from venues.paper.filling import AT_ONCE, Handling, single
 from venues.paper.passage import Lost, Passage, Profile, Refused
-from venues.paper.registry import nothing
 from venues.transport import Clock
 
 T = TypeVar("T")

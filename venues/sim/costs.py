@@ -7,9 +7,8 @@ from components.model.keys import VenueName
 from components.model.market import Row
 from components.model.orders import Cost, CostKind
 from components.model.requirements import reference_price
-from components.model.slices import Impact, RunSlice, TransferTerms
+from components.model.slices import RunSlice, TransferTerms
 
-NO_IMPACT = Impact(0.0, 0.0, 0.0)
 FREE = TransferTerms(fee=0.0, delay_minutes=0.0)
 GAS_SERIES = "ethereum.gas_price.gwei"
 

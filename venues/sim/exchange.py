@@ -14,7 +14,7 @@ from components.maths.perps import equity_after_liquidation, maintenance_usdt, r
 from components.model.events import EventType
 from components.model.keys import PositionKey, base_token, perp, perp_quote
 from components.model.market import Column, Row, Window
-from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing
 from components.model.slices import CexSlice, ModeSlice
 from components.ports import Happening
 from venues.sim.costs import CostModel
@@ -201,14 +201,4 @@ class SimExchange:
 
 def rejected(order: Order, row: Row, reason: str) -> Trade:
     """A trade that did nothing."""
-    return Trade(
-        order_id=order.id,
-        status=TradeStatus.REJECTED,
-        verb=order.verb,
-        venue=order.venue,
-        token=order.token,
-        quantity=0.0,
-        changes={},
-        at=row.timestamp,
-        reason=reason,
-    )
+    return nothing(order, TradeStatus.REJECTED, row.timestamp, reason)

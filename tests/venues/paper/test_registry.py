@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from components.model.keys import PositionKey
-from components.model.orders import Cost, CostKind, Trade, TradeStatus, Verb
+from components.model.orders import Cost, CostKind, Trade, TradeStatus, Verb, nothing
 from tests.venues.paper.stage import BTC, USDT, group, order
 from venues.interfaces import ReportStatus
-from venues.paper.registry import OrderRecord, Registry, answer_of, merged, nothing
+from venues.paper.registry import OrderRecord, Registry, answer_of, merged
 
 
 def record(id: str = "o1", status: ReportStatus = ReportStatus.OPEN, trade: Trade | None = None) -> OrderRecord:
