@@ -187,7 +187,7 @@ class Closing:
         return projected(run, reading.positions, row, books.in_flight.values())
 
     async def _flatten(self, id: str) -> None:
-        around, books, until = self._around, self.books(), self.until
+        around, books, until, before = self._around, self.books(), self.until, self.program
         best = BestEffortLog(self._journal, around.shout)
         program = self.program = Emergency(
             self._run(),
@@ -200,11 +200,13 @@ class Closing:
             until=until,
             wait_until=self.wait_until,
             max_trade_usdt=around.max_trade_usdt,
-            in_flight={**(self.program.in_flight if self.program else {}), **books.in_flight},
-            doubts={**(self.program.doubts if self.program else {}), **books.doubts},
+            in_flight={**(before.in_flight if before else {}), **books.in_flight},
+            doubts={**(before.doubts if before else {}), **books.doubts},
             last=lambda: self.books().row,
             told=self._tell,
         )
+        if before is not None:
+            program.carry_on(before)
         for door, held in books.positions.items():
             program.doors.remember(door, held)
         await self._phase(best, Phase.CLOSING)

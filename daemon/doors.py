@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from components.model.keys import PositionKey, VenueName
+from components.model.keys import TRANSIT, PositionKey, VenueName, base_token
+from components.model.orders import InFlight
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
 
 T = TypeVar("T")
@@ -42,6 +43,27 @@ class Doors:
     def remember(self, door: str, positions: Mapping[PositionKey, float]) -> None:
         """What a door told somebody else, for as long as it tells nothing here."""
         self._last.setdefault(door, dict(positions))
+
+    def inherit(self, before: Doors) -> None:
+        """Goes on from what the doors told another look, and from what was booked since."""
+        for door, held in before._last.items():
+            self.remember(door, held)
+
+    def booked(self, changes: Mapping[PositionKey, float]) -> None:
+        """What an order of ours did since a door told its positions: one that falls silent now told of before."""
+        for key, change in changes.items():
+            held = self._last.get(self.door_of(key.venue) or "")
+            if held is not None:
+                held[key] = held.get(key, 0.0) + change
+
+    def arrived(self, flight: InFlight, reading: Reading) -> None:
+        """Takes a flight that is at its target off what a silent door told of it."""
+        key = base_token(TRANSIT, flight.token)
+        door = self.door_of(TRANSIT)
+        held = self._last.get(door or "", {})
+        if door in reading.silent and held.get(key, 0.0) > 0.0:
+            held[key] = max(held[key] - flight.amount, 0.0)
+            reading.positions[key] = held[key]
 
     def door_of(self, venue: VenueName) -> str | None:
         """The door that answers for a venue of position keys or orders; None when there is none."""

@@ -9,6 +9,7 @@ come from the latch, the attempt and the leg, so a restart that closes again nev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.keys import WALLET, PositionKey, perp
-from components.model.orders import Action, InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
+from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
@@ -38,6 +39,8 @@ from venues.interfaces import VenueClient
 from venues.transport import Clock
 
 log = structlog.get_logger()
+ARRIVED = 0.9  # of a flight: so much at its target is it, less what a venue keeps
+TRIES = 3  # of what fails for the moment, before another way is looked for
 WAIT_S = 5.0  # between two looks while something travels
 LOOK_S = 4.0  # most that one question may take: a venue that is slower is silent in this reading
 
@@ -101,7 +104,8 @@ class Emergency:
         self.doubts = dict(doubts or {})
         self._doubted: dict[OrderId, float] = {}
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
-        self._refused: set[str] = set()  # legs that were refused for that: another way is looked for
+        self._landed: set[str] = set()  # flights that are at their targets
+        self._failed: Counter[str] = Counter()  # legs that failed for that: another way is looked for
         self._stopped = trio.Event()
         self.progress = Progress()
         self.observed: dict[PositionKey, float] = {}
@@ -115,6 +119,7 @@ class Emergency:
             attempt += 1
             self.progress.attempts = attempt
             reading = await self.doors.read()
+            self._arrivals(reading)
             self.observed = {**reading.positions}
             await self._find_out()
             marked = marked_row(self._run, self._clock.now(), reading.marks, self._last(), reading.positions)
@@ -136,6 +141,22 @@ class Emergency:
                 return False
             await self._rest(pause)
         return False
+
+    def carry_on(self, before: Emergency) -> None:
+        """Knows what a try before has learned: what it did at doors that are silent since, what has landed."""
+        self.doors.inherit(before.doors)
+        self.rescued, self._landed = dict(before.rescued), set(before._landed)
+
+    def _arrivals(self, reading: Reading) -> None:
+        """Where the door that tells what travels is silent, coins that are due and stand at their target travel no
+        more: counted twice, they would be sold without the shorts that hedge them."""
+        now = self._clock.now()
+        for id, flight in list(self.in_flight.items()):
+            target = self.doors.door_of(flight.target.venue)
+            is_there = reading.positions.get(flight.target, 0.0) >= ARRIVED * flight.amount
+            if flight.arrives_at <= now and is_there and target not in reading.silent and id not in self._landed:
+                self._landed.add(id)
+                self.doors.arrived(flight, reading)
 
     def _is_over(self, pause: float, waits: bool) -> bool:
         """Whether the time there is ends before the next reading."""
@@ -208,7 +229,8 @@ class Emergency:
             or self.doors.door_of(venue) in reading.silent
             or f"{venue}.perp.{coin}" in marked.missing
         ]
-        found = list(rescues(now, self.in_flight.values(), run_id, untouchable=untouchable, refused=self._refused))
+        refused = {leg for leg, times in self._failed.items() if times >= TRIES}
+        found = list(rescues(now, self.in_flight.values(), run_id, untouchable=untouchable, refused=refused))
         before = self.rescued
         self.rescued = {**before, **{str(perp(each.venue, coin)): each.said for each in found}}
         for rescue in found:
@@ -234,13 +256,15 @@ class Emergency:
         trades = await self._dispatch.send(group, origin="emergency")
         self.progress.sent += len(group.orders)
         positions.expect(trades)
+        for trade in trades:
+            self.doors.booked(trade.changes)
         for order, trade in zip(group.orders, trades, strict=True):
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
             if trade.status is TradeStatus.UNKNOWN:
                 self.doubts[order.id] = order
-            if trade.status is TradeStatus.REJECTED and group.action is Action.EXIT_PARTIAL and not order.reduce_only:
-                self._refused.add(order.leg)
+            if trade.status is TradeStatus.REJECTED:
+                self._failed[order.leg] += 1 if trade.transient else TRIES
         failed = [t for t in trades if t.status in (TradeStatus.UNKNOWN, TradeStatus.REJECTED)]
         self.progress.error = next((t.reason for t in failed if t.reason), "" if not failed else self.progress.error)
         return not failed

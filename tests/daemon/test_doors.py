@@ -51,3 +51,19 @@ def test_what_rests_is_cancelled_unless_it_is_only_looked_at() -> None:
         assert (venue.cancelled, reading.resting) == (["a", "b"], {})
 
     virtual(act)
+
+
+def test_what_we_did_at_a_door_that_falls_silent_is_booked_on_what_it_told_and_handed_on() -> None:
+    async def act() -> None:
+        usdt, venue = base_token("okx", "USDT"), HandVenue("okx")
+        venue.book = {usdt: 5.0}
+        doors, later = Doors([venue], 3.0), Doors([venue], 3.0)
+        await doors.read()
+        venue.down = True
+        doors.booked({usdt: -2.0, base_token("bybit", "USDT"): 1.0})
+        later.inherit(doors)
+        later.remember("okx", {usdt: 5.0})
+        for each in (doors, later):
+            assert (await each.read()).positions == {usdt: 3.0}
+
+    virtual(act)

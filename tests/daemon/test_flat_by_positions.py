@@ -316,3 +316,25 @@ def test_the_hedge_of_a_coin_that_travels_is_kept_from_its_liquidation(tmp_path:
     assert any("on their way" in each for each in told)
     assert len(told) <= 2, "cash that is on its way is not topped up with every move of the price"
     assert any("hedged at" in each for each in told) == (left == 0.02)
+
+
+def test_a_chain_that_falls_silent_after_the_exit_leaves_no_short_naked(tmp_path: Path) -> None:
+    """What it told before is old: the coins it sent arrive elsewhere, and are sold with the shorts that hedge them."""
+    house = house_of(tmp_path, NEUTRAL, 1.0)
+    naked: list[float] = []
+
+    async def play(daemon: Daemon) -> None:
+        await in_a_steady_state(house, daemon, NEUTRAL)
+        await daemon.operator.emergency(NEUTRAL, "a test", 0)
+        await until(lambda: _travels(house, NEUTRAL))
+        after_s = (daemon.clock.now() - house.begin) / 1e9
+        house.fault(NEUTRAL, "error_before_accept", "chain", after_s=after_s, lasts_s=2400.0)
+        while latch_of(house, NEUTRAL).phase is not Phase.FLAT:
+            gross = max(coins(house, NEUTRAL), shorts(house, NEUTRAL))
+            naked.append(abs(coins(house, NEUTRAL) - shorts(house, NEUTRAL)) / gross if gross > 0.1 else 0.0)
+            await trio.sleep(1.0)
+        assert left_open(house.accounts[NEUTRAL]) == ()
+
+    house.live(play)
+    assert house.crashes.seen == []
+    assert max(naked) < 0.05
