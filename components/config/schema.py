@@ -47,7 +47,9 @@ class RiskKeys(Section):
     ltv: LimitKeys = Field(description="debt ÷ collateral, rises towards liquidation")
     liquidation: LimitKeys = Field(description="health factor − 1, falls towards liquidation")
     margin: LimitKeys = Field(description="equity ÷ perp notional per venue, falls towards liquidation")
-    delta: LimitKeys = Field(description="|net coin| ÷ gross hedged coin; net coins below minimum_trade_usdt count as none")
+    delta: LimitKeys = Field(
+        description="|net coin| ÷ gross hedged coin; net coins below minimum_trade_usdt count as none"
+    )
     max_drawdown: LimitKeys = Field(description="fall of the unit value from its maximum; critical stops the strategy")
     max_daily_loss: LimitKeys = Field(description="fall of the unit value since 00:00 UTC; critical stops the strategy")
 
