@@ -67,16 +67,25 @@ def up_lines(config: DaemonSlice, metrics: tuple[str, int] | None, program: str,
 
 
 def farewell(
-    state: Path, program: str, words: Sequence[str], at: int | None, uncertain: Mapping[str, Sequence[str]]
+    state: Path,
+    program: str,
+    words: Sequence[str],
+    at: int | None,
+    uncertain: Mapping[str, Sequence[str]],
+    closing: Sequence[str] = (),
 ) -> Iterator[str]:
-    """What is left behind, and how to go on."""
+    """What is left behind, and how to go on; `closing` are strategies whose emergency stop has not made them flat."""
     open_orders = [id for ids in uncertain.values() for id in ids]
     when = "" if at is None else f" at {datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%d %H:%M} market time"
     fate = f"not known what became of {', '.join(open_orders)}: asked first at the next start" if open_orders else ""
     yield f"stopped{when}; {fate or 'no order is open'}"
+    if closing:
+        yield f"  not flat yet          {', '.join(closing)}: an emergency stop goes on at the next start"
+        yield f"  or, without a daemon  {program} safety finish --state {shlex.quote(str(state))}"
     yield f"  go on from here       {shlex.join([program, *words])}"
     yield f"  look at it            {program} audit verify --state {state}   (or audit tail, replay STRATEGY)"
-    yield f"  begin anew            rm -r {shlex.quote(str(state))}"
+    if not closing:
+        yield f"  begin anew            rm -r {shlex.quote(str(state))}"
 
 
 def program_of(argv: Sequence[str]) -> str:

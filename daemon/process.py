@@ -125,7 +125,9 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
     log.info("daemon.stopped", uncertain=open_orders)
     if is_watched:
         program = greeting.program_of(sys.argv)
-        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, open_orders):
+        latches = {entry.id: Latches(config.state_dir).of(entry.id) for entry in config.strategies}
+        closing = [name for name, latch in latches.items() if latch is not None and not latch.is_closed]
+        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, open_orders, closing):
             say(line)
     if config.strategies and len(ended.broken) == len(config.strategies):
         return min(ended.broken.values())  # damage is worse than a configuration that does not fit

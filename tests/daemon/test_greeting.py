@@ -45,6 +45,13 @@ def test_it_says_what_to_type_beside_it_and_afterwards() -> None:
     assert after[-1].endswith("rm -r /var/lib/x")
 
 
+def test_an_emergency_stop_that_is_not_finished_is_named_at_the_end() -> None:
+    lines = list(greeting.farewell(STATE, "basis", ["run"], AT, {}, ["market-neutral"]))
+    assert "not flat yet          market-neutral" in lines[1]
+    assert lines[2].endswith("basis safety finish --state /var/lib/x")
+    assert not any("rm -r" in line for line in lines)
+
+
 def test_an_order_that_nobody_knows_of_is_named_at_the_end() -> None:
     first = next(greeting.farewell(STATE, "basis", [], None, {"a": ["a-1/2"], "b": []}))
     assert first == "stopped; not known what became of a-1/2: asked first at the next start"
