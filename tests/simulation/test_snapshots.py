@@ -15,7 +15,7 @@ from tests.simulation.test_determinism import run
 
 @cache
 def lived() -> Run:
-    return run(17, 5.0)
+    return run(19, 5.0)
 
 
 def known(records: list[Record], strategy: str) -> dict[str, object]:
