@@ -40,7 +40,7 @@ from components.position_monitor import BookColumns, PositionMonitor, PositionSt
 from components.position_update_handler import PositionUpdateHandler
 from components.reconciliation import Reconciliation
 from components.risk_monitor import RiskMonitor, RiskState
-from components.routing.plan import HEDGE, Plan
+from components.routing.plan import HEDGE, Plan, Urgency
 from components.routing.repair import repair_group
 from components.routing.route import Route
 from components.situation import Situation
@@ -262,7 +262,8 @@ class Core:
         self.trades += sum(trade.status in DONE for trade in result.trades)
         self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
         if result.trades:
-            self.pnl.trade(steps, result.trades, row)
+            cost = self.pnl.trade(steps, result.trades, row)
+            self.risk.forgive(cost if plan.urgency is Urgency.ASKED else 0.0)
         self.manager.refusals.note(result.orders, result.trades, now)
         self.announcer.left_out([*route.skipped, *([result.stopped] if result.stopped else [])], row)
         came = PlanResult(

@@ -154,8 +154,8 @@ class PnlMonitor:
         columns = self._columns.before_trades(book, risk, settlements, rows)
         return Steps(window, parts, external, risk.exposure.equity[:rows], columns)
 
-    def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row) -> None:
-        """What the trades of the last row cost, and what is held after them."""
+    def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row) -> float:
+        """What the trades of the last row cost, and what is held after them; the cost as a share of the equity."""
         cost = 0.0
         paid = 0.0
         moved: dict[str, float] = {}
@@ -175,6 +175,7 @@ class PnlMonitor:
             if native != 0.0:
                 equity += native * self._prices.value_at(row, key)
         last = len(steps.window) - 1
+        before = float(steps.equity[last])
         steps.equity = steps.equity.copy()
         steps.equity[last] = equity
         add_to_part(steps.parts, "transaction_costs", last, cost, len(steps.window))
@@ -186,6 +187,7 @@ class PnlMonitor:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
         self._columns.after_trades(steps.columns, row, moved, last + 1)
         self._open.watch(self._positions.doubts.values(), row)
+        return max(-cost, 0.0) / before if before > 0.0 else 0.0
 
     def commit(self, steps: Steps) -> None:
         """Closes the rows: checks that the parts add up, and hands them on."""

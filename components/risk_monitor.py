@@ -137,6 +137,12 @@ class RiskMonitor:
         """Cash or coin came in: a level that stands is worth another try."""
         self._fired = {name: msgspec.structs.replace(each, anew=True) for name, each in self._fired.items()}
 
+    def forgive(self, share: float) -> None:
+        """A cost of that share of the equity was the owner's own wish: it is no loss that stops a strategy. Payments in
+        a depeg cost percents of a leveraged fund, and a stop would sell the rest at the same price."""
+        self._peak *= 1.0 - share
+        self._day_start *= 1.0 - share
+
     def levels(self) -> Mapping[str, int]:
         """The latched level of each measure."""
         return dict(self._levels)

@@ -208,6 +208,14 @@ def test_drawdown_counts_from_the_highest_unit_value() -> None:
     assert monitor.statistics()["peak"] == pytest.approx(1.1)
 
 
+def test_what_its_owner_asked_for_is_no_loss_that_stops_a_strategy() -> None:
+    monitor = RiskMonitor(BASIS, CHAIN)
+    monitor.advance(monitor.assess(exposure_of([100.0]), 100.0), 1, ())
+    monitor.forgive(0.12)  # a payment cost 12 % of the equity
+    risk = monitor.assess(exposure_of([88.0, 83.6], hour=1), 100.0)
+    assert risk.drawdown == pytest.approx([0.0, 0.05]) and risk.daily_loss == pytest.approx([0.0, 0.05])
+
+
 def test_a_loss_counts_from_the_first_row_of_its_day() -> None:
     made = market({"binance.spot.BTC": 60_000.0, "binance.perp.BTC": 60_000.0}, rows=5, step_hours=12)
     monitor = RiskMonitor(BASIS, CHAIN)
