@@ -65,6 +65,7 @@ class UtilityManager:
         if market is not self._market:
             self._market = market
             self._units = {}
+            self._row = -1
         unit = self._units.get(key)
         if unit is None:
             unit = self._units[key] = self._valued(market, key)
@@ -76,11 +77,12 @@ class UtilityManager:
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
-        if row.market is not self._market or row.index != self._row:
+        unit = self.unit(row.market, key)
+        if row.index != self._row:
             self._row, self._values = row.index, {}
         value = self._values.get(key)
         if value is None:
-            value = self._values[key] = _at(row, self.unit(row.market, key).value)
+            value = self._values[key] = _at(row, unit.value)
         return value
 
     def coins_at(self, row: Row, key: PositionKey) -> float:

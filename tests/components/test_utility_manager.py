@@ -148,3 +148,13 @@ def test_a_series_that_the_mode_needs_is_never_zero() -> None:
     with pytest.raises(MissingData, match="okx.perp.ETH"):
         prices.unit(made, key("okx:Perp:ETHUSDT"))
     assert prices.is_valued(made.window(0, 1).row(0), key("okx:BaseToken:ETH"))
+
+
+def test_the_value_at_a_row_is_of_its_own_market_whoever_asked_before() -> None:
+    """Live rows are markets of one row each: the index alone does not tell them apart."""
+    prices, coin = UtilityManager("USDT"), key("binance:BaseToken:ETH")
+    for price in (2_000.0, 3_000.0):
+        one = market({"binance.spot.ETH": [price]})
+        prices.unit(one, coin)
+
+        assert prices.value_at(one.window(0, 1).row(0), coin) == price
