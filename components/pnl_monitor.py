@@ -152,6 +152,8 @@ class PnlMonitor:
         if self._positions.doubts or self._open.orders:
             self._open.advance(window, self._positions.doubts)
         columns = self._columns.before_trades(book, risk, settlements, rows)
+        if not self.units:  # the value of the last one stands
+            columns["unit_value"] = np.full(rows, self._unit_value)
         return Steps(window, parts, external, risk.exposure.equity[:rows], columns)
 
     def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row) -> float:
@@ -180,8 +182,11 @@ class PnlMonitor:
         steps.equity[last] = equity
         add_to_part(steps.parts, "transaction_costs", last, cost, len(steps.window))
         if paid:
-            left = equity / (equity - paid) if equity > self._crumbs(row) else 0.0
-            self.units *= left
+            if equity <= self._crumbs(row) and self.units:
+                steps.columns["unit_value"] = with_value(
+                    steps.columns["unit_value"], last, (equity - paid) / self.units, last + 1
+                )
+            self.units *= equity / (equity - paid) if equity > self._crumbs(row) else 0.0
             steps.flow = with_added(steps.flow, last, paid, len(steps.window))
         if self.units:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)

@@ -62,15 +62,26 @@ class Recomputation:
                 self._earn(parts, book, row)
             for entry in by_row[row]:
                 came = self._book(parts, book, entry)
-                units *= 1.0 + came / (self._worth(book, row) - came) if came else 1.0
+                if came and not units:
+                    units = self._worth(book, row) / unit_value[row - 1]  # what was left comes with it
+                units *= 1.0 + came / (self._worth(book, row) - came) if came and units else 1.0
             worth, paid = self._worth(book, row), float(parts["paid out"][row])
-            units *= worth / (worth - paid) if paid else 1.0  # who leaves bears the costs of the row like who stays
-            unit_value[row] = worth / units
+            unit_value[row] = (worth - paid) / units if units else unit_value[row - 1]
+            if paid:  # who leaves bears the costs of the row like who stays; crumbs are no unit
+                units *= worth / (worth - paid) if worth > self._crumbs(row) else 0.0
             for key, native in book.items():
                 held[key][row] = native
         flow = parts.pop("deposited") + parts.pop("paid out")
         equity = sum((held[key] * self.value(key) for key in held), np.zeros(books.rows))
         return Accounts(equity=equity, parts=parts, flow=flow, unit_value=unit_value, held=held)
+
+    def _crumbs(self, row: int) -> float:
+        """Less than this after a payment is no unit any more: a minimum trade, no more than 1 % of the capital."""
+        mode, capital = self._books.config["mode"], float(self._books.summary["initial_capital"])
+        if mode["costs"] == "none":
+            return 1e-5 * capital
+        least = float(mode["minimum_trade_usdt"]) / (float(self._eth[row]) if self._books.in_eth else 1.0)
+        return max(1e-5 * capital, min(least, 1e-2 * capital))
 
     def _book(self, parts: dict[str, Column], book: dict[str, float], entry: Entry) -> float:
         """One event: its change of the book under its heading; what it brought in from outside."""
