@@ -372,7 +372,7 @@ def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
         recovered.late, recovered.open_orders = {}, []
         return recovered
 
-    patch.setattr("daemon.daemon.recover_journal", forgetful)
+    patch.setattr("daemon.journals.recover_journal", forgetful)
 
 
 def resurrected(patch: pytest.MonkeyPatch) -> None:
@@ -415,13 +415,13 @@ def trades_on_anything(patch: pytest.MonkeyPatch) -> None:
 
 def flat_when_nothing_is_left_to_send(patch: pytest.MonkeyPatch) -> None:
     """Ours: flat was said when the plan was empty, with every short open and the coins on their way."""
-    judged_before = emergency.judged
+    before = emergency.flatness
 
-    def judged(*arguments: Any, **words: Any) -> Flatness:
-        judged_before(*arguments, **words)
+    def flatness(*arguments: Any, **words: Any) -> Flatness:
+        before(*arguments, **words)
         return Flatness()
 
-    patch.setattr(emergency, "judged", judged)
+    patch.setattr(emergency, "flatness", flatness)
 
 
 def every_token_has_a_price(patch: pytest.MonkeyPatch) -> None:
