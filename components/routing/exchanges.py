@@ -12,6 +12,7 @@ from components.model.keys import (
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import CASH_KEPT, FULL, HEDGE, REDUCE, Stage
 
+BP = 1e-4
 NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
 
 Width: TypeAlias = Callable[[str, float], float]  # coins that may be short at a venue after some of its USDT is spent
@@ -132,6 +133,8 @@ class ExchangeStage(Stage):
             elif total - long > self._minimum / price and plan.scope == FULL:
                 change = self._buyable(total, long, wanted, price, spot_venue, dex)
         small = self._minimum if dex else self._smallest(spot_venue, "spot", False)
+        if change > 0.0 and not dex:  # coins that could not be sent on from there are of no use
+            small = max(small, (self._least_sent(spot_venue) - now.coins(spot_venue)) * price)
         if abs(change) * price <= (NOTHING if everything else small):
             change = 0.0
         spent = {spot_venue: change * price} if change > 0.0 and not dex else {}
@@ -151,6 +154,13 @@ class ExchangeStage(Stage):
             amount = -change if change < 0.0 else self._swap_needs(change * price)
             return [self._order(Verb.SWAP, "uniswap", token, amount, "uniswap_spot", into=into), *perps]
         return [self._order(Verb.SPOT, spot_venue, coin, change, f"{spot_venue}_spot", everything=everything), *perps]
+
+    def _least_sent(self, venue: str) -> float:
+        """Coins of which the fee of sending them from an exchange is just within its bound; 0 where there is none."""
+        bound, exchange = self._bound(Verb.TRANSFER), self._now.run.exchanges.get(venue)
+        if bound is None or exchange is None or self._mode.costs == "none":
+            return 0.0
+        return exchange.transfers[self._now.coin].fee / (bound * BP)
 
     def _buyable(
         self, total: float, long: float, wanted: dict[str, float], price: float, spot_venue: str, dex: bool

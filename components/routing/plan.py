@@ -98,6 +98,17 @@ class Stage:
         least = self._mode.minimum_trade_usdt
         return min(least, max(LEAST_PART * least, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one()))
 
+    def _bound(self, *verbs: Verb) -> float | None:
+        """The most that orders of these verbs may cost under the plan, basis points of what they move; None where they
+        have no bound."""
+        bounds, urgency = self._mode.cost_bounds, self._plan.urgency
+        if urgency in (Urgency.CRITICAL, Urgency.ASKED):
+            return None
+        bound = bounds.warning if urgency is Urgency.WARNING else bounds.routine
+        if all(verb is Verb.TRANSFER for verb in verbs):
+            return max(bound, bounds.transfer)
+        return max(bound, bounds.dust) if self._plan.sell_dust or self._plan.repay_gas else bound
+
     def _is_pairs(self) -> bool:
         """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""
         return self._now.lst is None

@@ -10,11 +10,11 @@ more than its bound for what it moves.
 
 from collections.abc import Iterator
 
-from components.model.orders import OrderGroup, Verb, leg_of
+from components.model.orders import OrderGroup, leg_of
 from components.routing.cash import CashStage
 from components.routing.chain import ChainStage
 from components.routing.exchanges import ExchangeStage
-from components.routing.plan import FULL, HEDGE, Urgency
+from components.routing.plan import FULL, HEDGE
 from components.routing.worth import worth_of
 
 PASSES = 6
@@ -56,14 +56,9 @@ class Route(CashStage, ChainStage, ExchangeStage):
     def _is_worth_it(self, group: OrderGroup) -> bool:
         """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or was asked
         for has none."""
-        bounds, urgency = self._mode.cost_bounds, self._plan.urgency
-        if urgency in (Urgency.CRITICAL, Urgency.ASKED):
+        bound = self._bound(*(order.verb for order in group.orders))
+        if bound is None:
             return True
-        bound = bounds.warning if urgency is Urgency.WARNING else bounds.routine
-        if all(order.verb is Verb.TRANSFER for order in group.orders):
-            bound = max(bound, bounds.transfer)
-        elif self._plan.sell_dust or self._plan.repay_gas:
-            bound = max(bound, bounds.dust)
         if worth_of(group, self._now).within(bound):
             return True
         self._skip(f"{group.orders[-1].leg}: would cost more than {bound:g} bp of what it moves")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.model.market import Market
+from components.model.orders import Verb
 from components.model.requirements import HOUR_NS, Grid
 from components.model.slices import RunSlice
 from daemon.replay import ReplayRequest
@@ -62,3 +63,15 @@ def test_an_entry_ends_on_whatever_day_it_begins(
 
         assert len(job.groups) <= 25
         assert -job.result().parts["transaction_costs"] <= (0.0045 if capital >= 100_000.0 else 0.01) * capital
+
+
+@pytest.mark.parametrize("capital", [50_000.0, 200_000.0])
+def test_nothing_is_bought_that_could_not_be_sent_on_to_where_it_is_bought_for(capital: float) -> None:
+    """Margin gained while coins travel buys more of them only when there are enough for a transfer of their own."""
+    run = slice_of("usdt_market_neutral")
+    for seed in range(20):
+        job = replayed(run, embedded(run, "2024-01-01", "2024-01-05", seed=seed), capital)
+        bought = [t for t in job.trades if t.verb is Verb.SPOT and t.quantity > 0.0]
+        sent = [t for t in job.trades if t.verb is Verb.TRANSFER and t.token == "ETH"]
+
+        assert len(bought) == len(sent) > 0, seed
