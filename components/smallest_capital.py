@@ -12,7 +12,7 @@ from math import ceil, floor
 
 import msgspec
 
-from components.maths.costs import gas_eth, impact_fraction
+from components.maths.costs import BP, gas_eth, impact_fraction
 from components.model.errors import Fault
 from components.model.market import Row
 from components.model.requirements import reference_price
@@ -20,7 +20,6 @@ from components.model.slices import RunSlice
 
 GAS_SERIES = "ethereum.gas_price.gwei"
 SPARE = 1.01  # over what is needed: room for costs on the way, and for the first move of prices
-BP = 1e-4
 
 
 class Need(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import math
 from components.model.slices import Impact
 
 GWEI_PER_ETH = 1e9
+BP = 1e-4  # a basis point
 
 
 def impact_fraction(notional_usdt: float, impact: Impact) -> float:

@@ -5,6 +5,7 @@ from math import inf
 from typing import TypeAlias
 
 from components.hedge_room import easy, held, least_ratio, margin_usdt, utmost
+from components.maths.costs import BP
 from components.model.keys import (
     base_token,
     perp,
@@ -12,7 +13,6 @@ from components.model.keys import (
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import CASH_KEPT, FULL, HEDGE, REDUCE, Stage
 
-BP = 1e-4
 NOTHING = 1e-6  # USDT: what rounding leaves of a position that was closed
 
 Width: TypeAlias = Callable[[str, float], float]  # coins that may be short at a venue after some of its USDT is spent
