@@ -82,8 +82,8 @@ class LatchKeeper(Latches):
         found: list[Latch] = []
         with trio.move_on_after(within_s):
             read = partial(self._files, scopes)
-            # Left behind, this thread only reads or writes latch files: it sends nothing, and a disk that hangs must not
-            # hold an emergency. One of each kind at a time, by its limiter.
+            # Left behind, this thread only reads or writes latch files: it sends nothing, and a disk that hangs must
+            # not hold an emergency. One of each kind at a time, by its limiter.
             if self._threads:
                 found = await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=self._looking)
             else:
