@@ -25,5 +25,5 @@ def prometheus() -> str:
 def _tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: sh ops/install-prometheus.sh (as root)")
+        pytest.skip(f"{name} is not installed: sh ops/install-test-tools.sh (as root)")
     return found

@@ -29,7 +29,7 @@ FIRES_WITHIN_S = 60.0
 def tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: sh ops/install-prometheus.sh (as root)")
+        pytest.skip(f"{name} is not installed: sh ops/install-test-tools.sh (as root)")
     return found
 
 
