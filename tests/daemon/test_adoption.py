@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from components.model.errors import Refuse
 from components.model.keys import PositionKey, base_token
 from daemon.daemon import Daemon
 from daemon.observer import Observer
 from daemon.replica import CellState
-from tests.daemon.fakes import HandClock, HandVenue, Quiet, virtual
+from tests.daemon.fakes import HandClock, HandVenue, Quiet
 from tests.daemon.house import BTC, House, ask, cell_of, in_state, replica_of, ticked, until
 
 PEPE = PositionKey("wallet:BaseToken:PEPE")
@@ -98,33 +99,26 @@ def observed(venue: HandVenue) -> Observer:
     return Observer([venue], HandClock(), Quiet())
 
 
-def test_an_answer_to_an_older_question_does_not_replace_a_newer_one() -> None:
-    async def act() -> None:
-        venue = HandVenue()
-        observer = observed(venue)
-        venue.book, venue.slow_s = {base_token("binance", "USDT"): 1.0}, 1.5
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: observer.refresh(positions=True))
-            await trio.sleep(4.0)  # the first question for positions is under way
-            venue.book, venue.slow_s = {base_token("binance", "USDT"): 2.0}, 0.0
-        await observer.refresh(positions=True)
-        newest = observer.views["binance"].asked_at
-        observer.views["binance"].asked_at = (newest or 0.0) + 100.0  # as if one that was asked later had answered
-        venue.book = {base_token("binance", "USDT"): 3.0}
-        await observer.refresh(positions=True)
-        assert observer.views["binance"].positions == {base_token("binance", "USDT"): 2.0}
-
-    virtual(act)
+async def test_an_answer_to_an_older_question_does_not_replace_a_newer_one(autojump_clock: MockClock) -> None:
+    venue = HandVenue()
+    observer = observed(venue)
+    venue.book, venue.slow_s = {base_token("binance", "USDT"): 1.0}, 1.5
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: observer.refresh(positions=True))
+        await trio.sleep(4.0)  # the first question for positions is under way
+        venue.book, venue.slow_s = {base_token("binance", "USDT"): 2.0}, 0.0
+    await observer.refresh(positions=True)
+    newest = observer.views["binance"].asked_at
+    observer.views["binance"].asked_at = (newest or 0.0) + 100.0  # as if one that was asked later had answered
+    venue.book = {base_token("binance", "USDT"): 3.0}
+    await observer.refresh(positions=True)
+    assert observer.views["binance"].positions == {base_token("binance", "USDT"): 2.0}
 
 
-def test_the_core_is_not_told_the_same_again_at_once() -> None:
+async def test_the_core_is_not_told_the_same_again_at_once(autojump_clock: MockClock) -> None:
     """A venue that did not agree is asked again a little later, as its answer at once would be the same."""
-
-    async def act() -> None:
-        venue = HandVenue()
-        observer, began = observed(venue), trio.current_time()
-        for _ in range(3):
-            await observer.positions(frozenset({"binance"}))
-        assert trio.current_time() - began == pytest.approx(1.0), "two pauses between three questions"
-
-    virtual(act)
+    venue = HandVenue()
+    observer, began = observed(venue), trio.current_time()
+    for _ in range(3):
+        await observer.positions(frozenset({"binance"}))
+    assert trio.current_time() - began == pytest.approx(1.0), "two pauses between three questions"

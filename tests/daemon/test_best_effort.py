@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import trio
+from trio.testing import MockClock
 
 from daemon.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Note, Record
-from tests.daemon.fakes import virtual
 
 
 class Reserve:
@@ -32,37 +32,28 @@ async def said(log: BestEffortLog, *texts: str) -> None:
         await log.commit()
 
 
-def test_a_record_is_written_or_shouted_once() -> None:
-    async def act() -> None:
-        shouted: list[str] = []
-        reserve = Reserve(room=1)
-        log = BestEffortLog(reserve, shouted.append)
-        await said(log, "a", "b")
-        await log.commit()
-        assert len(reserve.kept) == len(shouted) == 1
-
-    virtual(act)
+async def test_a_record_is_written_or_shouted_once(autojump_clock: MockClock) -> None:
+    shouted: list[str] = []
+    reserve = Reserve(room=1)
+    log = BestEffortLog(reserve, shouted.append)
+    await said(log, "a", "b")
+    await log.commit()
+    assert len(reserve.kept) == len(shouted) == 1
 
 
-def test_a_disk_that_does_not_answer_is_waited_for_once() -> None:
-    async def act() -> None:
-        shouted: list[str] = []
-        log = BestEffortLog(Reserve(room=9, seconds=3600.0), shouted.append, within_s=2.0)
-        began = trio.current_time()
-        await said(log, "a", "b", "c")
-        assert trio.current_time() - began == 2.0
-        assert len(shouted) == 3 and all("has not answered for 2 s" in each for each in shouted)
-
-    virtual(act)
+async def test_a_disk_that_does_not_answer_is_waited_for_once(autojump_clock: MockClock) -> None:
+    shouted: list[str] = []
+    log = BestEffortLog(Reserve(room=9, seconds=3600.0), shouted.append, within_s=2.0)
+    began = trio.current_time()
+    await said(log, "a", "b", "c")
+    assert trio.current_time() - began == 2.0
+    assert len(shouted) == 3 and all("has not answered for 2 s" in each for each in shouted)
 
 
-def test_nobody_who_hears_it_stops_nothing() -> None:
+async def test_nobody_who_hears_it_stops_nothing(autojump_clock: MockClock) -> None:
     def deaf(text: str) -> None:
         raise OSError("the terminal is full")
 
-    async def act() -> None:
-        log = BestEffortLog(None, deaf)
-        await said(log, "a")
-        assert log.failed == "nobody hears what is shouted"
-
-    virtual(act)
+    log = BestEffortLog(None, deaf)
+    await said(log, "a")
+    assert log.failed == "nobody hears what is shouted"

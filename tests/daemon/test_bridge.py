@@ -142,31 +142,27 @@ def test_a_read_ends_at_once_when_its_step_is_cancelled() -> None:
     play(act)
 
 
-def test_a_cancelled_core_that_computes_is_waited_for() -> None:
+async def test_a_cancelled_core_that_computes_is_waited_for() -> None:
     """An abandoned thread keeps trading."""
     script: list[str] = []
+    world, bridge, go = World(), Bridge("hand"), threading.Event()
 
-    async def main() -> None:
-        world, bridge, go = World(), Bridge("hand"), threading.Event()
+    def core() -> None:
+        bridge.call(world.send, "order", critical=True)
+        go.wait(5.0)
+        script.append("computed")
 
-        def core() -> None:
-            bridge.call(world.send, "order", critical=True)
-            go.wait(5.0)
-            script.append("computed")
+    async def cancel(scope: trio.CancelScope) -> None:
+        await world.began.wait()
+        scope.cancel()
+        script.append("cancelled")
+        go.set()
 
-        async def cancel(scope: trio.CancelScope) -> None:
-            await world.began.wait()
-            scope.cancel()
-            script.append("cancelled")
-            go.set()
-
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(bridge.step, core)
-                nursery.start_soon(cancel, scope)
-        script.append("ended")
-
-    trio.run(main)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bridge.step, core)
+            nursery.start_soon(cancel, scope)
+    script.append("ended")
     assert script == ["cancelled", "computed", "ended"]
 
 
@@ -186,27 +182,20 @@ def test_a_core_cannot_swallow_its_cancellation_and_go_on() -> None:
     play(act)
 
 
-def test_steps_of_one_bridge_never_overlap() -> None:
-    async def main() -> None:
-        world, bridge = World(), Bridge("hand")
-        async with trio.open_nursery() as nursery:
-            for name in ("a", "b"):
-                nursery.start_soon(bridge.step, partial(bridge.call, world.send, name, 0.01))
-        first, second = world.script[0][-1], world.script[2][-1]
-        assert world.script == [f"send {first}", f"done {first}", f"send {second}", f"done {second}"]
-
-    trio.run(main)
+async def test_steps_of_one_bridge_never_overlap() -> None:
+    world, bridge = World(), Bridge("hand")
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "b"):
+            nursery.start_soon(bridge.step, partial(bridge.call, world.send, name, 0.01))
+    first, second = world.script[0][-1], world.script[2][-1]
+    assert world.script == [f"send {first}", f"done {first}", f"send {second}", f"done {second}"]
 
 
-def test_progress_is_told_before_and_after_every_effect() -> None:
+async def test_progress_is_told_before_and_after_every_effect() -> None:
     told: list[int] = []
-
-    async def main() -> None:
-        bridge = Bridge("hand", progress=lambda: told.append(len(told)))
-        world = World()
-        await bridge.step(lambda: [bridge.call(world.read) for _ in range(2)])
-
-    trio.run(main)
+    bridge = Bridge("hand", progress=lambda: told.append(len(told)))
+    world = World()
+    await bridge.step(lambda: [bridge.call(world.read) for _ in range(2)])
     assert len(told) == 4
 
 

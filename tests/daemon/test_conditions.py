@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import trio
 
 from components.model.orders import Verb
 from components.model.requirements import DAY_NS
@@ -89,12 +88,9 @@ READ_ONLY = "read only: orders are computed and not sent"
         (PAUSED, True, (READ_ONLY,), ("paused: a look",)),
     ],
 )
-def test_a_step_is_told_what_is_held_back_and_what_was_adjusted_today(
+async def test_a_step_is_told_what_is_held_back_and_what_was_adjusted_today(
     pause: Pause | None, read_only: bool, everything: tuple[str, ...], risk: tuple[str, ...]
 ) -> None:
-    async def main() -> None:
-        found = conditions(row(100.0), pause=pause, read_only=read_only).circumstances()
-        assert (found.blocks_all, found.blocks_risk, found.adjusted_share) == (everything, risk, 0.01)
-        assert (found.market_now, found.free_bytes, found.clock_offset_ms) == (START, 5, 1.5)
-
-    trio.run(main)
+    found = conditions(row(100.0), pause=pause, read_only=read_only).circumstances()
+    assert (found.blocks_all, found.blocks_risk, found.adjusted_share) == (everything, risk, 0.01)
+    assert (found.market_now, found.free_bytes, found.clock_offset_ms) == (START, 5, 1.5)

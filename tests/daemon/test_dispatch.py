@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
 import trio
@@ -119,10 +119,6 @@ class Noon:
 PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=4.0, legs_s=5.0, first_retry_s=0.5, absent_after_s=1.0)
 
 
-def play(act: Callable[[], Awaitable[None]]) -> None:
-    trio.run(act, clock=MockClock(autojump_threshold=0))
-
-
 def dispatch(log: Log, *venues: Venue, gate: Gate | None = None, read_only: bool = False) -> Dispatch:
     clients = {venue.name: venue for venue in venues}
     return Dispatch("s", clients, log, gate or Gate(), Noon(), PATIENCE, Silent(), read_only=read_only)
@@ -136,116 +132,80 @@ def report(order: Order, status: ReportStatus, trade: Trade | None = None) -> Or
     return OrderReport(order_id=order.id, status=status, trade=trade)
 
 
-def test_legs_leave_together_and_answers_come_back_in_order() -> None:
+async def test_legs_leave_together_and_answers_come_back_in_order(autojump_clock: MockClock) -> None:
     log, binance, okx = Log(), Venue("binance", ["fills"]), Venue("okx", ["fills"])
-
-    async def act() -> None:
-        began = trio.current_time()
-        trades = await dispatch(log, binance, okx).send(group(BUY, SHORT))
-        assert trio.current_time() - began < 0.15, "at the same time, not one after the other"
-        assert [trade.order_id for trade in trades] == ["buy", "short"]
-
-    play(act)
+    began = trio.current_time()
+    trades = await dispatch(log, binance, okx).send(group(BUY, SHORT))
+    assert trio.current_time() - began < 0.15, "at the same time, not one after the other"
+    assert [trade.order_id for trade in trades] == ["buy", "short"]
     assert log.states() == {"buy": "filled", "short": "filled"}
     assert log.durable == len(log.records), "the core hears nothing that is not on disk"
 
 
-def test_what_was_not_sent_is_sent_again_under_the_same_id() -> None:
+async def test_what_was_not_sent_is_sent_again_under_the_same_id(autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", [NotSent("refused"), NotSent("refused"), "fills"])
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.status is TradeStatus.FILLED
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.status is TradeStatus.FILLED
     assert binance.sent == ["buy"] * 3
 
 
-def test_what_never_leaves_is_given_up_at_the_deadline() -> None:
+async def test_what_never_leaves_is_given_up_at_the_deadline(autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", [NotSent("refused")] * 20)
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.transient and trade.status is TradeStatus.REJECTED
-        assert trio.current_time() <= PATIENCE.legs_s
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.transient and trade.status is TradeStatus.REJECTED
+    assert trio.current_time() <= PATIENCE.legs_s
     assert log.states() == {"buy": "not_sent"}
 
 
 @pytest.mark.parametrize("lost", [OutcomeUnknown("reset"), "hangs"])
-def test_a_lost_answer_is_asked_for_and_never_sent_again(lost: object) -> None:
+async def test_a_lost_answer_is_asked_for_and_never_sent_again(lost: object, autojump_clock: MockClock) -> None:
     done = report(BUY, ReportStatus.DONE, filled(BUY))
     log, binance = Log(), Venue("binance", [lost], [Unavailable("down"), done])
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.status is TradeStatus.FILLED
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.status is TradeStatus.FILLED
     assert binance.sent == ["buy"]
     assert binance.asked == ["buy", "buy"]
 
 
-def test_an_error_is_never_not_found() -> None:
+async def test_an_error_is_never_not_found(autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [Unavailable("down")])
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.status is TradeStatus.UNKNOWN and not trade.transient
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.status is TradeStatus.UNKNOWN and not trade.transient
     assert log.states() == {"buy": "unknown"}
 
 
-def test_never_heard_of_it_counts_only_after_a_while() -> None:
+async def test_never_heard_of_it_counts_only_after_a_while(autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [report(BUY, ReportStatus.ABSENT)])
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.transient
-        assert trio.current_time() >= PATIENCE.absent_after_s
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.transient
+    assert trio.current_time() >= PATIENCE.absent_after_s
     assert log.states() == {"buy": "not_sent"}
     assert len(binance.asked) > 1
 
 
-def test_what_is_still_open_is_taken_back_and_counted() -> None:
+async def test_what_is_still_open_is_taken_back_and_counted(autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", [OutcomeUnknown("reset")], [report(BUY, ReportStatus.OPEN)])
-
-    async def act() -> None:
-        (trade,) = await dispatch(log, binance).send(group(BUY))
-        assert trade.status is TradeStatus.FILLED
-
-    play(act)
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.status is TradeStatus.FILLED
     assert binance.cancelled == ["buy"]
 
 
 @pytest.mark.parametrize("origin", ["core", "emergency"])
-def test_read_only_holds_for_everybody_who_sends(origin: str) -> None:
+async def test_read_only_holds_for_everybody_who_sends(origin: str, autojump_clock: MockClock) -> None:
     log, binance = Log(), Venue("binance", ["fills"])
-
-    async def act() -> None:
-        with pytest.raises(TradingHalted, match="READ_ONLY"):
-            await dispatch(log, binance, read_only=True).send(group(BUY), origin=origin)
-
-    play(act)
+    with pytest.raises(TradingHalted, match="READ_ONLY"):
+        await dispatch(log, binance, read_only=True).send(group(BUY), origin=origin)
     assert set(log.states().values()) == {"not_sent"}
 
 
-def test_nothing_leaves_through_a_closed_gate() -> None:
+async def test_nothing_leaves_through_a_closed_gate(autojump_clock: MockClock) -> None:
     log, binance, gate = Log(), Venue("binance", ["fills"]), Gate()
     gate.close("emergency stop: test")
-
-    async def act() -> None:
-        with pytest.raises(TradingHalted, match="emergency stop"):
-            await dispatch(log, binance, gate=gate).send(group(BUY))
-        assert binance.sent == []
-        (trade,) = await dispatch(log, binance, gate=gate).send(group(BUY), origin="emergency")
-        assert trade.status is TradeStatus.FILLED
-
-    play(act)
+    with pytest.raises(TradingHalted, match="emergency stop"):
+        await dispatch(log, binance, gate=gate).send(group(BUY))
+    assert binance.sent == []
+    (trade,) = await dispatch(log, binance, gate=gate).send(group(BUY), origin="emergency")
+    assert trade.status is TradeStatus.FILLED
 
 
 def test_an_atomic_group_is_one_leg() -> None:

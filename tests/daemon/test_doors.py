@@ -4,66 +4,57 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from components.model.keys import base_token
 from daemon.doors import Doors
-from tests.daemon.fakes import HandVenue, virtual
+from tests.daemon.fakes import HandVenue
 
 
-def test_a_dead_door_costs_its_time_out_and_no_more() -> None:
-    async def act() -> None:
-        quick, dead = HandVenue("okx"), HandVenue("bybit")
-        quick.book, dead.book = {base_token("okx", "USDT"): 1.0}, {base_token("bybit", "USDT"): 2.0}
-        doors = Doors([quick, dead], 3.0)
-        assert (await doors.read()).silent == {}
-        dead.slow_s, began = 60.0, trio.current_time()
-        reading = await doors.read()
-        assert trio.current_time() - began == pytest.approx(9.0), "three questions to it, each within the time-out"
-        assert reading.silent == {"bybit": "no answer in time"}
-        assert reading.positions == {**quick.book, **dead.book}, "what it told last"
-        assert reading.unknown == frozenset()
-
-    virtual(act)
+async def test_a_dead_door_costs_its_time_out_and_no_more(autojump_clock: MockClock) -> None:
+    quick, dead = HandVenue("okx"), HandVenue("bybit")
+    quick.book, dead.book = {base_token("okx", "USDT"): 1.0}, {base_token("bybit", "USDT"): 2.0}
+    doors = Doors([quick, dead], 3.0)
+    assert (await doors.read()).silent == {}
+    dead.slow_s, began = 60.0, trio.current_time()
+    reading = await doors.read()
+    assert trio.current_time() - began == pytest.approx(9.0), "three questions to it, each within the time-out"
+    assert reading.silent == {"bybit": "no answer in time"}
+    assert reading.positions == {**quick.book, **dead.book}, "what it told last"
+    assert reading.unknown == frozenset()
 
 
-def test_one_that_never_told_anything_is_unknown_and_somebody_elses_look_helps() -> None:
-    async def act() -> None:
-        dead = HandVenue("bybit")
-        dead.down = True
-        doors = Doors([dead], 3.0)
-        assert (await doors.read()).unknown == frozenset({"bybit"})
-        doors.remember("bybit", {base_token("bybit", "USDT"): 2.0})
-        reading = await doors.read()
-        assert reading.unknown == frozenset()
-        assert reading.positions == {base_token("bybit", "USDT"): 2.0}
-        assert reading.trouble["bybit"] == "bybit is down"
-
-    virtual(act)
+async def test_one_that_never_told_anything_is_unknown_and_somebody_elses_look_helps(autojump_clock: MockClock) -> None:
+    dead = HandVenue("bybit")
+    dead.down = True
+    doors = Doors([dead], 3.0)
+    assert (await doors.read()).unknown == frozenset({"bybit"})
+    doors.remember("bybit", {base_token("bybit", "USDT"): 2.0})
+    reading = await doors.read()
+    assert reading.unknown == frozenset()
+    assert reading.positions == {base_token("bybit", "USDT"): 2.0}
+    assert reading.trouble["bybit"] == "bybit is down"
 
 
-def test_what_rests_is_cancelled_unless_it_is_only_looked_at() -> None:
-    async def act() -> None:
-        venue = HandVenue("okx")
-        venue.resting = ("a", "b")
-        await Doors([venue], 3.0).read(cancel=False)
-        assert venue.cancelled == []
-        reading = await Doors([venue], 3.0).read()
-        assert (venue.cancelled, reading.resting) == (["a", "b"], {})
-
-    virtual(act)
+async def test_what_rests_is_cancelled_unless_it_is_only_looked_at(autojump_clock: MockClock) -> None:
+    venue = HandVenue("okx")
+    venue.resting = ("a", "b")
+    await Doors([venue], 3.0).read(cancel=False)
+    assert venue.cancelled == []
+    reading = await Doors([venue], 3.0).read()
+    assert (venue.cancelled, reading.resting) == (["a", "b"], {})
 
 
-def test_what_we_did_at_a_door_that_falls_silent_is_booked_on_what_it_told_and_handed_on() -> None:
-    async def act() -> None:
-        usdt, venue = base_token("okx", "USDT"), HandVenue("okx")
-        venue.book = {usdt: 5.0}
-        doors, later = Doors([venue], 3.0), Doors([venue], 3.0)
-        await doors.read()
-        venue.down = True
-        doors.booked({usdt: -2.0, base_token("bybit", "USDT"): 1.0})
-        later.inherit(doors)
-        later.remember("okx", {usdt: 5.0})
-        for each in (doors, later):
-            assert (await each.read()).positions == {usdt: 3.0}
-
-    virtual(act)
+async def test_what_we_did_at_a_door_that_falls_silent_is_booked_on_what_it_told_and_handed_on(
+    autojump_clock: MockClock,
+) -> None:
+    usdt, venue = base_token("okx", "USDT"), HandVenue("okx")
+    venue.book = {usdt: 5.0}
+    doors, later = Doors([venue], 3.0), Doors([venue], 3.0)
+    await doors.read()
+    venue.down = True
+    doors.booked({usdt: -2.0, base_token("bybit", "USDT"): 1.0})
+    later.inherit(doors)
+    later.remember("okx", {usdt: 5.0})
+    for each in (doors, later):
+        assert (await each.read()).positions == {usdt: 3.0}

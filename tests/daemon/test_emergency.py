@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from components.model.errors import Stop
 from components.model.keys import base_token, perp, perp_quote
@@ -101,15 +102,14 @@ def test_every_order_is_in_the_journal_before_it_leaves_and_its_outcome_after() 
     play(act)
 
 
-def test_an_empty_account_is_flat_only_after_a_second_look_later_than_any_order_may_arrive() -> None:
-    async def act() -> None:
-        account = Account()
-        began = trio.current_time()
-        assert await account.flatten()
-        assert trio.current_time() - began >= GRACE_S
-        assert account.groups == [] and account.program.progress.attempts == 2
-
-    virtual(act)
+async def test_an_empty_account_is_flat_only_after_a_second_look_later_than_any_order_may_arrive(
+    autojump_clock: MockClock,
+) -> None:
+    account = Account()
+    began = trio.current_time()
+    assert await account.flatten()
+    assert trio.current_time() - began >= GRACE_S
+    assert account.groups == [] and account.program.progress.attempts == 2
 
 
 def test_what_fills_after_the_first_look_is_closed_as_well() -> None:
@@ -188,14 +188,13 @@ def test_pairs_elsewhere_are_closed_while_one_venue_says_nothing() -> None:
     play(act)
 
 
-def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count_anew() -> None:
-    async def act() -> None:
-        account = Account()
-        account.desk.faulty("maintenance", venue="bybit", duration_s=8.0, endpoint="positions")
-        assert await account.flatten()
-        assert trio.current_time() >= 8.0 + GRACE_S
-
-    virtual(act)
+async def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count_anew(
+    autojump_clock: MockClock,
+) -> None:
+    account = Account()
+    account.desk.faulty("maintenance", venue="bybit", duration_s=8.0, endpoint="positions")
+    assert await account.flatten()
+    assert trio.current_time() >= 8.0 + GRACE_S
 
 
 @pytest.mark.parametrize("kind", ["reset_after_send", "error_after_accept", "truncated_json", "duplicate_id"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import trio
 from msgspec import structs
+from trio.testing import MockClock
 
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.paper import PaperWorld, initial_balances
@@ -108,18 +109,17 @@ def test_a_slow_strategy_makes_the_market_wait_and_misses_nothing(tmp_path: Path
     assert world.lagged_ns > 200_000_000_000
 
 
-def test_a_muted_strategy_is_told_nothing_and_its_venues_live_on(tmp_path: Path) -> None:
-    async def play() -> None:
-        world = opened(tmp_path)
-        entry = configuration(tmp_path).strategies[0]
-        world.muted.add(entry.id)
-        cell = Told(entry.run)
-        with trio.move_on_after(200.0):
-            await world.drive({entry.id: cell}, step_budget_s=lambda: 1.0)  # type: ignore[dict-item]
-        assert cell.rows == []
-        assert world.places[entry.id].control.account.row >= 2  # type: ignore[attr-defined]
-
-    virtual(play)
+async def test_a_muted_strategy_is_told_nothing_and_its_venues_live_on(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    world = opened(tmp_path)
+    entry = configuration(tmp_path).strategies[0]
+    world.muted.add(entry.id)
+    cell = Told(entry.run)
+    with trio.move_on_after(200.0):
+        await world.drive({entry.id: cell}, step_budget_s=lambda: 1.0)  # type: ignore[dict-item]
+    assert cell.rows == []
+    assert world.places[entry.id].control.account.row >= 2  # type: ignore[attr-defined]
 
 
 def test_a_longer_market_is_the_same_on_the_rows_there_were(tmp_path: Path) -> None:

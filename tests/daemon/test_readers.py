@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import structlog
 import trio
+from trio.testing import MockClock
 
 from daemon.readers import AT_A_TIME, Reader
-from tests.daemon.fakes import virtual
 
 
-def test_facts_come_in_order_and_not_in_the_call_that_tells_them() -> None:
+async def test_facts_come_in_order_and_not_in_the_call_that_tells_them(autojump_clock: MockClock) -> None:
     heard: list[int] = []
-
-    async def play() -> None:
-        reader = Reader("narrator")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(reader.run)
-            for i in range(3 * AT_A_TIME):
-                reader.tell(heard.append, i)
-            assert heard == []
-            await trio.sleep(0.001)
-            assert heard == list(range(3 * AT_A_TIME))
-            nursery.cancel_scope.cancel()
-
-    virtual(play)
+    reader = Reader("narrator")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader.run)
+        for i in range(3 * AT_A_TIME):
+            reader.tell(heard.append, i)
+        assert heard == []
+        await trio.sleep(0.001)
+        assert heard == list(range(3 * AT_A_TIME))
+        nursery.cancel_scope.cancel()
 
 
 def test_what_a_reader_raises_is_counted_named_once_and_shown_until_it_reads_again() -> None:

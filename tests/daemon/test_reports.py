@@ -82,21 +82,17 @@ def fail(depth: int = 2) -> None:
     raise ValueError(f"GET /order?signature={CANARY}", len(local_variable))
 
 
-def test_no_secret_and_no_local_variable_leaves(ingest: Ingest) -> None:
+async def test_no_secret_and_no_local_variable_leaves(ingest: Ingest) -> None:
     reports = reporting_to(ingest)
-
-    async def run() -> None:
-        with reports.scope(strategy=f"btc {CANARY}"):
-            reports.trail(f"sent {CANARY}", body=CANARY)
-            try:
-                fail()
-            except ValueError as exc:
-                error = ExceptionGroup(f"cell {CANARY}", [exc])
-                error.add_note(CANARY)
-                reports.capture(error, request={"key": CANARY})
-        await reports.close()
-
-    trio.run(run)
+    with reports.scope(strategy=f"btc {CANARY}"):
+        reports.trail(f"sent {CANARY}", body=CANARY)
+        try:
+            fail()
+        except ValueError as exc:
+            error = ExceptionGroup(f"cell {CANARY}", [exc])
+            error.add_note(CANARY)
+            reports.capture(error, request={"key": CANARY})
+    await reports.close()
     [event] = ingest.events()
     sent = "".join(ingest.envelopes)
     assert CANARY not in sent and "held" * 5 not in sent and sent.count("***") >= 5
@@ -111,7 +107,7 @@ def _frames(value: dict[str, Any]) -> list[dict[str, Any]]:
     return list((value.get("stacktrace") or {}).get("frames", []))
 
 
-def test_tags_of_cells_at_the_same_time_do_not_mix(ingest: Ingest) -> None:
+async def test_tags_of_cells_at_the_same_time_do_not_mix(ingest: Ingest) -> None:
     reports = reporting_to(ingest)
 
     async def cell(strategy: str, entered: trio.Event, other: trio.Event) -> None:
@@ -120,14 +116,11 @@ def test_tags_of_cells_at_the_same_time_do_not_mix(ingest: Ingest) -> None:
             await other.wait()
             await trio.to_thread.run_sync(reports.capture, ValueError(strategy))
 
-    async def run() -> None:
-        a, b = trio.Event(), trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(cell, "btc", a, b)
-            nursery.start_soon(cell, "eth", b, a)
-        await reports.close()
-
-    trio.run(run)
+    a, b = trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cell, "btc", a, b)
+        nursery.start_soon(cell, "eth", b, a)
+    await reports.close()
     pairs = sorted((e["tags"]["strategy"], e["exception"]["values"][0]["value"]) for e in ingest.events())
     assert pairs == [("btc", "btc"), ("eth", "eth")]
 

@@ -71,17 +71,14 @@ def test_an_index_that_cannot_be_made_is_said_until_it_can(tmp_path: Path) -> No
     assert seen == [(Level.DEGRADED, "the chain breaks"), (Level.OK, "")]
 
 
-def test_metrics_without_a_port_are_said_and_hold_up_no_start(tmp_path: Path) -> None:
-    async def main() -> None:
-        health = Health(trio.current_time, speed=1.0, step_budget_s=30.0)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            async with trio.open_nursery() as nursery:
-                serving = served(Journals(), health)
-                where = MetricsEntry(host="127.0.0.1", port=taken.getsockname()[1], token_file=None)
-                with trio.fail_after(5.0):
-                    await serving.start(nursery, tmp_path / "s", where)
-                assert component(health, "metrics").level is Level.FAILED
-                assert serving.metrics_address is None
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
+async def test_metrics_without_a_port_are_said_and_hold_up_no_start(tmp_path: Path) -> None:
+    health = Health(trio.current_time, speed=1.0, step_budget_s=30.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with trio.open_nursery() as nursery:
+            serving = served(Journals(), health)
+            where = MetricsEntry(host="127.0.0.1", port=taken.getsockname()[1], token_file=None)
+            with trio.fail_after(5.0):
+                await serving.start(nursery, tmp_path / "s", where)
+            assert component(health, "metrics").level is Level.FAILED
+            assert serving.metrics_address is None
+            nursery.cancel_scope.cancel()

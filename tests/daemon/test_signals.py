@@ -54,18 +54,14 @@ def test_another_signal_is_noted_and_nothing_more() -> None:
     assert daemon.asked == []
 
 
-def test_signals_are_heard_as_soon_as_it_listens_and_none_is_lost() -> None:
+async def test_signals_are_heard_as_soon_as_it_listens_and_none_is_lost() -> None:
     daemon = Steered()
-
-    async def play() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(listen, daemon)
-            for received in (signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM):
-                os.kill(os.getpid(), received)
-            with trio.fail_after(5.0):
-                while len(daemon.asked) < 3:
-                    await trio.sleep(0.001)
-            nursery.cancel_scope.cancel()
-
-    trio.run(play)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listen, daemon)
+        for received in (signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM):
+            os.kill(os.getpid(), received)
+        with trio.fail_after(5.0):
+            while len(daemon.asked) < 3:
+                await trio.sleep(0.001)
+        nursery.cancel_scope.cancel()
     assert sorted(daemon.asked) == ["dump", "reload", "stop"]

@@ -131,43 +131,39 @@ def test_a_poisoned_journal_fails_its_own_waiters_only() -> None:
 
 
 @pytest.mark.parametrize("turn", range(12))  # tasks take turns at random
-def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_record(turn: int) -> None:
+async def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergency_record(turn: int) -> None:
     """Sequences are given out anew in the reserve: the number alone does not say whose record is durable."""
     disk = CrashDisk()
+    committer = Committer()
+    journal = slow(disk)
+    told: list[str] = []
 
-    async def main() -> None:
-        committer = Committer()
-        journal = slow(disk)
-        told: list[str] = []
+    async def ordinary(text: str) -> None:
+        journal.append(note(text))
+        with pytest.raises(JournalPoisoned):
+            await committer.commit(journal)
+        told.append(text)
 
-        async def ordinary(text: str) -> None:
-            journal.append(note(text))
-            with pytest.raises(JournalPoisoned):
-                await committer.commit(journal)
-            told.append(text)
+    async def first() -> None:
+        await ordinary("first")
+        await committer.record_emergency(journal, note("closing"), note("flat"), note("really"))
+        with pytest.raises(JournalPoisoned):
+            await committer.commit(journal)
 
-        async def first() -> None:
-            await ordinary("first")
-            await committer.record_emergency(journal, note("closing"), note("flat"), note("really"))
-            with pytest.raises(JournalPoisoned):
-                await committer.commit(journal)
-
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            async with trio.open_nursery() as waiting:
-                waiting.start_soon(first)
-                while not journal.begun:
-                    await trio.lowlevel.checkpoint()
-                waiting.start_soon(ordinary, "second")
-                waiting.start_soon(ordinary, "third")
-                while committer.statistics().waiting < 2:
-                    await trio.lowlevel.checkpoint()
-                disk.fail_at("journal.write")
-                journal.go.release(9)
-            assert sorted(told) == ["first", "second", "third"]
-            nursery.cancel_scope.cancel()
-
-    trio.run(main)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(first)
+            while not journal.begun:
+                await trio.lowlevel.checkpoint()
+            waiting.start_soon(ordinary, "second")
+            waiting.start_soon(ordinary, "third")
+            while committer.statistics().waiting < 2:
+                await trio.lowlevel.checkpoint()
+            disk.fail_at("journal.write")
+            journal.go.release(9)
+        assert sorted(told) == ["first", "second", "third"]
+        nursery.cancel_scope.cancel()
     assert ours(opened(disk)) == [note("closing"), note("flat"), note("really")]
 
 
@@ -239,78 +235,63 @@ def test_one_journal_is_closed_while_the_others_go_on() -> None:
     sitting(play)
 
 
-def test_nobody_waits_for_a_committer_that_does_not_run() -> None:
-    async def main() -> None:
-        committer = Committer()
-        journal = opened(CrashDisk())
-        journal.append(note("a"))
-        with pytest.raises(JournalClosed):
-            await committer.commit(journal)
-        await committer.close(journal)
-
-    trio.run(main)
+async def test_nobody_waits_for_a_committer_that_does_not_run() -> None:
+    committer = Committer()
+    journal = opened(CrashDisk())
+    journal.append(note("a"))
+    with pytest.raises(JournalClosed):
+        await committer.commit(journal)
+    await committer.close(journal)
 
 
-def test_a_write_that_has_begun_ends_before_the_committer_does() -> None:
+async def test_a_write_that_has_begun_ends_before_the_committer_does() -> None:
     disk = CrashDisk()
-
-    async def main() -> None:
-        committer = Committer()
-        journal = slow(disk)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            journal.append(note("a"))
-            nursery.start_soon(committer.commit, journal)
-            while not journal.begun:
-                await trio.lowlevel.checkpoint()
-            nursery.cancel_scope.cancel()
-            journal.go.release(9)
-        assert journal.durable.sequence == 1 and journal.statistics().anchored == 1
-
-    trio.run(main)
+    committer = Committer()
+    journal = slow(disk)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        journal.append(note("a"))
+        nursery.start_soon(committer.commit, journal)
+        while not journal.begun:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        journal.go.release(9)
+    assert journal.durable.sequence == 1 and journal.statistics().anchored == 1
 
 
-def test_whoever_is_next_in_turn_when_the_end_comes_is_still_served() -> None:
+async def test_whoever_is_next_in_turn_when_the_end_comes_is_still_served() -> None:
     disk, other = CrashDisk(), CrashDisk()
-
-    async def main() -> None:
-        committer = Committer()
-        journal, next_one = slow(disk), slow(other)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            for each in (journal, next_one):
-                each.append(note("a"))
-                nursery.start_soon(committer.commit, each)
-            while not journal.begun + next_one.begun:
-                await trio.lowlevel.checkpoint()
-            nursery.cancel_scope.cancel()
-            for each in (journal, next_one):
-                each.go.release(9)
-        assert journal.durable.sequence == next_one.durable.sequence == 1
-
-    trio.run(main)
+    committer = Committer()
+    journal, next_one = slow(disk), slow(other)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        for each in (journal, next_one):
+            each.append(note("a"))
+            nursery.start_soon(committer.commit, each)
+        while not journal.begun + next_one.begun:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        for each in (journal, next_one):
+            each.go.release(9)
+    assert journal.durable.sequence == next_one.durable.sequence == 1
     assert ours(opened(disk)) == ours(opened(other)) == [note("a")]
 
 
-def test_a_waiter_that_gives_up_leaves_its_record() -> None:
+async def test_a_waiter_that_gives_up_leaves_its_record() -> None:
     disk = CrashDisk()
-
-    async def main() -> None:
-        committer = Committer()
-        journal = slow(disk)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            journal.append(note("a"))
-            with trio.CancelScope() as impatient:
-                nursery.start_soon(cancel_when, lambda: journal.begun == 1, impatient)
-                await committer.commit(journal)
-            assert impatient.cancelled_caught
-            journal.go.release(9)
-            journal.append(note("b"))
+    committer = Committer()
+    journal = slow(disk)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        journal.append(note("a"))
+        with trio.CancelScope() as impatient:
+            nursery.start_soon(cancel_when, lambda: journal.begun == 1, impatient)
             await committer.commit(journal)
-            nursery.cancel_scope.cancel()
-
-    trio.run(main)
+        assert impatient.cancelled_caught
+        journal.go.release(9)
+        journal.append(note("b"))
+        await committer.commit(journal)
+        nursery.cancel_scope.cancel()
     assert ours(opened(disk)) == [note("a"), note("b")]
 
 
@@ -343,45 +324,37 @@ def test_journals_take_turns() -> None:
     assert turns[:last_modest].count("greedy") <= 5 * 12
 
 
-def test_latency_is_observed_per_commit() -> None:
+async def test_latency_is_observed_per_commit(autojump_clock: MockClock) -> None:
     seen: list[tuple[str, float, int]] = []
-
-    async def main() -> None:
-        committer = Committer(threads=False, observe=lambda *figures: seen.append(figures))
-        journal = opened(CrashDisk())
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            journal.append(note("a"))
-            journal.append(note("b"))
-            await committer.commit(journal)
-            nursery.cancel_scope.cancel()
-        assert committer.statistics().last_latency_s == seen[0][1]
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    committer = Committer(threads=False, observe=lambda *figures: seen.append(figures))
+    journal = opened(CrashDisk())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        journal.append(note("a"))
+        journal.append(note("b"))
+        await committer.commit(journal)
+        nursery.cancel_scope.cancel()
+    assert committer.statistics().last_latency_s == seen[0][1]
     assert seen == [("one", pytest.approx(0.0), 2)]
 
 
-def test_on_a_real_disk_many_producers_share_syncs(tmp_path: Path) -> None:
+async def test_on_a_real_disk_many_producers_share_syncs(tmp_path: Path) -> None:
     syncs: list[str] = []
+    committer = Committer()
+    journal = Journal.open(tmp_path, RealDisk(syncs.append), name="one", now=lambda: 0)
 
-    async def main() -> None:
-        committer = Committer()
-        journal = Journal.open(tmp_path, RealDisk(syncs.append), name="one", now=lambda: 0)
+    async def producer(number: int) -> None:
+        for step in range(5):
+            journal.append(note(f"{number}.{step}"))
+            await committer.commit(journal)
+            assert journal.durable.sequence >= step
 
-        async def producer(number: int) -> None:
-            for step in range(5):
-                journal.append(note(f"{number}.{step}"))
-                await committer.commit(journal)
-                assert journal.durable.sequence >= step
-
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            async with trio.open_nursery() as producers:
-                for number in range(40):
-                    producers.start_soon(producer, number)
-            nursery.cancel_scope.cancel()
-
-    trio.run(main)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        async with trio.open_nursery() as producers:
+            for number in range(40):
+                producers.start_soon(producer, number)
+        nursery.cancel_scope.cancel()
     journal = Journal.open(tmp_path, RealDisk(), name="one", now=lambda: 0)
     assert len(list(journal.records())) == 200
     assert syncs.count("after:journal.sync") < 100

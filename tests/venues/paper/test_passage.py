@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.venues.paper.stage import Desk, played
 from venues.paper.passage import Lost, Passage, Profile, Refused
@@ -26,49 +27,37 @@ def test_the_venue_acts_half_way() -> None:
     assert way.travelling == []
 
 
-def test_what_was_refused_was_not_done_and_what_is_lost_may_be() -> None:
+async def test_what_was_refused_was_not_done_and_what_is_lost_may_be(autojump_clock: MockClock) -> None:
     desk, done = Desk(), []
     way = passage(desk)
     desk.faulty("maintenance", times=1)
     desk.faulty("truncated_json", times=1)
-
-    async def play() -> None:
-        with pytest.raises(Refused):
-            await way.request("submit", ("o1",), lambda: done.append(1))
-        assert done == []
-        with pytest.raises(Lost):
-            await way.request("submit", ("o1",), lambda: done.append(2))
-        assert done == [2]
-
-    played(play)
+    with pytest.raises(Refused):
+        await way.request("submit", ("o1",), lambda: done.append(1))
+    assert done == []
+    with pytest.raises(Lost):
+        await way.request("submit", ("o1",), lambda: done.append(2))
+    assert done == [2]
     assert way.requests == {"submit": 2} and way.refusals == {"submit": 1}
 
 
-def test_a_question_that_nobody_waits_for_is_not_asked() -> None:
+async def test_a_question_that_nobody_waits_for_is_not_asked(autojump_clock: MockClock) -> None:
     desk, done = Desk(), []
     way = passage(desk, Profile(latency_s=10.0, spread=0.0))
-
-    async def play() -> None:
-        with trio.move_on_after(1.0):
-            await way.request("positions", (), lambda: done.append(1))
-        with trio.move_on_after(1.0):
-            await way.request("cancel", ("o1",), lambda: done.append(2))
-
-    played(play)
+    with trio.move_on_after(1.0):
+        await way.request("positions", (), lambda: done.append(1))
+    with trio.move_on_after(1.0):
+        await way.request("cancel", ("o1",), lambda: done.append(2))
     assert done == [2]
 
 
-def test_a_fault_of_one_endpoint_leaves_the_others_alone() -> None:
+async def test_a_fault_of_one_endpoint_leaves_the_others_alone(autojump_clock: MockClock) -> None:
     desk = Desk()
     way = passage(desk)
     desk.faulty("connect_refused", endpoint="submit")
-
-    async def play() -> None:
-        assert await way.request("positions", (), lambda: "told") == "told"
-        with pytest.raises(Refused):
-            await way.request("submit", ("o1",), lambda: None)
-
-    played(play)
+    assert await way.request("positions", (), lambda: "told") == "told"
+    with pytest.raises(Refused):
+        await way.request("submit", ("o1",), lambda: None)
 
 
 def test_requests_come_from_the_same_seed_in_the_same_time() -> None:

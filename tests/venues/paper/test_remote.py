@@ -21,21 +21,17 @@ def test_a_remote_door_is_named_and_answers_for_what_the_door_does() -> None:
     assert clients["okx"].venues == {"okx"} and clients["chain"].venues == CHAIN_VENUES
 
 
-def test_nobody_at_the_other_end(tmp_path: Path) -> None:
+async def test_nobody_at_the_other_end(tmp_path: Path) -> None:
     venue = RemoteVenue(str(tmp_path / "none.sock"), "a", "binance", MarketClock(0))
-
-    async def play() -> None:
-        with pytest.raises(NotSent):
-            await venue.submit(group())
-        with pytest.raises(Unavailable):
-            await venue.query("o1")
-        with pytest.raises(Unavailable):
-            await RemoteAccount(str(tmp_path / "none.sock"), "a", MarketClock(0)).truth()
-
-    trio.run(play)
+    with pytest.raises(NotSent):
+        await venue.submit(group())
+    with pytest.raises(Unavailable):
+        await venue.query("o1")
+    with pytest.raises(Unavailable):
+        await RemoteAccount(str(tmp_path / "none.sock"), "a", MarketClock(0)).truth()
 
 
-def test_an_end_that_breaks_off_leaves_the_outcome_unknown(tmp_path: Path) -> None:
+async def test_an_end_that_breaks_off_leaves_the_outcome_unknown(tmp_path: Path) -> None:
     path = str(tmp_path / "rude.sock")
     venue = RemoteVenue(path, "a", "binance", MarketClock(0))
 
@@ -43,16 +39,13 @@ def test_an_end_that_breaks_off_leaves_the_outcome_unknown(tmp_path: Path) -> No
         await stream.receive_some(4)
         await stream.aclose()
 
-    async def play() -> None:
-        socket = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
-        await socket.bind(path)
-        socket.listen()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, rude, [trio.SocketListener(socket)])
-            with pytest.raises(OutcomeUnknown):
-                await venue.submit(group())
-            with pytest.raises(Unavailable):
-                await venue.positions()
-            nursery.cancel_scope.cancel()
-
-    trio.run(play)
+    socket = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    await socket.bind(path)
+    socket.listen()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, rude, [trio.SocketListener(socket)])
+        with pytest.raises(OutcomeUnknown):
+            await venue.submit(group())
+        with pytest.raises(Unavailable):
+            await venue.positions()
+        nursery.cancel_scope.cancel()

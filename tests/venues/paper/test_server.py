@@ -130,7 +130,7 @@ def test_a_client_that_gives_up_does_not_take_its_order_back(tmp_path: Path) -> 
     served(tmp_path, play)
 
 
-def test_time_is_what_callers_say_and_never_goes_back() -> None:
+async def test_time_is_what_callers_say_and_never_goes_back() -> None:
     clock = ToldClock(100)
     order: list[str] = []
 
@@ -138,16 +138,13 @@ def test_time_is_what_callers_say_and_never_goes_back() -> None:
         await clock.sleep_until(200)
         order.append("awake")
 
-    async def play() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sleeper)
-            for now in (150, 50, 199):
-                clock.tell(now)
-                await trio.testing.wait_all_tasks_blocked()
-            order.append("told")
-            clock.tell(200)
-
-    trio.run(play)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleeper)
+        for now in (150, 50, 199):
+            clock.tell(now)
+            await trio.testing.wait_all_tasks_blocked()
+        order.append("told")
+        clock.tell(200)
     assert order == ["told", "awake"] and clock.now() == 200
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from trio.testing import MockClock
 
 from components.model.keys import PositionKey
 from components.model.orders import Trade
-from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order, played
+from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.account import PaperAccount
 from venues.paper.filling import Handling
@@ -207,8 +208,10 @@ def test_an_execution_is_on_disk_before_its_answer(tmp_path: Path, monkeypatch: 
     assert [record.order.id for record in read_ledger(tmp_path / NAME)[-1].orders] == ["o1"]
 
 
-def test_a_failing_disk_ends_the_account_until_it_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_failing_disk_ends_the_account_until_it_is_written_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
 ) -> None:
     account = opened(tmp_path)
     desk = Desk()
@@ -217,18 +220,15 @@ def test_a_failing_disk_ends_the_account_until_it_is_written_again(
     def full(file: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    async def play() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "write", full)
-            with pytest.raises(OutcomeUnknown, match="No space left"):
-                await venue.submit(group())
-        with pytest.raises(NotSent):
-            await venue.submit(group(order("o2")))
-        with pytest.raises(Unavailable):
-            await venue.query("o1")
-
     # trio itself writes no files here, so only the ledger meets the full disk
-    played(play)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OutcomeUnknown, match="No space left"):
+            await venue.submit(group())
+    with pytest.raises(NotSent):
+        await venue.submit(group(order("o2")))
+    with pytest.raises(Unavailable):
+        await venue.query("o1")
     assert opened(tmp_path).registry.orders == {}, "nothing that was not written has happened for who comes next"
     account.advance_to(account.row + 1)
     assert list(opened(tmp_path).registry.orders) == ["o1"], "whose outcome was unknown"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from components.model.orders import CostKind, Trade, TradeStatus, Verb
 from tests.venues.paper.stage import BTC, GAS, RICH, USDT, Desk, group, order, played
@@ -79,19 +80,17 @@ def test_a_healthy_door_does_what_it_is_asked() -> None:
 
 
 @pytest.mark.parametrize(("kind", "parameters", "error", "exists"), SUBMITS)
-def test_a_submit_under_a_fault(kind: str, parameters: dict[str, Any], error: type[Exception], exists: bool) -> None:
+async def test_a_submit_under_a_fault(
+    kind: str, parameters: dict[str, Any], error: type[Exception], exists: bool, autojump_clock: MockClock
+) -> None:
     desk = Desk()
     desk.faulty(kind, times=1, **parameters)
-
-    async def play() -> None:
-        with pytest.raises(error):
-            await desk.spot()()
-        report = await desk.binance.query("o1")
-        assert report.status is (ReportStatus.DONE if exists else ReportStatus.ABSENT)
-        (trade,) = await desk.spot()()
-        assert trade.status is TradeStatus.FILLED
-
-    played(play)
+    with pytest.raises(error):
+        await desk.spot()()
+    report = await desk.binance.query("o1")
+    assert report.status is (ReportStatus.DONE if exists else ReportStatus.ABSENT)
+    (trade,) = await desk.spot()()
+    assert trade.status is TradeStatus.FILLED
     assert desk.account.balances[BTC] == 1.0
     assert desk.account.registry.duplicates == ({"o1": 1} if exists else {})
     assert desk.plan.fired == {kind: 1}
@@ -100,46 +99,34 @@ def test_a_submit_under_a_fault(kind: str, parameters: dict[str, Any], error: ty
 
 @pytest.mark.parametrize("endpoint", list(QUESTIONS))
 @pytest.mark.parametrize("kind", SILENT)
-def test_a_question_under_a_fault_is_not_answered(kind: str, endpoint: str) -> None:
+async def test_a_question_under_a_fault_is_not_answered(kind: str, endpoint: str, autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty(kind)
-
-    async def play() -> None:
-        with pytest.raises(Unavailable):
-            await QUESTIONS[endpoint](desk.binance)
-        await QUESTIONS[endpoint](desk.doors["bybit"])
-
-    played(play)
+    with pytest.raises(Unavailable):
+        await QUESTIONS[endpoint](desk.binance)
+    await QUESTIONS[endpoint](desk.doors["bybit"])
     assert desk.plan.fired == {kind: 1} and desk.plan.hit_in_flight == 0
 
 
-def test_a_refusal_says_when_to_ask_again() -> None:
+async def test_a_refusal_says_when_to_ask_again(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("rate_limited", retry_after_s=7.0)
-
-    async def play() -> None:
-        with pytest.raises(NotSent) as sent:
-            await desk.spot()()
-        with pytest.raises(Unavailable) as asked:
-            await desk.binance.positions()
-        assert sent.value.retry_after_s == asked.value.retry_after_s == 7.0
-
-    played(play)
-
-
-def test_a_door_takes_no_more_requests_than_its_budget() -> None:
-    desk = Desk(profile=Profile(latency_s=0.001, requests_per_minute=3))
-
-    async def play() -> None:
-        for _ in range(3):
-            await desk.binance.positions()
-        with pytest.raises(NotSent) as refused:
-            await desk.spot()()
-        assert refused.value.retry_after_s is not None and 59.0 < refused.value.retry_after_s <= 60.0
-        await trio.sleep(refused.value.retry_after_s)
+    with pytest.raises(NotSent) as sent:
         await desk.spot()()
+    with pytest.raises(Unavailable) as asked:
+        await desk.binance.positions()
+    assert sent.value.retry_after_s == asked.value.retry_after_s == 7.0
 
-    played(play)
+
+async def test_a_door_takes_no_more_requests_than_its_budget(autojump_clock: MockClock) -> None:
+    desk = Desk(profile=Profile(latency_s=0.001, requests_per_minute=3))
+    for _ in range(3):
+        await desk.binance.positions()
+    with pytest.raises(NotSent) as refused:
+        await desk.spot()()
+    assert refused.value.retry_after_s is not None and 59.0 < refused.value.retry_after_s <= 60.0
+    await trio.sleep(refused.value.retry_after_s)
+    await desk.spot()()
     assert desk.binance.statistics()["submit refused"] == 1
 
 
@@ -156,67 +143,51 @@ def test_a_black_hole_swallows_until_it_ends() -> None:
     assert ended - began == pytest.approx(40.0, abs=1.0)
 
 
-def test_a_late_request_arrives_when_the_hole_ends_and_is_never_absent_before() -> None:
+async def test_a_late_request_arrives_when_the_hole_ends_and_is_never_absent_before(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("black_hole", duration_s=30.0, arrives="late", endpoint="submit")
-
-    async def play() -> None:
-        with trio.move_on_after(5.0) as patience:
-            await desk.spot()()
-        assert patience.cancelled_caught
-        assert desk.account.registry.orders == {}
-        with pytest.raises(Unavailable, match="on its way"):
-            await desk.binance.query("o1")
-        with pytest.raises(OutcomeUnknown, match="on its way"):
-            await desk.binance.cancel("o1")
-        await trio.sleep(30.0)
-        assert (await desk.binance.query("o1")).status is ReportStatus.DONE
-
-    played(play)
+    with trio.move_on_after(5.0) as patience:
+        await desk.spot()()
+    assert patience.cancelled_caught
+    assert desk.account.registry.orders == {}
+    with pytest.raises(Unavailable, match="on its way"):
+        await desk.binance.query("o1")
+    with pytest.raises(OutcomeUnknown, match="on its way"):
+        await desk.binance.cancel("o1")
+    await trio.sleep(30.0)
+    assert (await desk.binance.query("o1")).status is ReportStatus.DONE
     assert desk.account.balances[BTC] == 1.0
 
 
-def test_a_caller_that_gives_up_does_not_take_the_request_back() -> None:
+async def test_a_caller_that_gives_up_does_not_take_the_request_back(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("latency", factor=200.0)
-
-    async def play() -> None:
-        with trio.move_on_after(0.5) as patience:
-            await desk.spot()()
-        assert patience.cancelled_caught
-        assert desk.account.balances[BTC] == 1.0
-        desk.plan.heal()
-        (trade,) = await desk.spot()()
-        assert trade.status is TradeStatus.FILLED
-
-    played(play)
+    with trio.move_on_after(0.5) as patience:
+        await desk.spot()()
+    assert patience.cancelled_caught
+    assert desk.account.balances[BTC] == 1.0
+    desk.plan.heal()
+    (trade,) = await desk.spot()()
+    assert trade.status is TradeStatus.FILLED
     assert desk.account.balances[BTC] == 1.0 and desk.account.registry.duplicates == {"o1": 1}
 
 
-def test_an_order_that_travels_is_not_absent() -> None:
+async def test_an_order_that_travels_is_not_absent(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("latency", factor=200.0, endpoint="submit")
-
-    async def play() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(desk.spot())
-            await trio.sleep(0.5)
-            with pytest.raises(Unavailable, match="on its way"):
-                await desk.binance.query("o1")
-        assert (await desk.binance.query("o1")).status is ReportStatus.DONE
-
-    played(play)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.spot())
+        await trio.sleep(0.5)
+        with pytest.raises(Unavailable, match="on its way"):
+            await desk.binance.query("o1")
+    assert (await desk.binance.query("o1")).status is ReportStatus.DONE
 
 
-def test_a_caller_that_is_cancelled_before_the_first_byte_sends_nothing() -> None:
+async def test_a_caller_that_is_cancelled_before_the_first_byte_sends_nothing(autojump_clock: MockClock) -> None:
     desk = Desk()
-
-    async def play() -> None:
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await desk.spot()()
-
-    played(play)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await desk.spot()()
     assert desk.account.registry.messages == [] and desk.binance.statistics() == {}
 
 
@@ -235,50 +206,38 @@ def test_an_answer_may_come_long_after_the_fill() -> None:
     assert ended > 12.0 and desk.plan.hit_in_flight == 1
 
 
-def test_an_answer_may_say_accepted_when_the_order_is_filled_already() -> None:
+async def test_an_answer_may_say_accepted_when_the_order_is_filled_already(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("fill_before_ack")
-
-    async def play() -> None:
-        (trade,) = await desk.spot()()
-        assert trade.status is TradeStatus.UNKNOWN and trade.changes == {}
-        report = await desk.binance.query("o1")
-        assert report.status is ReportStatus.DONE and report.trade is not None
-        assert report.trade.status is TradeStatus.FILLED
-
-    played(play)
+    (trade,) = await desk.spot()()
+    assert trade.status is TradeStatus.UNKNOWN and trade.changes == {}
+    report = await desk.binance.query("o1")
+    assert report.status is ReportStatus.DONE and report.trade is not None
+    assert report.trade.status is TradeStatus.FILLED
 
 
-def test_an_accepted_order_is_open_until_it_fills() -> None:
+async def test_an_accepted_order_is_open_until_it_fills(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("late_fill", fraction=0.25, after_s=1800.0)
-
-    async def play() -> None:
-        (trade,) = await desk.spot()()
-        report = await desk.binance.query("o1")
-        assert trade.status is TradeStatus.UNKNOWN
-        assert report.status is ReportStatus.OPEN and report.trade is not None
-        assert report.trade.quantity == 0.25 and await desk.binance.open_orders() == ("o1",)
-        desk.account.advance_to(1)
-        report = await desk.binance.query("o1")
-        assert report.status is ReportStatus.DONE and report.trade is not None
-        assert report.trade.quantity == pytest.approx(1.0) and await desk.binance.open_orders() == ()
-
-    played(play)
+    (trade,) = await desk.spot()()
+    report = await desk.binance.query("o1")
+    assert trade.status is TradeStatus.UNKNOWN
+    assert report.status is ReportStatus.OPEN and report.trade is not None
+    assert report.trade.quantity == 0.25 and await desk.binance.open_orders() == ("o1",)
+    desk.account.advance_to(1)
+    report = await desk.binance.query("o1")
+    assert report.status is ReportStatus.DONE and report.trade is not None
+    assert report.trade.quantity == pytest.approx(1.0) and await desk.binance.open_orders() == ()
     assert desk.account.balances[BTC] == pytest.approx(1.0)
 
 
-def test_an_open_order_can_be_cancelled_and_keeps_what_was_done() -> None:
+async def test_an_open_order_can_be_cancelled_and_keeps_what_was_done(autojump_clock: MockClock) -> None:
     desk = Desk()
     desk.faulty("late_fill", fraction=0.25, after_s=1800.0)
-
-    async def play() -> None:
-        await desk.spot()()
-        report = await desk.binance.cancel("o1")
-        assert report.status is ReportStatus.DONE and report.trade is not None
-        assert (report.trade.status, report.trade.quantity) == (TradeStatus.PARTIAL, 0.25)
-
-    played(play)
+    await desk.spot()()
+    report = await desk.binance.cancel("o1")
+    assert report.status is ReportStatus.DONE and report.trade is not None
+    assert (report.trade.status, report.trade.quantity) == (TradeStatus.PARTIAL, 0.25)
     desk.account.advance_to(5)
     assert desk.account.balances[BTC] == 0.25
 
@@ -317,39 +276,31 @@ def swap(id: str = "s1") -> Any:
     return group(order(id, Verb.SWAP, 1.0, venue="uniswap", token="ETH", into_token="USDT"))
 
 
-def test_a_dropped_transaction_is_open_for_a_while_and_then_was_never_there() -> None:
+async def test_a_dropped_transaction_is_open_for_a_while_and_then_was_never_there(autojump_clock: MockClock) -> None:
     desk = Desk(mode="usdt_market_neutral")
     desk.faulty("tx_dropped", venue="chain", mempool_s=60.0, times=1)
-
-    async def play() -> None:
-        with pytest.raises(OutcomeUnknown, match="not mined"):
-            await desk.chain.submit(swap())
-        assert trio.current_time() >= 2.0
-        assert (await desk.chain.query("s1")).status is ReportStatus.OPEN
-        assert await desk.chain.open_orders() == ("s1",)
-        with pytest.raises(OutcomeUnknown, match="mempool"):
-            await desk.chain.submit(swap())
-        await trio.sleep(60.0)
-        assert (await desk.chain.query("s1")).status is ReportStatus.ABSENT
-        assert desk.account.balances == RICH
-        (trade,) = await desk.chain.submit(swap())
-        assert trade.status is TradeStatus.FILLED
-
-    played(play)
+    with pytest.raises(OutcomeUnknown, match="not mined"):
+        await desk.chain.submit(swap())
+    assert trio.current_time() >= 2.0
+    assert (await desk.chain.query("s1")).status is ReportStatus.OPEN
+    assert await desk.chain.open_orders() == ("s1",)
+    with pytest.raises(OutcomeUnknown, match="mempool"):
+        await desk.chain.submit(swap())
+    await trio.sleep(60.0)
+    assert (await desk.chain.query("s1")).status is ReportStatus.ABSENT
+    assert desk.account.balances == RICH
+    (trade,) = await desk.chain.submit(swap())
+    assert trade.status is TradeStatus.FILLED
     assert len(desk.account.registry.fills) == 1
 
 
-def test_a_waiting_transaction_can_be_replaced() -> None:
+async def test_a_waiting_transaction_can_be_replaced(autojump_clock: MockClock) -> None:
     desk = Desk(mode="usdt_market_neutral")
     desk.faulty("tx_dropped", venue="chain")
-
-    async def play() -> None:
-        with pytest.raises(OutcomeUnknown):
-            await desk.chain.submit(swap())
-        assert (await desk.chain.cancel("s1")).status is ReportStatus.ABSENT
-        assert await desk.chain.open_orders() == ()
-
-    played(play)
+    with pytest.raises(OutcomeUnknown):
+        await desk.chain.submit(swap())
+    assert (await desk.chain.cancel("s1")).status is ReportStatus.ABSENT
+    assert await desk.chain.open_orders() == ()
 
 
 def test_a_reverted_transaction_pays_gas_and_nothing_else() -> None:

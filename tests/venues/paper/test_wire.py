@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-import trio
 from trio.testing import memory_stream_pair
 
 from components.model.errors import Refuse
@@ -97,16 +96,13 @@ def test_both_ends_know_every_method() -> None:
         assert hasattr(RemoteVenue if name in OF_A_DOOR else RemoteAccount, name)
 
 
-def test_frames_come_whole_or_not_at_all() -> None:
-    async def play() -> None:
-        here, there = memory_stream_pair()
-        await send(here, call("truth"))
-        assert call_of(await receive(there) or b"") == (call("truth"), ())
-        await here.send_all(LENGTH.pack(100) + b"half")
-        await here.aclose()
-        assert await receive(there) is None
-        here, there = memory_stream_pair()
-        await here.send_all(LENGTH.pack(LONGEST + 1))
-        assert await receive(there) is None
-
-    trio.run(play)
+async def test_frames_come_whole_or_not_at_all() -> None:
+    here, there = memory_stream_pair()
+    await send(here, call("truth"))
+    assert call_of(await receive(there) or b"") == (call("truth"), ())
+    await here.send_all(LENGTH.pack(100) + b"half")
+    await here.aclose()
+    assert await receive(there) is None
+    here, there = memory_stream_pair()
+    await here.send_all(LENGTH.pack(LONGEST + 1))
+    assert await receive(there) is None
