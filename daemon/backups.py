@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from components.model.errors import BasisError, Refuse
-from daemon.control.protocol import OPS_REFUSED
+from daemon.errors import OPS_REFUSED
 from daemon.state_copy import Contents, Pace, snapshot
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName, base_token, perp, perp_quote
 from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing
 from components.ports import Happening
-from daemon.control.protocol import OPS_REFUSED
+from daemon.errors import OPS_REFUSED
 
 if TYPE_CHECKING:
     from daemon.cell import Cell

@@ -19,7 +19,7 @@ from components.model.keys import TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, OrderId, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
-from daemon.control.protocol import OPS_REFUSED
+from daemon.errors import OPS_REFUSED
 from daemon.replica import VenueState
 from venues.interfaces import Settled, Unavailable, VenueClient
 from venues.transport import Clock

@@ -22,9 +22,10 @@ from components.model.errors import BasisError, Refuse, Stop
 from daemon.authority import Pause
 from daemon.by_hand import adopt, trade_by_hand
 from daemon.cell import Cell
-from daemon.control.protocol import OPS_NOT_FOUND, OPS_REFUSED, Request, Response, answer
+from daemon.control.protocol import Request, Response, answer
 from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import OrderLog
+from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
 from daemon.latch import ALL, Phase, requested

@@ -16,7 +16,7 @@ import numpy as np
 from components.core import Core, CoreState, Ports
 from components.model.errors import BasisError, Refuse, Retry, Severity, Stop, catalogued
 from components.model.events import Event, SettlementBatch
-from components.model.keys import PositionKey, VenueName
+from components.model.keys import CHAIN_VENUES, PositionKey, VenueName
 from components.model.market import Window
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
@@ -34,7 +34,6 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.replay import CHAIN_VENUES
 from daemon.step_ports import NOTHING_SETTLED, Refusal
 from daemon.ticks import MarketRow, window_of
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from components.core import Core, Ports
 from components.model.events import Event, SettlementBatch
-from components.model.keys import TRANSIT, base_token
+from components.model.keys import CHAIN_VENUES, TRANSIT, base_token
 from components.model.market import Column, Market, Row, Stamps
 from components.model.orders import OrderGroup
 from components.model.requirements import reference_price
@@ -18,20 +18,6 @@ from components.pnl_monitor import PARTS
 from components.ports import Flow, RowBlock
 from daemon.sold import exit_value
 from venues.sim.world import World
-
-CHAIN_VENUES = (
-    "wallet",
-    "reserve",
-    "gas",
-    "king",
-    "aave_v3",
-    "lido",
-    "etherfi",
-    "morpho",
-    "instadapp",
-    "uniswap",
-    "alchemy",
-)
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,10 +24,10 @@ from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
 from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
-from daemon.control.protocol import OPS_NOT_FOUND
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.disk import RealDisk
 from daemon.doors import Doors
+from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal

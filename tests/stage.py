@@ -20,7 +20,7 @@ from msgspec import structs
 from components.core import Core, CoreState, Ports
 from components.event_logger import EventLogger
 from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
-from components.model.keys import PositionKey
+from components.model.keys import CHAIN_VENUES, PositionKey
 from components.model.market import Column, Market, Row, Window
 from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus
 from components.model.positions import Book
@@ -37,7 +37,6 @@ from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
 from daemon.journal.codec import decode, encode
 from daemon.recovery import late_of
-from daemon.replay import CHAIN_VENUES
 from venues.interfaces import Unavailable
 from venues.sim.world import World, WorldState
 

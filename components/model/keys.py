@@ -20,6 +20,19 @@ RESERVE = "reserve"
 GAS = "gas"
 TRANSIT = "transit"
 KING = "king"
+CHAIN_VENUES: tuple[VenueName, ...] = (
+    WALLET,
+    RESERVE,
+    GAS,
+    KING,
+    "aave_v3",
+    "lido",
+    "etherfi",
+    "morpho",
+    "instadapp",
+    "uniswap",
+    "alchemy",
+)  # places of a key that one wallet on chain reaches; the others are exchanges
 
 
 class PositionType(StrEnum):

@@ -70,7 +70,7 @@ def emergency_stop(strategy: str | None, reason: str, plan: bool, yes: bool, sta
 
 
 def _carried_out(state: Path, latch: Latch, is_on_disk: bool, output: str) -> None:
-    from daemon.control.protocol import OPS_BUSY, OPS_FAILED
+    from daemon.errors import OPS_BUSY, OPS_FAILED
 
     response = _told(state, latch)
     if response is not None and response.code in (OPS_BUSY, OPS_FAILED):

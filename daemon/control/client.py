@@ -13,16 +13,8 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import InvalidInput, Refuse, Retry, Severity, catalogued
-from daemon.control.protocol import (
-    MAX_ANSWER_BYTES,
-    OPS_MALFORMED,
-    SOCKET,
-    Request,
-    Response,
-    address,
-    encoded,
-    request_faults,
-)
+from daemon.control.protocol import MAX_ANSWER_BYTES, SOCKET, Request, Response, address, encoded, request_faults
+from daemon.errors import OPS_MALFORMED
 from daemon.lock import holder_of, state_lock
 
 OPS_NOT_RUNNING = catalogued(

@@ -13,35 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from components.model.errors import BasisError, Fault, InvalidInput, Severity, catalogued, nearest_name
+from components.model.errors import BasisError, Fault, InvalidInput, nearest_name
+from daemon.errors import OPS_MALFORMED
 
-OPS_MALFORMED = catalogued(
-    "OPS-003",
-    Severity.WARNING,
-    "The request to the daemon is not valid",
-    "Correct every fault listed; nothing was done",
-)
-OPS_NOT_FOUND = catalogued(
-    "OPS-004",
-    Severity.WARNING,
-    "There is no such thing",
-    "See 'basis status' for strategies and 'basis orders' for orders",
-)
-OPS_REFUSED = catalogued(
-    "OPS-005", Severity.WARNING, "The daemon refuses this now", "See 'basis status --why' for what stands in the way"
-)
-OPS_FAILED = catalogued(
-    "OPS-012",
-    Severity.ERROR,
-    "The daemon could not do it",
-    "Whether part of it was done is not known: see the log of the daemon, which goes on, and report the traceback",
-)
-OPS_BUSY = catalogued(
-    "OPS-013",
-    Severity.WARNING,
-    "The daemon serves as many clients as it can",
-    "Try again; an emergency stop is heard all the same",
-)
 SOCKET = "control.sock"
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 32 * 1024 * 1024

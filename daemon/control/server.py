@@ -23,10 +23,6 @@ import trio
 from components.model.errors import BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon.control.protocol import (
     MAX_REQUEST_BYTES,
-    OPS_BUSY,
-    OPS_FAILED,
-    OPS_MALFORMED,
-    OPS_REFUSED,
     URGENT,
     Request,
     Response,
@@ -35,6 +31,7 @@ from daemon.control.protocol import (
     parse_request,
     refusal,
 )
+from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED
 
 OPS_SOCKET = catalogued(
     "OPS-008",

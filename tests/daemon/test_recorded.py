@@ -16,8 +16,8 @@ from components.model.errors import BasisError, Refuse, Retry, Stop
 from components.model.orders import OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import GRANTED, Approved, RowBlock, Settlements, Standing
-from daemon.control.protocol import OPS_REFUSED
 from daemon.dispatch import EXE_HALTED
+from daemon.errors import OPS_REFUSED
 from daemon.journal.codec import decode, encode
 from daemon.journal.records import (
     Answer,

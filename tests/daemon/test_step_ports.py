@@ -15,8 +15,8 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade, Verb
 from components.model.positions import Book
 from components.ports import Approved, RowBlock, Settlements
-from daemon.control.protocol import OPS_REFUSED
 from daemon.dispatch import EXE_HALTED, TradingHalted
+from daemon.errors import OPS_REFUSED
 from daemon.journal.codec import decode
 from daemon.journal.records import Answer, Events, Record
 from daemon.step_ports import NOTHING_SETTLED, Refusal, StepPorts, family_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from components.model.keys import PositionKey, VenueName
+from components.model.keys import CHAIN_VENUES, TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.interfaces import (
     NotSent,
@@ -27,12 +27,6 @@ from venues.paper.passage import Lost, Passage, Profile, Refused
 from venues.transport import Clock
 
 T = TypeVar("T")
-CHAIN_VENUES = frozenset(
-    {
-        "wallet", "reserve", "gas", "king", "aave_v3", "lido", "etherfi", "morpho", "instadapp", "uniswap", "alchemy",
-        "transit",
-    }
-)  # fmt: skip
 
 
 class PaperVenue:
@@ -222,7 +216,7 @@ def doors(
 
 def served_by(door: VenueName) -> frozenset[VenueName]:
     """Venues of position keys that a door answers for."""
-    return CHAIN_VENUES if door == CHAIN else frozenset({door})
+    return frozenset({*CHAIN_VENUES, TRANSIT}) if door == CHAIN else frozenset({door})
 
 
 def _traded(order: Order) -> bool:

@@ -12,8 +12,6 @@ from daemon.cli.console import LARGEST
 from daemon.control.protocol import (
     KINDS,
     LARGEST_AMOUNT,
-    OPS_MALFORMED,
-    OPS_REFUSED,
     Request,
     answer,
     encoded,
@@ -22,6 +20,7 @@ from daemon.control.protocol import (
     refusal,
     request_faults,
 )
+from daemon.errors import OPS_MALFORMED, OPS_REFUSED
 
 GOOD = [
     Request(kind="ping"),

@@ -16,19 +16,9 @@ import trio
 import trio.testing
 
 from components.model.errors import Refuse, Stop
-from daemon.control.protocol import (
-    MAX_REQUEST_BYTES,
-    OPS_BUSY,
-    OPS_FAILED,
-    OPS_MALFORMED,
-    OPS_REFUSED,
-    Request,
-    Response,
-    address,
-    answer,
-    encoded,
-)
+from daemon.control.protocol import MAX_REQUEST_BYTES, Request, Response, address, answer, encoded
 from daemon.control.server import OPS_SOCKET, ControlServer, Limits
+from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED
 
 PING = encoded(Request(kind="ping", id="p"))
 

@@ -8,14 +8,14 @@ import pytest
 from components.core import Core, Ports
 from components.model.errors import Refuse
 from components.model.events import EventType
-from components.model.keys import PositionKey, base_token
+from components.model.keys import CHAIN_VENUES, PositionKey, base_token
 from components.model.market import Market, Window
 from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Approved, CashFlows, Flow, Happening, Settlements
 from daemon.dispatch import legs_of
-from daemon.replay import CHAIN_VENUES, MemorySink, Replay, ReplayRequest
+from daemon.replay import MemorySink, Replay, ReplayRequest
 from tests.acceptance.runs import capital_of, embedded, slice_of, stamp
 from tests.venues.paper.stage import (
     BTC,

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import trio
 
+from components.model.keys import CHAIN_VENUES, TRANSIT
 from daemon.clocks import MarketClock
 from tests.venues.paper.stage import group
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.remote import RemoteAccount, RemoteVenue, remote_doors
-from venues.paper.venue import CHAIN_VENUES
 
 
 def test_a_remote_door_is_named_and_answers_for_what_the_door_does() -> None:
     clients = remote_doors("nowhere", "a", ("okx", "chain"), MarketClock(0))
 
     assert [client.name for client in clients.values()] == ["okx", "chain"]
-    assert clients["okx"].venues == {"okx"} and clients["chain"].venues == CHAIN_VENUES
+    assert clients["okx"].venues == {"okx"} and clients["chain"].venues == {*CHAIN_VENUES, TRANSIT}
 
 
 async def test_nobody_at_the_other_end(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from components.model.keys import CHAIN_VENUES, TRANSIT
 from components.model.orders import CostKind, Trade, TradeStatus, Verb
 from tests.venues.paper.stage import BTC, GAS, RICH, USDT, Desk, group, order, played
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 from venues.paper.faults import KINDS
 from venues.paper.passage import Profile
-from venues.paper.venue import CHAIN_VENUES
 
 Ask = Callable[[VenueClient], Awaitable[object]]
 QUESTIONS: dict[str, Ask] = {
@@ -342,7 +342,7 @@ def test_a_transfer_is_sent_at_its_source() -> None:
 def test_the_chain_answers_for_all_its_protocols() -> None:
     desk = Desk()
 
-    assert desk.chain.venues == CHAIN_VENUES and desk.binance.venues == {"binance"}
+    assert desk.chain.venues == {*CHAIN_VENUES, TRANSIT} and desk.binance.venues == {"binance"}
     assert list(desk.doors) == ["binance", "bybit", "okx", "chain"]
 
 
