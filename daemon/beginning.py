@@ -13,12 +13,12 @@ import structlog
 from components.model.events import EventType
 from components.model.orders import Order
 from components.ports import Happening
-from daemon.dispatch import state_of
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Note, Outcome, Snapshot, StepEnd
-from daemon.recorded import hash_of
-from daemon.recovery import Recovered, late_of
+from daemon.outcomes import late_of, state_of
+from daemon.recovery import Recovered
 from daemon.replica import CellState
+from daemon.steps import hash_of
 
 if TYPE_CHECKING:
     from daemon.cell import Cell

@@ -19,6 +19,18 @@ import trio
 T = TypeVar("T")
 
 
+class Effects(Protocol):
+    """The way from a core thread to the event loop."""
+
+    def call(self, effect: Callable[..., Awaitable[T]], *arguments: object, critical: bool = False) -> T:
+        """Runs one effect and returns its answer.
+
+        Never starts once the step is cancelled. `critical` effects change the world: they are shielded from
+        cancellation and end by a deadline of their own; the others end at once.
+        """
+        ...
+
+
 class Baton(Protocol):
     """Who may compute now: at most one core between two instants of virtual time."""
 

@@ -24,7 +24,8 @@ from daemon.bridge import Bridge
 from daemon.closing import Books, Closing
 from daemon.conditions import Conditions
 from daemon.daemon_config import StrategyEntry
-from daemon.dispatch import Dispatch, Gate
+from daemon.dispatch import Dispatch
+from daemon.gate import Gate
 from daemon.journal.codec import encode
 from daemon.journal.records import (
     Command,

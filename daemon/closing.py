@@ -18,12 +18,13 @@ from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
 from components.model.slices import RunSlice
 from daemon.best_effort import BestEffortLog, ReserveLog
-from daemon.dispatch import Dispatch, Gate, OrderLog
+from daemon.dispatch import Dispatch, OrderLog
 from daemon.doors import Doors
 from daemon.emergency import LOOK_S, Emergency, Progress
 from daemon.emergency_plan import Planned, projected
 from daemon.emergency_route import worst_delta
 from daemon.flat import overdue
+from daemon.gate import Gate
 from daemon.journal.records import LatchChanged
 from daemon.latch import Phase
 from daemon.marks import marked_row

@@ -16,31 +16,15 @@ from typing import Protocol
 import msgspec
 import trio
 
-from components.model.errors import Severity, Stop, catalogued
+from components.model.errors import Stop
 from components.model.keys import VenueName
 from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus, nothing
+from daemon.gate import EXE_HALTED, READ_ONLY, Gate, TradingHalted
 from daemon.journal.records import Outcome, Record
+from daemon.outcomes import state_of
 from daemon.patience import Patience
+from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
-from venues.transport import Clock
-
-EXE_HALTED = catalogued(
-    "EXE-006",
-    Severity.CRITICAL,
-    "The gate of this strategy is closed",
-    "Nothing leaves until an operator resumes it: basis resume STRATEGY",
-)
-READ_ONLY = "READ_ONLY: nothing is sent"
-STATES = {
-    TradeStatus.FILLED: OrderState.FILLED,
-    TradeStatus.PARTIAL: OrderState.PARTIAL,
-    TradeStatus.REJECTED: OrderState.REJECTED,
-    TradeStatus.UNKNOWN: OrderState.UNKNOWN,
-}
-
-
-class TradingHalted(Stop):
-    """The emergency path owns this account now."""
 
 
 class OrderLog(Protocol):
@@ -59,23 +43,6 @@ class Telemetry(Protocol):
     def order_ack(self, venue: str, seconds: float) -> None: ...
 
     def order_retry(self, reason: str) -> None: ...
-
-
-class Gate:
-    """One cell's gate: closed by the emergency path before anything else happens."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-
-    @property
-    def closed(self) -> bool:
-        return bool(self.reason)
-
-    def close(self, reason: str) -> None:
-        self.reason = reason
-
-    def open(self) -> None:
-        self.reason = ""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -288,13 +255,6 @@ class Dispatch:
 
     def _trade(self, order: Order, status: TradeStatus, reason: str, *, transient: bool = False) -> Trade:
         return nothing(order, status, self._clock.now(), reason, transient=transient)
-
-
-def state_of(trade: Trade | None) -> OrderState:
-    """The journal's word for what became of an order; None = nobody says."""
-    if trade is None:
-        return OrderState.UNKNOWN
-    return OrderState.NOT_SENT if trade.transient else STATES[trade.status]
 
 
 def legs_of(group: OrderGroup) -> tuple[OrderGroup, ...]:

@@ -35,8 +35,8 @@ from daemon.journal.records import Intent, Note
 from daemon.marks import Marked, marked_row
 from daemon.patience import Patience
 from daemon.ticks import MarketRow
+from venues.clock import Clock
 from venues.interfaces import VenueClient
-from venues.transport import Clock
 
 log = structlog.get_logger()
 ARRIVED = 0.9  # of a flight: so much at its target is it, less what a venue keeps

@@ -21,8 +21,8 @@ from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
 from daemon.errors import OPS_REFUSED
 from daemon.replica import VenueState
+from venues.clock import Clock
 from venues.interfaces import Settled, Unavailable, VenueClient
-from venues.transport import Clock
 
 T = TypeVar("T")
 ABSOLUTE, RELATIVE = 1e-8, 1e-9  # as in Reconciliation

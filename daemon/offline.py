@@ -25,12 +25,11 @@ from daemon.journal.records import Manifest, Record
 from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
 from daemon.latch import Latch, Latches, Phase
-from daemon.picture import LEVELS
 from daemon.provenance import code_hash
 from daemon.queries import IN_MEMORY, Queries
 from daemon.recorded import RecordedCore
 from daemon.recovery import Recovered, recover
-from daemon.replica import CellState, Replica
+from daemon.replica import LEVELS, CellState, Replica
 from daemon.running_config import last_configuration
 from daemon.shown import positions_shown
 from daemon.sold import exit_value_of

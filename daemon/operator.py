@@ -30,7 +30,7 @@ from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
 from daemon.latch import ALL, Phase, requested
 from daemon.latch_keeper import LatchKeeper
-from daemon.recovery import late_of
+from daemon.outcomes import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
 from daemon.sold import ExitValues

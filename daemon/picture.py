@@ -11,14 +11,12 @@ from components.model.orders import Order
 from components.utility_manager import UtilityManager
 from daemon.flat import unsellable_of, unvalued_of, worth
 from daemon.observed import observed_columns, without_ratios
-from daemon.replica import CellState, OpenOrder, Replica
+from daemon.replica import LEVELS, CellState, OpenOrder, Replica
 from daemon.terms import price_usdt
 from daemon.ticks import window_of
 
 if TYPE_CHECKING:
     from daemon.cell import Cell
-
-LEVELS = ("ok", "warning", "critical")
 
 
 def picture(cell: Cell) -> Replica:

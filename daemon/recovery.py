@@ -17,10 +17,9 @@ import msgspec
 
 from components.core import CoreState
 from components.model.errors import Severity, Stop, catalogued
-from components.model.events import EventType
-from components.model.orders import GroupKind, Order, OrderState, Trade, Verb
+from components.model.orders import GroupKind, Order, OrderState
 from components.model.slices import RunSlice
-from components.ports import LATE, PAID, Happening
+from components.ports import Happening
 from daemon.journal.codec import decode, encode
 from daemon.journal.journal import Journal
 from daemon.journal.records import (
@@ -35,7 +34,9 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.recorded import Diverged, RecordedCore, Step, hash_of, rows_of
+from daemon.outcomes import late_of
+from daemon.recorded import Diverged, RecordedCore
+from daemon.steps import Step, hash_of, rows_of, steps_of
 from daemon.ticks import MarketRow
 
 EVT_NO_CHECKPOINT = catalogued(
@@ -202,8 +203,6 @@ class _Reading:
         if begin is None:  # the checkpoint that an epoch starts from
             self._checkpoint, self._since = end.state, []
             return
-        from daemon.recorded import steps_of  # one parser for both readers
-
         (step,) = steps_of([begin, *self._parts, end])
         assert isinstance(step, Step)
         before = self._standing()
@@ -315,21 +314,3 @@ def adjusted_by(
         return dict(before)
     day = timestamp // DAY_NS
     return {day: before.get(day, 0.0) + share}
-
-
-def late_of(order: Order, trade: Trade | None) -> Happening | None:
-    """How the outcome of an order of an earlier row enters the book; None while it has none."""
-    if trade is None:
-        return None
-    return Happening(
-        event_type=EventType.ORDER_RESOLVED,
-        at=trade.at,
-        venue=order.venue,
-        token=order.token,
-        amount=trade.quantity,
-        changes=trade.changes,
-        part=None if not trade.changes else PAID if order.verb is Verb.PAY_OUT else LATE,
-        detail=f"{order.id} {trade.status.value}" + (f": {trade.reason}" if trade.reason else ""),
-        departed=trade.in_flight,
-        resolves=order.id,
-    )

@@ -14,6 +14,8 @@ import msgspec
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.orders import OrderId
 
+LEVELS = ("ok", "warning", "critical")  # of risk, by their number
+
 
 class CellState(StrEnum):
     STARTING = "starting"

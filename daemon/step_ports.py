@@ -19,12 +19,12 @@ from components.model.market import Window
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
 from components.ports import Approved, RowBlock, Settlements
+from daemon.bridge import Effects
 from daemon.journal.codec import encode
 from daemon.journal.records import Answer, Events, Record
-from venues.transport import Effects
+from daemon.steps import NOTHING_SETTLED, Refusal, family_of
 
 T = TypeVar("T")
-NOTHING_SETTLED = Settlements(rows=1, cash=(), happenings=())
 
 
 class Outside(Protocol):
@@ -35,14 +35,6 @@ class Outside(Protocol):
     async def execute(self, records: list[Record], approved: Approved) -> tuple[Trade, ...]: ...
 
     async def positions(self, records: list[Record], venues: frozenset[VenueName]) -> Mapping[PositionKey, float]: ...
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """An error as it is journaled."""
-
-    family: str
-    code: str
-    message: str
 
 
 class StepPorts:
@@ -115,10 +107,3 @@ class StepPorts:
             raise
         self._records.append(Answer(tick=self._tick, effect=number, port=port, value=encode(value)))
         return value
-
-
-def family_of(error: BasisError) -> str:
-    """Retry, Refuse or Stop: what decides how the core goes on."""
-    return next(
-        each.__name__ for each in type(error).__mro__ if each.__name__ in ("Retry", "Refuse", "Stop", "BasisError")
-    )

@@ -19,16 +19,17 @@ from components.model.positions import Book
 from components.ports import Approved, Happening, Settlements, Standing
 from daemon.authority import Authority, Circumstances
 from daemon.bridge import Bridge
-from daemon.dispatch import Dispatch, OrderLog, state_of
+from daemon.dispatch import Dispatch, OrderLog
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
 from daemon.observer import Observer
-from daemon.recorded import begin_of, hash_of
-from daemon.recovery import adjusted_by, late_of
+from daemon.outcomes import late_of, state_of
+from daemon.recovery import adjusted_by
 from daemon.replica import About
 from daemon.step_ports import StepPorts
+from daemon.steps import begin_of, hash_of
 from daemon.ticks import MarketRow, window_of
-from venues.transport import Clock
+from venues.clock import Clock
 
 CHECKPOINT_STEPS = 16
 

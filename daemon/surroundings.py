@@ -17,7 +17,7 @@ from daemon.latch import Latches
 from daemon.observer import VenueTelemetry
 from daemon.patience import Patience
 from daemon.replica import Replica
-from venues.transport import Clock
+from venues.clock import Clock
 
 
 class Account(Protocol):

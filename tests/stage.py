@@ -36,7 +36,7 @@ from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
 from daemon.journal.codec import decode, encode
-from daemon.recovery import late_of
+from daemon.outcomes import late_of
 from venues.interfaces import Unavailable
 from venues.sim.world import World, WorldState
 

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from components.model.keys import PositionKey, base_token
 from components.model.orders import Action, GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
-from daemon.dispatch import Dispatch, Gate, TradingHalted, legs_of
+from daemon.dispatch import Dispatch, legs_of
+from daemon.gate import Gate, TradingHalted
 from daemon.journal.records import Outcome, Record
 from daemon.patience import Patience
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, SettledPage, Unavailable

@@ -16,8 +16,8 @@ from components.model.errors import BasisError, Refuse, Retry, Stop
 from components.model.orders import OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import GRANTED, Approved, RowBlock, Settlements, Standing
-from daemon.dispatch import EXE_HALTED
 from daemon.errors import OPS_REFUSED
+from daemon.gate import EXE_HALTED
 from daemon.journal.codec import decode, encode
 from daemon.journal.records import (
     Answer,
@@ -30,18 +30,8 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.recorded import (
-    Difference,
-    Diverged,
-    RecordedCore,
-    RecordedPorts,
-    Step,
-    begin_of,
-    hash_of,
-    rows_of,
-    steps_of,
-)
-from daemon.step_ports import NOTHING_SETTLED, Refusal
+from daemon.recorded import Difference, Diverged, RecordedCore, RecordedPorts
+from daemon.steps import NOTHING_SETTLED, Refusal, Step, begin_of, hash_of, rows_of, steps_of
 from daemon.ticks import MarketRow, window_of
 from tests.builders import deposit, settled
 from tests.daemon.fakes import CASH

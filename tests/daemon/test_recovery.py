@@ -26,8 +26,10 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.recorded import RecordedCore, Step, hash_of, rows_of, steps_of
-from daemon.recovery import EVT_NO_CHECKPOINT, Recovered, late_of, recover
+from daemon.outcomes import late_of
+from daemon.recorded import RecordedCore
+from daemon.recovery import EVT_NO_CHECKPOINT, Recovered, recover
+from daemon.steps import Step, hash_of, rows_of, steps_of
 from tests.builders import order, rejected, trade, unknown
 from tests.daemon.fakes import CASH
 from tests.daemon.house import BTC

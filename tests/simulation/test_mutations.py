@@ -27,9 +27,10 @@ from daemon.cell import Cell
 from daemon.control.protocol import Request
 from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
-from daemon.dispatch import Dispatch, Gate
+from daemon.dispatch import Dispatch
 from daemon.emergency import Emergency
 from daemon.flat import Flatness
+from daemon.gate import Gate
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
 from daemon.latch import Latch, Latches, replace_durably

@@ -19,11 +19,11 @@ import trio
 
 from components.model.keys import VenueName
 from components.model.orders import OrderId
+from venues.clock import Clock
 from venues.paper.account import PaperAccount
 from venues.paper.faults import Fault, FaultPlan
 from venues.paper.store import LedgerFailed
 from venues.sim.market.streams import stream
-from venues.transport import Clock
 
 T = TypeVar("T")
 UNREACHED = {

@@ -12,13 +12,13 @@ import trio
 
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, OrderId, Trade, Verb
+from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
 from venues.paper.faults import Fault, FaultReport
 from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 from venues.paper.venue import served_by
 from venues.paper.wire import Answer, Call, raised, receive, send, value_of
-from venues.transport import Clock
 
 
 class Gone(Exception):

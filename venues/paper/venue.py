@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from components.model.keys import CHAIN_VENUES, TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
+from venues.clock import Clock
 from venues.interfaces import (
     NotSent,
     OrderReport,
@@ -24,7 +25,6 @@ from venues.paper.answers import Answers
 from venues.paper.faults import SECOND_NS, Fault, FaultPlan
 from venues.paper.filling import AT_ONCE, Handling, single
 from venues.paper.passage import Lost, Passage, Profile, Refused
-from venues.transport import Clock
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commit import ROOT, commit_of
+from daemon.provenance import ROOT, commit_of
 
 
 def git(folder: Path, *words: str) -> str:

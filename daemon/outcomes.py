@@ -1,0 +1,39 @@
+"""What became of an order, in the words of the journal, and how it enters the book when it is known late."""
+
+from __future__ import annotations
+
+from components.model.events import EventType
+from components.model.orders import Order, OrderState, Trade, TradeStatus, Verb
+from components.ports import LATE, PAID, Happening
+
+STATES = {
+    TradeStatus.FILLED: OrderState.FILLED,
+    TradeStatus.PARTIAL: OrderState.PARTIAL,
+    TradeStatus.REJECTED: OrderState.REJECTED,
+    TradeStatus.UNKNOWN: OrderState.UNKNOWN,
+}
+
+
+def state_of(trade: Trade | None) -> OrderState:
+    """The journal's word for what became of an order; None = nobody says."""
+    if trade is None:
+        return OrderState.UNKNOWN
+    return OrderState.NOT_SENT if trade.transient else STATES[trade.status]
+
+
+def late_of(order: Order, trade: Trade | None) -> Happening | None:
+    """How the outcome of an order of an earlier row enters the book; None while it has none."""
+    if trade is None:
+        return None
+    return Happening(
+        event_type=EventType.ORDER_RESOLVED,
+        at=trade.at,
+        venue=order.venue,
+        token=order.token,
+        amount=trade.quantity,
+        changes=trade.changes,
+        part=None if not trade.changes else PAID if order.verb is Verb.PAY_OUT else LATE,
+        detail=f"{order.id} {trade.status.value}" + (f": {trade.reason}" if trade.reason else ""),
+        departed=trade.in_flight,
+        resolves=order.id,
+    )
