@@ -74,7 +74,7 @@ class Cell:
         by_venue: dict[VenueName, VenueClient] = {v: client for client in self.clients for v in client.venues}
         by_venue |= {client.name: client for client in self.clients}
         self.breaker = Breaker(around.breaker)
-        self._interval_ns = interval_ns(run)  # of the ticks up to the next row
+        self._ticked_every_ns = interval_ns(run)  # of the ticks up to the next row
         conditions = Conditions(self)
         self.dispatch = Dispatch(
             strategy,
@@ -173,6 +173,11 @@ class Cell:
             nursery.cancel_scope.cancel()
         self.become(CellState.STOPPED, self.reason)
 
+    @property
+    def interval_ns(self) -> int:
+        """Between two of its ticks, as configured now."""
+        return interval_ns(self.run_slice)
+
     def tell(self, row: MarketRow) -> trio.Event:
         """A new row of the market; the event is set when it has been handled, or a newer one took its place."""
         return self.mailbox.put(row)
@@ -217,7 +222,7 @@ class Cell:
             self.skipped += 1
             log.warning("tick.repeated", strategy=self.strategy, at=row.timestamp, last=last)
             return
-        self.missed += 0 if last is None else missed_between(last, row.timestamp, self._interval_ns)
+        self.missed += 0 if last is None else missed_between(last, row.timestamp, self._ticked_every_ns)
         self.last_row, self._last_at = row, row.timestamp
         self.ticks += 1
         self._progress()
@@ -252,7 +257,7 @@ class Cell:
             )
             self.core = self.actor.core = make_core(self.run_slice, self.ports, self.strategy, self.epoch)
             self.core.restore(state)
-        self._interval_ns = interval_ns(self.run_slice)
+        self._ticked_every_ns = self.interval_ns
 
     def pause(self, pause: Pause) -> None:
         """Holds orders back from the next step on; shown at once."""

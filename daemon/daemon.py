@@ -43,12 +43,12 @@ from daemon.parts import Parts
 from daemon.patience import patience_of
 from daemon.queries import Queries
 from daemon.readers import Reader
-from daemon.readings import ToldMetrics, ToldReports, count, show
+from daemon.readings import Reports, ToldMetrics, ToldReports, count, show
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.serving import Serving
 from daemon.stopping import Stopping
-from daemon.supervisor import Ended, Reports, Supervisor
+from daemon.supervisor import Ended, Supervisor
 from daemon.surroundings import Surroundings
 from daemon.watch import Watch
 
@@ -76,7 +76,6 @@ class Daemon:
         self._narrator = narrator
         self._state = config.state_dir
         self.clock = world.clock
-        world.threads = parts.threads
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
         self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self.readers = (
             Reader("metrics"),
@@ -102,7 +101,7 @@ class Daemon:
             self._make_cell,
             self._make_closing,
             self.latches,
-            ToldReports(reports, self._to_reports),
+            ToldReports(reports, self._to_reports).crashed,
             self.clock.now,
         )
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)

@@ -22,7 +22,6 @@ from components.model.requirements import DAY_NS, Grid, SeriesName, requirements
 from components.model.slices import RunSlice
 from components.risk_monitor import carry_of
 from components.strategies.factory import make_strategy
-from daemon.cell import Cell
 from daemon.clocks import SECOND_NS, MarketClock
 from daemon.daemon_config import MarketFeed, StrategyEntry
 from daemon.ticks import EmbeddedMarket, MarketRow
@@ -32,6 +31,19 @@ from venues.sim.market import generate
 log = structlog.get_logger()
 FIRST_DAYS = 28
 FEW_ROWS = 64
+
+
+class Listener(Protocol):
+    """Who is told the rows of the market that fall on its ticks."""
+
+    @property
+    def interval_ns(self) -> int:
+        """Between two of its ticks."""
+        ...
+
+    def tell(self, row: MarketRow) -> trio.Event:
+        """A new row; the event is set when it has been handled, or never will be."""
+        ...
 
 
 class PaperAccountControl(Protocol):
@@ -60,14 +72,22 @@ OpenPlace = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], Place
 class PaperWorld:
     """Markets and accounts of all strategies, and the clock they share."""
 
-    def __init__(self, entries: tuple[StrategyEntry, ...], feed: MarketFeed, speed: float, first_row: int) -> None:
+    def __init__(
+        self,
+        entries: tuple[StrategyEntry, ...],
+        feed: MarketFeed,
+        speed: float,
+        first_row: int,
+        *,
+        threads: bool = False,  # whether the market is continued beside the event loop
+    ) -> None:
         assert feed.start is not None and feed.step_s is not None
         self._entries = entries
         self._feed = feed
         self._step = int(feed.step_s * SECOND_NS)
         self._start = feed.start - feed.start % self._step
         self._rows = first_row + self._rows_for(FIRST_DAYS)
-        self.threads = False  # whether the market is continued beside the event loop
+        self._threads = threads
         self.row = first_row
         self.clock = MarketClock(self._start + first_row * self._step, speed=speed)
         self.clock.raise_ceiling(self._start + first_row * self._step)
@@ -107,7 +127,7 @@ class PaperWorld:
         self._entries = tuple(entry if each.id == entry.id else each for each in self._entries)
         self._feeds[entry.id] = self._embedded(entry, self._feeds[entry.id].market)
 
-    async def drive(self, cells: Mapping[str, Cell], *, step_budget_s: Callable[[], float]) -> None:
+    async def drive(self, listeners: Mapping[str, Listener], *, step_budget_s: Callable[[], float]) -> None:
         """Row after row, for ever."""
         while True:
             at = self.at
@@ -117,10 +137,10 @@ class PaperWorld:
             for strategy, place in self.places.items():
                 await self._live(strategy, place)
             waiting = []
-            for strategy, cell in list(cells.items()):
-                interval = round(cell.run_slice.mode.time_throttle_interval * SECOND_NS)
+            for strategy, listener in list(listeners.items()):
+                interval = listener.interval_ns
                 if at % interval == 0 and strategy not in self.muted:
-                    waiting.append(cell.tell(self._feeds[strategy].row(self.row, at // interval)))
+                    waiting.append(listener.tell(self._feeds[strategy].row(self.row, at // interval)))
             with trio.move_on_after(step_budget_s()):
                 for handled in waiting:
                     await handled.wait()
@@ -163,7 +183,7 @@ class PaperWorld:
     async def _continue(self) -> None:
         """Some weeks more of the market, the same on the rows that there were; strategies live on meanwhile."""
         rows = self._rows + self._rows_for(FIRST_DAYS)
-        if self.threads:
+        if self._threads:
             markets = await trio.to_thread.run_sync(self._markets, rows)
         else:
             markets = self._markets(rows)

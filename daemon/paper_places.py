@@ -12,7 +12,6 @@ from components.model.keys import PositionKey
 from components.model.market import Market
 from components.smallest_capital import too_small
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.greeting import built
 from daemon.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
@@ -22,6 +21,7 @@ from venues.paper.venue import PaperVenue
 
 QUICK = Profile(latency_s=0.004, spread=0.3, requests_per_minute=1_000_000)  # paper pays no rate limits
 MOST_ROW = 5_000_000  # of a number without a checksum: ten years, minute by minute
+Opened = Callable[[str, int, int], None]
 OpenAccount = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperAccount]
 
 
@@ -41,23 +41,27 @@ class LocalControl:
         self.account.withdrawal(id, amount, at)
 
 
-def open_world(config: DaemonSlice, say: Callable[[str], None] = lambda line: None) -> PaperWorld:
-    """The paper world of a state directory, at the row after the last one lived through; `say` hears how far it is."""
+def open_world(
+    config: DaemonSlice, opened: Opened = lambda strategy, rows, row: None, *, threads: bool = False
+) -> PaperWorld:
+    """The paper world of a state directory, at the row after the last one lived through; `opened` hears of each account
+    that is there: the strategy, the rows of its market and the row it goes on at."""
 
     def folder(entry: StrategyEntry) -> Path:
         return config.state_dir / "strategies" / entry.id / "venues"
 
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
-        opened = open_account(folder(entry), entry.run, market, balances)
-        say(built(entry.id, len(market), world.row))
-        return opened
+        found = open_account(folder(entry), entry.run, market, balances)
+        opened(entry.id, len(market), world.row)
+        return found
 
     lived = []
     for entry in config.strategies:
         with suppress(LedgerBroken):  # opening it says so, for that strategy alone
             lived.append(last_row(folder(entry)))
     told = RowFile(config.state_dir / "market.row")
-    world = PaperWorld(config.strategies, config.market, config.speed, max([told.read(), *lived]) + 1)
+    first = max([told.read(), *lived]) + 1
+    world = PaperWorld(config.strategies, config.market, config.speed, first, threads=threads)
     world.handled = told.write
     seed = config.market.seed or 0
     world.open(places(world, account, lambda _: FaultPlan(), seed=seed, profile=QUICK))

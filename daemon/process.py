@@ -107,7 +107,7 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
             check_restart(last_configuration(config.state_dir), config, RealDisk())
             judge_capital(config)
             keep_configuration(config)
-            world = open_world(config, say)
+            world = open_world(config, lambda *account: say(greeting.built(*account)), threads=True)
         if EARLY.has_stop():
             world.close()
             log.info("daemon.stopped", reason="stopped before it began", uncertain={})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from components.model.events import EventType
 from components.model.keys import PositionKey, PositionType, token_of
 from components.model.orders import CostKind
@@ -9,7 +11,12 @@ from daemon.journal.records import Events, Outcome, Record
 from daemon.metrics import Metrics
 from daemon.readers import Reader
 from daemon.replica import Replica
-from daemon.supervisor import Reports
+
+
+class Reports(Protocol):
+    """Where an error of a cell is reported to people far away."""
+
+    def crashed(self, strategy: str, error: BaseException) -> None: ...
 
 
 class ToldMetrics:

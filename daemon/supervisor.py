@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -33,12 +32,6 @@ MakeClosing = Callable[[StrategyEntry, Callable[[], None]], Closing]
 CLOSE_AGAIN_S = 5.0
 
 
-class Reports(Protocol):
-    """Where an error of a cell is reported to people far away."""
-
-    def crashed(self, strategy: str, error: BaseException) -> None: ...
-
-
 class Ended(msgspec.Struct, frozen=True):
     """How a stop went: orders that stay open, by strategy."""
 
@@ -59,14 +52,14 @@ class Supervisor:
         make_cell: MakeCell,
         make_closing: MakeClosing,
         latches: Latches,
-        reports: Reports,
+        crashed: Callable[[str, BaseException], None],
         market_now: Callable[[], int],
     ) -> None:
         self.config = config
         self._make_cell = make_cell
         self._make_closing = make_closing
         self._latches = latches
-        self._reports = reports
+        self._crashed = crashed  # tells people far away, in a task of its own
         self._market_now = market_now
         self.cells: dict[str, Cell] = {}
         self.closings: dict[str, Closing] = {}  # of latched strategies whose cell cannot live
@@ -192,7 +185,7 @@ class Supervisor:
     def _report(self, strategy: str, error: Exception) -> None:
         """Tells people far away; that this fails is no reason for anything."""
         try:
-            self._reports.crashed(strategy, error)
+            self._crashed(strategy, error)
         except Exception as failure:  # the edge around a report
             log.error("report.failed", strategy=strategy, error=short(failure), exc_info=failure)
 

@@ -10,6 +10,8 @@ import trio
 from msgspec import structs
 from trio.testing import MockClock
 
+from components.model.slices import RunSlice
+from daemon.cell import interval_ns
 from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.paper import PaperWorld, initial_balances
 from daemon.paper_places import places
@@ -26,8 +28,8 @@ WIRE = Profile(latency_s=0.0, spread=0.0, requests_per_minute=1_000_000)
 class Told:
     """A cell as the driver sees one: it handles a row after `takes_s`."""
 
-    def __init__(self, run: object, takes_s: float = 0.0) -> None:
-        self.run_slice = run
+    def __init__(self, run: RunSlice, takes_s: float = 0.0) -> None:
+        self.interval_ns = interval_ns(run)
         self.rows: list[tuple[float, MarketRow]] = []
         self.takes_s = takes_s
         self.nursery: trio.Nursery | None = None
