@@ -37,7 +37,8 @@ class Announcer:
 
     def happenings(self, happenings: tuple[Happening, ...], book: BookColumns) -> None:
         for happening, balances in zip(happenings, book.after_each(happenings), strict=True):
-            self._happening(happening, balances)
+            if happening.event_type is not EventType.FINAL:  # of each transaction, and it moves nothing
+                self._happening(happening, balances)
 
     def crossings(self, crossings: Sequence[Crossing], at: int) -> None:
         """Levels that rose on the row of the stamp `at`."""

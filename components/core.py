@@ -310,7 +310,8 @@ class Core:
                     if happening.part == FLOW or key.venue != GAS:
                         flow += change * self.prices.value_at(row, key)
             if happening.part == PAID:
-                self.manager.take_payment(abs(happening.amount))
+                paid = abs(happening.amount)
+                self.manager.take_payment(-paid if happening.undoes else paid)
         if flowed:
             self.pnl.take_flow(flow, float(exposure.equity[0]) - flow, row)
 

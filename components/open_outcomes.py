@@ -1,8 +1,9 @@
 """Open outcomes: what a unit of each position that an order in doubt may have moved has done since the order left.
 
 When the outcome is known at last, the trade is booked where it belongs: its cost at the prices of the row on which it
-was sent, and every move since in the P&L part that it belongs to. State: per order and position, the value of one
-native unit when the order left, and the sum of its changes since, by part.
+was sent, and every move since in the P&L part that it belongs to. Orders that are done and not final are watched in
+the same way: what a reorganisation takes back leaves each part by what it had brought there. State: per order and
+position, the value of one native unit when the order left, and the sum of its changes since, by part.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class OpenOutcomes:
             if order.id not in self.orders:
                 self.orders[order.id] = {key: Since(value, {}) for key, value in self._values(order, row)}
 
+    def forget(self, id: OrderId) -> None:
+        """What this order did was taken back: whatever it does from now on is watched from here."""
+        self.orders.pop(id, None)
+
     def settle(
         self, id: OrderId | None, changes: Mapping[PositionKey, float], window: Window
     ) -> tuple[float, dict[str, float]]:
@@ -81,8 +86,8 @@ class OpenOutcomes:
         return cost, gains
 
     def advance(self, window: Window, doubts: Mapping[OrderId, Order]) -> None:
-        """The rows of `window` have passed. What is in doubt no more is forgotten; what is new counts from the first
-        row."""
+        """The rows of `window` have passed. What is in doubt no more, and final, is forgotten; what is new counts from
+        the first row."""
         self.orders = {id: watched for id, watched in self.orders.items() if id in doubts}
         known = frozenset(self.orders)
         self.watch(doubts.values(), window.row(0))

@@ -149,8 +149,8 @@ class PnlMonitor:
                 column = on_rows(flow.row, flow.amount, rows)
                 add_part(parts, flow.part, self._cash_value(window, flow.key, column))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
-        if self._positions.doubts or self._open.orders:
-            self._open.advance(window, self._positions.doubts)
+        if self._positions.doubts or self._positions.unfinal or self._open.orders:
+            self._open.advance(window, self._positions.watched)
         columns = self._columns.before_trades(book, risk, settlements, rows)
         if not self.units:  # the value of the last one stands
             columns["unit_value"] = np.full(rows, self._unit_value)
@@ -191,7 +191,7 @@ class PnlMonitor:
         if self.units:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
         self._columns.after_trades(steps.columns, row, moved, last + 1)
-        self._open.watch(self._positions.doubts.values(), row)
+        self._open.watch(self._positions.watched.values(), row)
         return max(-cost, 0.0) / before if before > 0.0 else 0.0
 
     def commit(self, steps: Steps) -> None:
@@ -306,7 +306,9 @@ class PnlMonitor:
             if happening.part in (LATE, PAID):
                 paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
                 traded = {key: x for key, x in happening.changes.items() if key not in paid}
-                cost, gains = self._open.settle(happening.resolves, traded, window)
+                cost, gains = self._open.settle(happening.undoes or happening.resolves, traded, window)
+                if happening.undoes is not None:  # if it is done again, that is a new trade
+                    self._open.forget(happening.undoes)
                 for part, gain in gains.items():
                     add_to_part(parts, part, 0, gain, rows)
                 add_to_part(parts, "transaction_costs", 0, cost, rows)

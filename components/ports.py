@@ -50,7 +50,9 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
     `part` names the P&L part its value belongs to; None = neutral, `flow` = external, `late` = a trade of an earlier
     row that is known only now, `paid` = such a trade that paid the owner. `resolves` ends the uncertainty of an order;
-    `unknown` is one whose outcome is open.
+    `unknown` is one whose outcome is open. `revocable` is the order whose effects these are, where a reorganisation of
+    its chain may still take them back; `undoes` is the order whose effects these take back, `finalizes` the one whose
+    effects stand for good.
     """
 
     event_type: EventType
@@ -65,6 +67,10 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     departed: InFlight | None = None
     resolves: OrderId | None = None
     unknown: Order | None = None
+    revocable: Order | None = None
+    undoes: OrderId | None = None
+    finalizes: OrderId | None = None
+    block: str = ""  # hash of the block in which `revocable` was done
 
 
 class Settlements(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,16 @@ class BookColumns:
         return float(column[row]) if column is not None else self.quantities.get(key, 0.0)
 
 
-class PositionState(msgspec.Struct, frozen=True, kw_only=True):
+class Unfinal(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order did in a block that a reorganisation of its chain may still take back."""
+
+    order: Order
+    block: str
+    quantity: float
+    changes: Mapping[PositionKey, float]
+
+
+class PositionState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the Position Monitor carries from step to step."""
 
     expected: dict[PositionKey, float]
@@ -83,6 +92,7 @@ class PositionState(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: dict[str, InFlight]
     landed: dict[str, InFlight]
     doubts: dict[OrderId, Order]
+    unfinal: dict[OrderId, Unfinal] = {}
 
 
 class PositionMonitor:
@@ -92,9 +102,20 @@ class PositionMonitor:
         self.in_flight: dict[str, InFlight] = {}
         self.landed: dict[str, InFlight] = {}  # arrived before anybody said that it had left
         self.doubts: dict[OrderId, Order] = {}
+        self.unfinal: dict[OrderId, Unfinal] = {}
 
     def statistics(self) -> Mapping[str, int]:
-        return {"positions": len(self.expected), "in_flight": len(self.in_flight), "doubts": len(self.doubts)}
+        return {
+            "positions": len(self.expected),
+            "in_flight": len(self.in_flight),
+            "doubts": len(self.doubts),
+            "unfinal": len(self.unfinal),
+        }
+
+    @property
+    def watched(self) -> dict[OrderId, Order]:
+        """Orders whose effects may still come, or still go: in doubt, or done and not final."""
+        return {**{id: each.order for id, each in self.unfinal.items()}, **self.doubts}
 
     def state(self) -> PositionState:
         return PositionState(
@@ -103,6 +124,7 @@ class PositionMonitor:
             in_flight=dict(self.in_flight),
             landed=dict(self.landed),
             doubts=dict(self.doubts),
+            unfinal=dict(self.unfinal),
         )
 
     def restore(self, state: PositionState) -> None:
@@ -111,6 +133,7 @@ class PositionMonitor:
         self.in_flight = dict(state.in_flight)
         self.landed = dict(state.landed)
         self.doubts = dict(state.doubts)
+        self.unfinal = dict(state.unfinal)
 
     def place(self, balances: Mapping[PositionKey, float]) -> None:
         """The positions a run starts from."""
@@ -159,6 +182,10 @@ class PositionMonitor:
         """The outcome of this order is not known."""
         self.doubts[order.id] = order
 
+    def may_be_undone(self, order: Order, trade: Trade) -> None:
+        """This trade is in the book, and its chain may still take it back."""
+        self.unfinal[order.id] = Unfinal(order=order, block=trade.block, quantity=trade.quantity, changes=trade.changes)
+
     def observe(self, report: Mapping[PositionKey, float]) -> None:
         self.observed.update(report)
 
@@ -180,6 +207,15 @@ class PositionMonitor:
             self.doubts.pop(happening.resolves, None)
         if happening.unknown is not None:
             self.doubts[happening.unknown.id] = happening.unknown
+        if happening.undoes is not None:
+            self.unfinal.pop(happening.undoes, None)
+            self.in_flight.pop(happening.undoes, None)
+        if happening.finalizes is not None:
+            self.unfinal.pop(happening.finalizes, None)
+        if (order := happening.revocable) is not None:
+            self.unfinal[order.id] = Unfinal(
+                order=order, block=happening.block, quantity=happening.amount, changes=happening.changes
+            )
 
 
 def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:

@@ -175,6 +175,8 @@ class PositionUpdateHandler:
             self._positions.expect((trade,))
             if trade.status is TradeStatus.UNKNOWN:
                 self._positions.doubt(order)
+            elif not trade.final:
+                self._positions.may_be_undone(order, trade)
             snapshots.append(self._positions.snapshot())
         if group.kind is GroupKind.ATOMIC:
             self._events.record(

@@ -43,4 +43,7 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.ORDER_UNKNOWN: "the outcome of an order is not known; exposure counts it both ways",
     EventType.ORDER_RESOLVED: "the outcome of an earlier order became known and entered the book",
     EventType.ADJUSTMENT: "a difference from what a venue reports was adopted; never a flow, never silent",
+    EventType.GAS: "gas was paid for a transaction that no order of ours was: an approval, a claim, a taken nonce",
+    EventType.UNDONE: "a reorganisation of the chain took back what an order did; the order is uncertain again",
+    EventType.FINAL: "no reorganisation can take back what an order did (told to the core, not in the event log)",
 }

@@ -42,6 +42,7 @@ WORDS: Mapping[EventType, str] = {
     EventType.HALTED: "HALTED by {detail}",
     EventType.ORDER_UNKNOWN: "does not know what became of its order at {venue}: {detail}; it asks again",
     EventType.ORDER_RESOLVED: "knows what became of order {detail}",
+    EventType.UNDONE: "its chain took back {detail}; it finds out what becomes of the order",
     EventType.ORDER_REJECTED: "was refused at {venue}: {detail}",
     EventType.ORDER_WITHHELD: "holds back {amount} {token} at {venue}: {detail}",
     EventType.ENTRY_SKIPPED: "leaves out {detail}",

@@ -15,10 +15,10 @@ STATES = {
 
 
 def state_of(trade: Trade | None) -> OrderState:
-    """The journal's word for what became of an order; None = nobody says."""
+    """The journal's word for what became of an order; None = nobody says. What has paid gas was sent."""
     if trade is None:
         return OrderState.UNKNOWN
-    return OrderState.NOT_SENT if trade.transient else STATES[trade.status]
+    return OrderState.NOT_SENT if trade.transient and not trade.changes else STATES[trade.status]
 
 
 def late_of(order: Order, trade: Trade | None) -> Happening | None:
@@ -32,8 +32,10 @@ def late_of(order: Order, trade: Trade | None) -> Happening | None:
         token=order.token,
         amount=trade.quantity,
         changes=trade.changes,
-        part=None if not trade.changes else PAID if order.verb is Verb.PAY_OUT else LATE,
+        part=None if not trade.changes else PAID if order.verb is Verb.PAY_OUT and trade.quantity else LATE,
         detail=f"{order.id} {trade.status.value}" + (f": {trade.reason}" if trade.reason else ""),
         departed=trade.in_flight,
         resolves=order.id,
+        revocable=None if trade.final else order,
+        block=trade.block,
     )

@@ -37,6 +37,7 @@ from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
 from daemon.journal.codec import decode, encode
 from daemon.outcomes import late_of
+from daemon.undone import undone
 from venues.interfaces import Unavailable
 from venues.sim.world import World, WorldState
 
@@ -55,6 +56,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     key: PositionKey | None = None
     balance: float = 0.0
     silent: bool = False
+    block: str = ""  # where it is done, of a chain that may yet take it back
 
     @property
     def is_send(self) -> bool:
@@ -65,9 +67,9 @@ def _leg(order: Order | str) -> str:
     return order if isinstance(order, str) else order.leg
 
 
-def fills(order: Order | str, *, share: float = 1.0) -> Cue:
-    """The leg is filled, or a share of it."""
-    return Cue(leg=_leg(order), share=share)
+def fills(order: Order | str, *, share: float = 1.0, block: str = "") -> Cue:
+    """The leg is filled, or a share of it; in a block it is not final."""
+    return Cue(leg=_leg(order), share=share, block=block)
 
 
 def rejects(order: Order | str, reason: str = "no", *, transient: bool = False) -> Cue:
@@ -203,6 +205,13 @@ class Stage:
         order, trade = self._lost.pop(leg)
         happening = late_of(order, trade)
         assert happening is not None
+        self.at(row, happening)
+        return happening
+
+    def undoes(self, leg: str, row: int) -> Happening:
+        """A chain that is told to have another block takes back on `row` what a leg did."""
+        (unfinal,) = (each for each in self.core.positions.unfinal.values() if each.order.leg == leg)
+        happening = undone(unfinal, 0)
         self.at(row, happening)
         return happening
 
@@ -398,7 +407,7 @@ class Stage:
             self._lines.append(f"fill {cue.share:g} of {order.leg}")
             part = self.world.execute_one(structs.replace(order, amount=order.amount * cue.share, everything=False))
             return structs.replace(part, status=TradeStatus.PARTIAL)
-        return self.world.execute_one(order)
+        return structs.replace(self.world.execute_one(order), final=not cue.block, block=cue.block)
 
     def _answer(self, order: Order, status: TradeStatus, cue: Cue) -> Trade:
         return Trade(

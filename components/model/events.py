@@ -55,6 +55,9 @@ class EventType(StrEnum):
     ORDER_UNKNOWN = "order_unknown"
     ORDER_RESOLVED = "order_resolved"
     ADJUSTMENT = "adjustment"
+    GAS = "gas"
+    UNDONE = "undone"
+    FINAL = "final"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,6 +111,23 @@ LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
 }
 
 
+class RejectKind(StrEnum):
+    """Why a venue, or the check before a transaction is signed, refused an order; its words stay in `reason`."""
+
+    MONEY = "money"
+    SIZE = "size"
+    PRICE = "price"
+    REDUCE_ONLY = "reduce_only"
+    RATE = "rate"
+    CLOCK = "clock"
+    DUPLICATE = "duplicate"
+    PERMISSION = "permission"
+    MAINTENANCE = "maintenance"
+    REVERTED = "reverted"  # mined and undone: gas is paid
+    REPLACED = "replaced"  # another transaction has taken its nonce
+    OTHER = "other"
+
+
 class CostKind(StrEnum):
     FEE = "fee"
     SLIPPAGE = "slippage"  # (fill − price known) × quantity
@@ -156,9 +173,20 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     venue_reference: str = ""  # the venue's own id: order id or transaction hash
     in_flight: InFlight | None = None  # a transfer or queue that arrives later
     transient: bool = False  # rejected, but not for what it asks: the way or the venue was at fault, ask again
+    refusal: RejectKind | None = None  # of a rejected one, where its venue says
+    final: bool = True  # False: a reorganisation of its chain may take it back
+    block: str = ""  # hash of the block it is in; "" off chain
 
 
-def nothing(order: Order, status: TradeStatus, at: int, reason: str, *, transient: bool = False) -> Trade:
+def nothing(
+    order: Order,
+    status: TradeStatus,
+    at: int,
+    reason: str,
+    *,
+    transient: bool = False,
+    refusal: RejectKind | None = None,
+) -> Trade:
     """A trade that did nothing (or of which nothing is known)."""
     return Trade(
         order_id=order.id,
@@ -171,6 +199,7 @@ def nothing(order: Order, status: TradeStatus, at: int, reason: str, *, transien
         at=at,
         reason=reason,
         transient=transient,
+        refusal=refusal,
     )
 
 

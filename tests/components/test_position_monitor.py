@@ -71,7 +71,7 @@ def test_a_transfer_travels_until_it_arrives(monitor: PositionMonitor, four: Mar
     send = order(Verb.TRANSFER, "okx", "USDT", 100.0)
     monitor.expect([trade(send, {USDT: -100.0, transit: 99.0}, in_flight=FLIGHT)])
     assert monitor.travelling("USDT") == 99.0
-    assert monitor.statistics() == {"positions": 3, "in_flight": 1, "doubts": 0}
+    assert monitor.statistics() == {"positions": 3, "in_flight": 1, "doubts": 0, "unfinal": 0}
 
     arrived = happening(EventType.TRANSFER_ARRIVED, {transit: -99.0, WALLET: 99.0}, arrived=FLIGHT)
     monitor.settle(monitor.project(four.window(0, 1), settled(1, arrived)), settled(1, arrived), 1)
