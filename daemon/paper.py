@@ -3,12 +3,14 @@
 Each strategy has an account of its own. At every market row the driver lets all accounts live through it, tells the
 row to the cells whose tick it is, and waits until they have handled it: market time never passes a tick that is not
 handled, unless a cell is stuck for longer than a step may take; then the others go on without it. The market is
-generated some weeks ahead and continued when it runs short; what it said stays as it was. One column serves all.
+made some weeks ahead and continued when it runs short; what it said stays as it was, and rows that nobody can ask for
+any more are let go of. One column serves all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import gcd
 from typing import Protocol
 
 import msgspec
@@ -26,7 +28,7 @@ from daemon.clocks import SECOND_NS, MarketClock
 from daemon.daemon_config import MarketFeed, StrategyEntry
 from daemon.ticks import EmbeddedMarket, MarketRow
 from venues.interfaces import VenueClient
-from venues.sim.market import generate
+from venues.sim.market import Continued
 
 log = structlog.get_logger()
 FIRST_DAYS = 28
@@ -80,14 +82,19 @@ class PaperWorld:
         first_row: int,
         *,
         threads: bool = False,  # whether the market is continued beside the event loop
+        oldest_row: int | None = None,
     ) -> None:
+        """The next row is `first_row`; some account stands no further than `oldest_row`."""
         assert feed.start is not None and feed.step_s is not None
         self._entries = entries
         self._feed = feed
         self._step = int(feed.step_s * SECOND_NS)
         self._start = feed.start - feed.start % self._step
-        self._rows = first_row + self._rows_for(FIRST_DAYS)
         self._threads = threads
+        self._oldest = first_row if oldest_row is None else min(oldest_row, first_row)
+        self._kept_days = max(FIRST_DAYS, *(entry.run.mode.break_even_days for entry in entries)) + 1
+        self._source: Continued | None = None
+        self._whole: Market | None = None
         self.row = first_row
         self.clock = MarketClock(self._start + first_row * self._step, speed=speed)
         self.clock.raise_ceiling(self._start + first_row * self._step)
@@ -101,9 +108,9 @@ class PaperWorld:
 
     def open(self, open_place: OpenPlace) -> None:
         """Generates the markets and opens the accounts at the row where they stopped."""
-        markets = self._markets(self._rows)
+        self._whole = self._grown(self.row + self._rows_for(FIRST_DAYS))
         for entry in self._entries:
-            market = markets[entry.id]
+            market = self._part_of(self._whole, entry)
             self._feeds[entry.id] = self._embedded(entry, market)
             try:
                 self.places[entry.id] = open_place(entry, market, initial_balances(entry.run, entry.capital))
@@ -113,8 +120,8 @@ class PaperWorld:
 
     def row_of(self, entry: StrategyEntry) -> Row:
         """The market row at which a strategy would begin; no more of the market is made than that takes."""
-        self._rows = self.row + FEW_ROWS
-        return Row(self._markets(self._rows)[entry.id], self.row)
+        market = self._whole = self._grown(self.row + FEW_ROWS)
+        return Row(self._part_of(market, entry), self.row - market.first)
 
     def place(self, strategy: str) -> Place:
         """Where a strategy trades; the Stop that kept its account from being opened."""
@@ -146,7 +153,7 @@ class PaperWorld:
                     await handled.wait()
             self.handled(self.row)
             self.row += 1
-            if self.row + self._rows_for(1) > self._rows:
+            if self.row + self._rows_for(1) > self._rows():
                 await self._continue()
 
     async def _live(self, strategy: str, place: Place) -> None:
@@ -182,14 +189,13 @@ class PaperWorld:
 
     async def _continue(self) -> None:
         """Some weeks more of the market, the same on the rows that there were; strategies live on meanwhile."""
-        rows = self._rows + self._rows_for(FIRST_DAYS)
+        rows, self._oldest = self._rows() + 1, self.row
         if self._threads:
-            markets = await trio.to_thread.run_sync(self._markets, rows)
+            self._whole = await trio.to_thread.run_sync(self._grown, rows)
         else:
-            markets = self._markets(rows)
-        self._rows = rows
+            self._whole = self._grown(rows)
         for entry in self._entries:
-            market = markets[entry.id]
+            market = self._part_of(self._whole, entry)
             self._feeds[entry.id] = self._embedded(entry, market)
             if entry.id in self.places:
                 self.places[entry.id].extend(market)
@@ -200,24 +206,39 @@ class PaperWorld:
         return self._start + self.row * self._step
 
     def grid(self) -> Grid:
-        """The rows there are so far."""
-        return self._grid(self._rows)
+        """The rows there are so far, those that were let go of included."""
+        return Grid(self._start, self._start + (self._rows() - 1) * self._step, self._step)
 
-    def _grid(self, rows: int) -> Grid:
-        return Grid(self._start, self._start + (rows - 1) * self._step, self._step)
+    def _rows(self) -> int:
+        return 0 if self._whole is None else self._whole.first + len(self._whole)
 
-    def _markets(self, rows: int) -> dict[str, Market]:
-        """The market of each strategy, so many rows from the first one. They share every column: it is made once."""
-        assert self._feed.seed is not None and self._feed.scenario is not None
-        wanted = {entry.id: tuple(requirements(entry.run.mode)) for entry in self._entries}
-        whole = generate(
-            self._grid(rows),
-            seed=self._feed.seed,
-            names=dict.fromkeys(name for names in wanted.values() for name in names),
-            scenario=self._feed.scenario,
-            scenario_hours=FIRST_DAYS * 24.0,
-        )
-        return {strategy: part_of(whole, names) for strategy, names in wanted.items()}
+    def _grown(self, rows: int) -> Market:
+        """The market of all strategies with at least so many rows, made since the first one; every column is made once.
+        It goes as far back as somebody looks: an account that has not lived so far, a carry over weeks, a reward."""
+        if self._source is None:
+            assert self._feed.seed is not None and self._feed.scenario is not None
+            wanted = [name for entry in self._entries for name in requirements(entry.run.mode)]
+            self._source = Continued(
+                Grid(self._start, self._start, self._step),
+                seed=self._feed.seed,
+                names=wanted,
+                scenario=self._feed.scenario,
+                scenario_hours=FIRST_DAYS * 24.0,
+            )
+        market, oldest = self._whole, self._oldest - self._rows_for(self._kept_days)
+        while self._source.rows < rows:
+            part = self._source.part(self._part_rows())
+            market = part if market is None else market.since(oldest, part)
+        assert market is not None
+        return market
+
+    def _part_rows(self) -> int:
+        """Some weeks, in whole days of the span."""
+        whole = DAY_NS // gcd(DAY_NS, self._step)
+        return -(-self._rows_for(FIRST_DAYS) // whole) * whole
+
+    def _part_of(self, market: Market, entry: StrategyEntry) -> Market:
+        return part_of(market, tuple(requirements(entry.run.mode)))
 
     def _embedded(self, entry: StrategyEntry, market: Market) -> EmbeddedMarket:
         mode = entry.run.mode
@@ -254,4 +275,6 @@ def part_of(market: Market, names: tuple[str, ...]) -> Market:
         funding={name: market.funding[name] for name in names if name in market.funding},
         rewards=tuple(period for period in market.rewards if period.token in tokens),
         provenance=market.provenance,
+        first=market.first,
+        begins=market.begins,
     )

@@ -52,7 +52,7 @@ def open_world(
 
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
         found = open_account(folder(entry), entry.run, market, balances)
-        opened(entry.id, len(market), world.row)
+        opened(entry.id, market.first + len(market), world.row)
         return found
 
     lived = []
@@ -60,8 +60,9 @@ def open_world(
         with suppress(LedgerBroken):  # opening it says so, for that strategy alone
             lived.append(last_row(folder(entry)))
     told = RowFile(config.state_dir / "market.row")
-    first = max([told.read(), *lived]) + 1
-    world = PaperWorld(config.strategies, config.market, config.speed, first, threads=threads)
+    first, began = max([told.read(), *lived]) + 1, [row for row in lived if row >= 0]
+    oldest = min(began, default=first)
+    world = PaperWorld(config.strategies, config.market, config.speed, first, threads=threads, oldest_row=oldest)
     world.handled = told.write
     seed = config.market.seed or 0
     world.open(places(world, account, lambda _: FaultPlan(), seed=seed, profile=QUICK))

@@ -35,7 +35,9 @@ class EmbeddedMarket:
         self._derived = derived
 
     def row(self, index: int, tick: int) -> MarketRow:
+        """The row of this number, counted from the first of the whole market."""
         market = self.market
+        index -= market.first
         return MarketRow(
             tick=tick,
             timestamp=int(market.timestamps[index]),

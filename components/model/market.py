@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from components.model.requirements import DAY_NS
 Column: TypeAlias = npt.NDArray[np.float64]
 Stamps: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
+_Values = TypeVar("_Values", Column, Flags)
 
 
 class FundingSeries(msgspec.Struct, frozen=True):
@@ -68,7 +69,10 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market:
-    """Columns over timestamps, complete in memory; hands out windows and remembers derived columns."""
+    """Columns over timestamps, complete in memory; hands out windows and remembers derived columns.
+
+    A market whose older rows were let go of has the number of its first row, and the time at which the whole begins.
+    """
 
     def __init__(
         self,
@@ -80,8 +84,12 @@ class Market:
         rewards: tuple[RewardPeriod, ...] = (),
         derived: Mapping[str, Column] | None = None,
         provenance: Provenance,
+        first: int = 0,
+        begins: int | None = None,
     ) -> None:
         self.timestamps = timestamps
+        self.first = first
+        self.begins = begins  # of the first row when None
         self.columns = dict(columns)
         self.stale = dict(stale or {})
         self.funding = dict(funding or {})
@@ -125,6 +133,27 @@ class Market:
 
     def window(self, start: int, stop: int) -> Window:
         return Window(self, start, min(stop, len(self)))
+
+    def since(self, row: int, more: Market | None = None) -> Market:
+        """The rows from number `row` of the whole on, as copies; those of `more`, which goes on from here, behind."""
+        assert more is None or more.first == self.first + len(self)
+        drop = min(max(row - self.first, 0), len(self))
+        last = self if more is None else more
+
+        def columns(ours: Mapping[str, _Values], behind: Mapping[str, _Values]) -> dict[str, _Values]:
+            return {name: np.concatenate((values[drop:], behind[name][:added])) for name, values in ours.items()}
+
+        added = 0 if more is None else len(more)
+        return Market(
+            np.concatenate((self.timestamps[drop:], last.timestamps[:added])),
+            columns(self.columns, last.columns),
+            stale=columns(self.stale, last.stale),
+            funding={name: _funding_since(drop, name, self, more) for name in self.funding},
+            rewards=last.rewards,
+            provenance=last.provenance,
+            first=self.first + drop,
+            begins=self.begins,
+        )
 
 
 class Window:
@@ -186,6 +215,19 @@ class Row:
     def is_stale(self, name: str) -> bool:
         flags = self.market.stale.get(name)
         return flags is not None and bool(flags[self.index])
+
+
+def _funding_since(drop: int, name: str, market: Market, more: Market | None) -> FundingSeries:
+    """The settlements from the row `drop` of a market on, and those of the market behind it."""
+    series = market.funding[name]
+    kept = series.row >= drop
+    at, row, rate, mark = series.at[kept], series.row[kept] - drop, series.rate[kept], series.mark_usdt[kept]
+    if more is not None:
+        behind = more.funding[name]
+        at, rate = np.concatenate((at, behind.at)), np.concatenate((rate, behind.rate))
+        row = np.concatenate((row, behind.row + len(market) - drop))
+        mark = np.concatenate((mark, behind.mark_usdt))
+    return FundingSeries(at=at, row=row, rate=rate, mark_usdt=mark)
 
 
 def step_of(values: Column) -> Column:

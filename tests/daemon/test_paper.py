@@ -141,8 +141,9 @@ def test_a_strategy_sees_the_market_it_would_see_alone(tmp_path: Path, scenario:
     worlds = []
     for entries in (config.strategies, config.strategies[-1:]):
         world = PaperWorld(entries, feed, 1.0, 0)
-        markets = world._markets(2 * world._rows)[config.strategies[-1].id], world._markets(world._rows)
-        worlds.append((markets[0], markets[1][config.strategies[-1].id]))
+        world._whole = world._grown(28 * 1440)
+        short = world._part_of(world._whole, entries[-1])
+        worlds.append((world._part_of(world._grown(2 * 28 * 1440), entries[-1]), short))
     (long, short), (alone, _) = worlds
     assert set(long.columns) == set(alone.columns)
     for name, column in short.columns.items():
@@ -155,9 +156,47 @@ def test_a_strategy_sees_the_market_it_would_see_alone(tmp_path: Path, scenario:
 def test_strategies_share_their_columns(tmp_path: Path) -> None:
     config = configuration(tmp_path)
     world = PaperWorld(config.strategies, config.market, 1.0, 0)
-    markets = world._markets(world._rows)
-    distinct = {id(column) for market in markets.values() for column in market.columns.values()}
-    assert len(distinct) == len({name for market in markets.values() for name in market.columns})
+    whole = world._grown(1440)
+    markets = [world._part_of(whole, entry) for entry in config.strategies]
+    distinct = {id(column) for market in markets for column in market.columns.values()}
+    assert len(distinct) == len({name for market in markets for name in market.columns})
+
+
+def test_what_nobody_can_ask_for_any_more_is_let_go_of(tmp_path: Path) -> None:
+    """However old the market is, as many rows lie in memory, and those there are say the same."""
+    sizes = []
+    for days in (100, 400):
+        world = opened(tmp_path, row=days * 1440)
+        feed = world._feeds["btc-basis"]
+        sizes.append(len(feed.market))
+        assert feed.market.first <= (days - 29) * 1440, "weeks back are at hand"
+        sizes.append(len(feed.market))
+    assert max(sizes) <= 86 * 1440
+    whole = opened(tmp_path)
+    whole._oldest = 0
+    long = whole._part_of(whole._grown(400 * 1440), whole.places["btc-basis"].entry)
+    assert long.first == 0
+    for row in (feed.market.first, 399 * 1440):
+        found = feed.row(row, row)
+        assert found.values == {name: float(column[row]) for name, column in long.columns.items()}
+        assert found.timestamp == int(long.timestamps[row])
+
+
+def test_an_account_that_has_not_lived_so_far_finds_the_rows_it_missed(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    world = PaperWorld(config.strategies[:1], config.market, 1.0, 300 * 1440, oldest_row=100 * 1440)
+    market = world._grown(300 * 1440)
+    assert market.first <= 100 * 1440
+    assert len(market) >= 200 * 1440
+
+
+def test_an_account_that_begins_late_begins_with_the_rows_there_are(tmp_path: Path) -> None:
+    world = opened(tmp_path, row=200 * 1440)
+    account = world.places["btc-basis"].control.account  # type: ignore[attr-defined]
+    assert account.row == world._feeds["btc-basis"].market.first - 1 > 0
+    trio.run(world.places["btc-basis"].control.advance_to, 200 * 1440)
+    assert account.row == 200 * 1440
+    assert account.timestamp == world.at
 
 
 def test_capital_lies_where_the_strategy_begins() -> None:

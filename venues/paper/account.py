@@ -49,7 +49,7 @@ class PaperAccount:
     ) -> None:
         self.run = run
         self.doors: tuple[str, ...] = (*run.exchanges, CHAIN)
-        self.row = -1  # the last row lived through
+        self.row = market.first - 1  # the last row lived through
         self.world = World(run, market, flows)
         self.world.place(balances)
         self.registry = Registry()
@@ -84,10 +84,11 @@ class PaperAccount:
 
     def advance_to(self, row: int) -> int:
         """Lives through all rows up to and including `row`; returns the last row lived through (never goes back)."""
-        if row >= len(self._market):
-            raise Refuse(SIM_NO_ROW, f"row {row} of {len(self._market)}", mode=self.run.mode.mode)
+        first = self._market.first
+        if row >= first + len(self._market):
+            raise Refuse(SIM_NO_ROW, f"row {row} of {first + len(self._market)}", mode=self.run.mode.mode)
         while self.row < row:
-            window = self._market.window(self.row + 1, self._quiet_until(row) + 1)
+            window = self._market.window(self.row + 1 - first, self._quiet_until(row) + 1 - first)
             settlements = self.world.settle(window, Book(self.world.balances))
             window = window.head(settlements.rows)
             self.world.accept(window, settlements, settlements.rows)
@@ -103,9 +104,9 @@ class PaperAccount:
         return self.row
 
     def extend(self, market: Market) -> None:
-        """Goes on with a longer market that has the same values on the rows lived through."""
-        lived = self.row + 1
-        if not np.array_equal(market.timestamps[:lived], self._market.timestamps[:lived]):
+        """Goes on with a longer market that has the same values on the rows lived through, the last of them at least;
+        older ones may be gone."""
+        if not self._has_what_was_lived(market):
             raise Refuse(SIM_NO_ROW, "the longer market has other rows than those lived through")
         self._market = market
         self.world.extend(market)
@@ -236,8 +237,9 @@ class PaperAccount:
             self.registry.duplicates = dict(last.duplicates)
             self.registry.conflicts = dict(last.conflicts)
         if last is not None:
-            if last.row >= len(self._market):
-                raise Refuse(SIM_NO_ROW, f"stands at row {last.row} of {len(self._market)}", mode=self.run.mode.mode)
+            first, rows = self._market.first, self._market.first + len(self._market)
+            if not first - 1 <= last.row < rows or last.world.row < first:
+                raise Refuse(SIM_NO_ROW, f"stands at row {last.row} of {first} to {rows}", mode=self.run.mode.mode)
             self.row = last.row
             self.world.restore(last.world)
             self._remember(self.timestamp)
@@ -298,4 +300,12 @@ class PaperAccount:
         due = [*self._filling.due(), *self.pending.times()]
         if not due:
             return row
-        return max(self.row + 1, min(row, int(np.searchsorted(self._market.timestamps, min(due), side="left"))))
+        stamps = self._market.timestamps
+        return max(self.row + 1, min(row, self._market.first + int(np.searchsorted(stamps, min(due), side="left"))))
+
+    def _has_what_was_lived(self, market: Market) -> bool:
+        kept, lived = max(self._market.first, market.first), self.row + 1
+        if kept > max(self.row, 0):
+            return False
+        ours, theirs = (each.timestamps[kept - each.first : lived - each.first] for each in (self._market, market))
+        return np.array_equal(ours, theirs)

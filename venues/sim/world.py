@@ -100,17 +100,23 @@ class World:
 
     def extend(self, market: Market) -> None:
         """Goes on with a longer market that has the same values on the rows lived through."""
+        index = self._row.market.first + self._row.index - market.first
+        self._stand(market, index)
+
+    def _stand(self, market: Market, index: int) -> None:
+        """At a row of a market, with what was held metered."""
         self._market = market
-        self._row = Row(market, self._row.index)
+        self._row = Row(market, index)
         self._rewards = RewardMeter(market, self._reward_tokens)
-        for at, wallet, supplied in self._holdings:
-            self._rewards.holds({IN_WALLET: wallet, SUPPLIED: supplied}, at)
         for _ in range(self._rewards_paid):
             self._rewards.paid()
+        self._holdings = self._rewards.needed(self._holdings, self._row.timestamp)
+        for at, wallet, supplied in self._holdings:
+            self._rewards.holds({IN_WALLET: wallet, SUPPLIED: supplied}, at)
 
     def state(self) -> WorldState:
         return WorldState(
-            row=self._row.index,
+            row=self._market.first + self._row.index,
             balances=dict(self.balances),
             flights=tuple(self._flights.values()),
             flows=tuple(self._flows),
@@ -120,13 +126,12 @@ class World:
 
     def restore(self, state: WorldState) -> None:
         """Goes on where a world with this state stopped."""
-        self._row = Row(self._market, state.row)
         self.balances = dict(state.balances)
         self._flights = {flight.id: flight for flight in state.flights}
         self._flows = list(state.flows)
         self._holdings = list(state.holdings)
         self._rewards_paid = state.rewards_paid
-        self.extend(self._market)
+        self._stand(self._market, state.row - self._market.first)
 
     # Observation
 
@@ -272,6 +277,7 @@ class World:
         elif happening.event_type is EventType.REWARD:
             self._rewards.paid()
             self._rewards_paid += 1
+            self._holdings = self._rewards.needed(self._holdings, happening.at)
         elif happening.event_type in (EventType.DEPOSIT, EventType.WITHDRAWAL_REQUESTED):
             self._flows = [flow for flow in self._flows if flow.id != happening.detail]
 

@@ -5,13 +5,15 @@ Rates are known at the start of a day and grow the indices over it, so no row kn
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from components.maths.aave import borrow_rate, supply_rate
 from components.model.market import Column, RewardPeriod
 from components.model.requirements import DAY_NS
 from venues.sim.market import stress
-from venues.sim.market.streams import DAY_HOURS, YEAR_HOURS, Clock, autoregress, stream
+from venues.sim.market.streams import DAY_HOURS, YEAR_HOURS, Clock, Memory, stream
 
 UTILISATION = {"USDT": (0.81, 0.94, 0.45), "WETH": (0.845, 0.97, 0.25)}  # mean, daily persistence, sd of the logit
 BASE = {"USDT": 0.0, "WETH": 0.0}
@@ -28,15 +30,17 @@ EIGEN_PER_WEEK, ETHFI_PER_SEASON = 0.18, 0.15
 
 
 class Protocols:
-    """Protocol series of one seed and scenario at the grid's rows."""
+    """Protocol series of one seed and scenario at the rows of a clock; each process is made once, when asked for."""
 
-    def __init__(self, clock: Clock, seed: int, scenario: str) -> None:
+    def __init__(self, clock: Clock, memory: Memory, seed: int, scenario: str) -> None:
         self._clock = clock
+        self._memory = memory
         self._seed = seed
         self._scenario = scenario
-        self._hours = clock.grid.step / 3.6e12 * np.arange(len(clock.grid))
+        self._kept: dict[str, Column] = {}
+        self._hours = clock.row_hours()
         self._since = stress.since(self._hours, clock.scenario_hours)
-        self._days = int(self._hours[-1] // DAY_HOURS) + 1
+        self._days = clock.days
         self._day = (self._hours // DAY_HOURS).astype(np.int64)
 
     def supply_index(self, token: str) -> Column:
@@ -46,28 +50,36 @@ class Protocols:
         else:
             used = self._utilisation(token)
             rate = supply_rate(self._borrow_rate(token), used, RESERVE_FACTOR[token])
-        return INDEX_START[token] * self._grown(rate)
+        return INDEX_START[token] * self._grown(f"supply index {token}", rate)
 
     def borrow_index(self, token: str) -> Column:
-        index = DEBT_START[token] * self._grown(self._borrow_rate(token))
+        index = DEBT_START[token] * self._grown(f"borrow index {token}", self._borrow_rate(token))
         if token == "WETH" and self._scenario == "borrow_spike":
             extra = stress.borrow_rate(self._scenario, self._since)
-            index = index * np.exp(np.cumsum(extra * (self._clock.grid.step / 3.6e12 / YEAR_HOURS)))
+            extra = extra * (self._clock.grid.step / 3.6e12 / YEAR_HOURS)
+            extra[0] += self._memory.last("borrow spike", np.zeros(1))[0]
+            grown = np.cumsum(extra)
+            self._memory.keep("borrow spike", grown[-1:])
+            index = index * np.exp(grown)
         return index
 
     def ratio(self, lst: str) -> Column:
         """The protocol's ETH per LST; never falls but when slashed."""
-        noise = stream(self._seed, f"yield {lst}").standard_normal(self._days)
+        return self._keep(f"ratio {lst}", lambda: self._ratio(lst))
+
+    def _ratio(self, lst: str) -> Column:
+        noise = self._memory.stream(f"yield {lst}").standard_normal(self._days)
         rate = np.maximum(LST_YIELD[lst] * (1.0 + 0.25 * noise), 0.0)
-        ratio: Column = LST_START[lst] * self._grown(rate) * stress.slashed(self._scenario, self._since)
+        grown = self._grown(f"ratio {lst}", rate)
+        ratio: Column = LST_START[lst] * grown * stress.slashed(self._scenario, self._since)
         return ratio
 
     def market_ratio(self, lst: str) -> Column:
         """The market's ETH per LST: the protocol ratio less a discount."""
         hours = self._clock.hours
         persistence = 0.92 ** (1.0 / DAY_HOURS)
-        shocks = stream(self._seed, f"peg {lst}").standard_normal(hours)
-        log = autoregress(shocks * 0.85 * np.sqrt(1.0 - persistence**2), persistence)
+        shocks = self._memory.stream(f"peg {lst}").standard_normal(hours)
+        log = self._memory.autoregress(f"peg {lst}", shocks * 0.85 * np.sqrt(1.0 - persistence**2), persistence)
         discount = self._rows(np.minimum(PEG_MEDIAN_BP[lst] * np.exp(log), 60.0))
         discount = discount + stress.discount_bp(self._scenario, self._since)
         market: Column = self.ratio(lst) * (1.0 - discount * 1e-4)
@@ -75,31 +87,34 @@ class Protocols:
 
     def gas_price(self) -> Column:
         """Gwei: a slow level, an hourly disturbance, a daily cycle and rare spikes."""
-        hours = self._clock.hours
+        hours, memory = self._clock.hours, self._memory
         slow = 0.5 ** (1.0 / (30 * DAY_HOURS))
-        level = autoregress(stream(self._seed, "gas level").standard_normal(hours) * 0.9 * np.sqrt(1 - slow**2), slow)
-        quick = autoregress(stream(self._seed, "gas").standard_normal(hours) * 0.70 * 0.6, 0.80)
+        shocks = memory.stream("gas level").standard_normal(hours) * 0.9 * np.sqrt(1 - slow**2)
+        level = memory.autoregress("gas level", shocks, slow)
+        quick = memory.autoregress("gas", memory.stream("gas").standard_normal(hours) * 0.70 * 0.6, 0.80)
         start_hour = self._clock.grid.start // 3_600_000_000_000 % DAY_HOURS
-        cycle = 0.55 * np.cos((np.arange(hours) + start_hour - 15.5) * (2 * np.pi / DAY_HOURS))
-        spike = stream(self._seed, "gas spikes").random(hours) < 4.0 / YEAR_HOURS
-        spikes = np.where(spike, stream(self._seed, "gas spike heights").uniform(2.3, 3.9, hours), 0.0)
-        gwei = np.exp(np.log(5.3) + level + quick + cycle + autoregress(spikes, 0.5))
+        hour = np.arange(self._clock.first_hour, self._clock.first_hour + hours)
+        cycle = 0.55 * np.cos((hour + start_hour - 15.5) * (2 * np.pi / DAY_HOURS))
+        spike = memory.stream("gas spikes").random(hours) < 4.0 / YEAR_HOURS
+        spikes = np.where(spike, memory.stream("gas spike heights").uniform(2.3, 3.9, hours), 0.0)
+        gwei = np.exp(np.log(5.3) + level + quick + cycle + memory.autoregress("gas spikes", spikes, 0.5))
         return self._rows(np.clip(gwei, 0.05, 900.0))
 
     def dust_price(self, token: str) -> Column:
         """ETH per reward token."""
-        shocks = stream(self._seed, f"dust {token}").standard_normal(self._clock.hours) * 0.011
+        name = f"dust {token}"
+        shocks = self._memory.stream(name).standard_normal(self._clock.hours) * 0.011
         persistence = 0.5 ** (1.0 / (120 * DAY_HOURS))
-        return self._rows(DUST_START[token] * np.exp(autoregress(shocks, persistence)))
+        return self._rows(DUST_START[token] * np.exp(self._memory.autoregress(name, shocks, persistence)))
 
     def benchmark(self) -> Column:
         """sUSDe APY, per year."""
-        shocks = stream(self._seed, "susde").standard_normal(self._days)
-        log = autoregress(shocks * 0.65 * np.sqrt(1 - 0.96**2), 0.96)
-        return np.minimum(0.105 * np.exp(log), 0.56)[self._day]
+        shocks = self._memory.stream("susde").standard_normal(self._days)
+        log = self._memory.autoregress("susde", shocks * 0.65 * np.sqrt(1 - 0.96**2), 0.96)
+        return np.minimum(0.105 * np.exp(log), 0.56)[self._day - self._clock.first_day]
 
     def rewards(self) -> tuple[RewardPeriod, ...]:
-        """A week of EIGEN after another, and ETHFI every sixth week, from the first midnight on."""
+        """A week of EIGEN after another, and ETHFI every sixth week, from the first midnight of the span on."""
         grid = self._clock.grid
         week = 7 * DAY_NS
         start = -(-grid.start // DAY_NS) * DAY_NS
@@ -119,24 +134,39 @@ class Protocols:
         return self._clock.at_rows(self._clock.held(hourly))
 
     def _utilisation(self, token: str) -> Column:
+        return self._keep(f"utilisation {token}", lambda: self._make_utilisation(token))
+
+    def _make_utilisation(self, token: str) -> Column:
         mean, persistence, sd = UTILISATION[token]
-        shocks = stream(self._seed, f"utilisation {token}").standard_normal(self._days)
+        name = f"utilisation {token}"
+        shocks = self._memory.stream(name).standard_normal(self._days)
         centre = np.log(mean / (1.0 - mean))
-        logit = centre + autoregress(shocks * sd * np.sqrt(1.0 - persistence**2), persistence)
+        scaled = shocks * sd * np.sqrt(1.0 - persistence**2)
+        logit = centre + self._memory.autoregress(name, scaled, persistence)
         used: Column = 1.0 / (1.0 + np.exp(-logit))
         return np.clip(used, 0.5, 0.97)
 
     def _borrow_rate(self, token: str) -> Column:
         """Per year, per day; about two one-day spikes a year."""
+        return self._keep(f"borrow rate {token}", lambda: self._make_borrow_rate(token))
+
+    def _make_borrow_rate(self, token: str) -> Column:
         slope1, slope2, kink = SLOPE[token]
         rate = borrow_rate(self._utilisation(token), base=BASE[token], slope1=slope1, slope2=slope2, optimal=kink)
-        spike = stream(self._seed, f"rate spikes {token}").random(self._days) < 2.0 / 365.0
-        height = stream(self._seed, f"rate spike heights {token}").uniform(3.0, 7.0, self._days)
+        spike = self._memory.stream(f"rate spikes {token}").random(self._days) < 2.0 / 365.0
+        height = self._memory.stream(f"rate spike heights {token}").uniform(3.0, 7.0, self._days)
         return np.where(spike, rate * height, rate)
 
-    def _grown(self, rate_per_day: Column) -> Column:
-        """Growth from the first row: whole days compounded, the running day linear."""
+    def _grown(self, name: str, rate_per_day: Column) -> Column:
+        """Growth from the first row of the span: whole days compounded, the running day linear."""
         daily = 1.0 + rate_per_day / 365.0
-        whole = np.concatenate(((1.0,), np.multiply.accumulate(daily)))[: self._days]
+        whole = np.multiply.accumulate(np.concatenate((self._memory.last(name, np.ones(1)), daily)))
+        self._memory.keep(name, whole[-1:])
         within = (self._hours - self._day * DAY_HOURS) / DAY_HOURS
-        return whole[self._day] * (1.0 + rate_per_day[self._day] / 365.0 * within)
+        day = self._day - self._clock.first_day
+        return whole[day] * (1.0 + rate_per_day[day] / 365.0 * within)
+
+    def _keep(self, name: str, make: Callable[[], Column]) -> Column:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
