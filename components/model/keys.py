@@ -46,9 +46,16 @@ class PositionType(StrEnum):
 
 
 class PositionKey(str):
-    """`venue:position_type:symbol`, e.g. `binance:Perp:BTCUSDT`; a string that knows its three parts."""
+    """`venue:position_type:symbol`, e.g. `binance:Perp:BTCUSDT`; a string that knows its three parts.
 
-    __slots__ = ()
+    They are split when first asked for, ValueError when the text is no key.
+    """
+
+    __slots__ = ("position_type", "symbol", "venue")
+
+    venue: VenueName
+    position_type: PositionType
+    symbol: str
 
     @classmethod
     def of(cls, venue: VenueName, position_type: PositionType, symbol: str) -> PositionKey:
@@ -63,17 +70,11 @@ class PositionKey(str):
         PositionType(parts[1])
         return cls(text)
 
-    @property
-    def venue(self) -> VenueName:
-        return _parts(self)[0]
-
-    @property
-    def position_type(self) -> PositionType:
-        return _parts(self)[1]
-
-    @property
-    def symbol(self) -> str:
-        return _parts(self)[2]
+    def __getattr__(self, name: str) -> object:
+        if name not in PositionKey.__slots__:
+            raise AttributeError(f"a position key has no {name}")
+        self.venue, self.position_type, self.symbol = _parts(self)
+        return getattr(self, name)
 
 
 @cache

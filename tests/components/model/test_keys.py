@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 
 from components.model.keys import (
@@ -49,6 +53,22 @@ def test_an_unknown_type_is_no_key() -> None:
 def test_each_kind_of_position_names_the_token_that_moves_it(key: PositionKey, text: str, token: str) -> None:
     assert key == text
     assert token_of(key) == token
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda key: pickle.loads(pickle.dumps(key))])
+def test_a_copy_knows_its_parts_too(copied: Callable[[PositionKey], PositionKey]) -> None:
+    known, asked = PositionKey("okx:Perp:BTCUSDT"), PositionKey("okx:Perp:BTCUSDT")
+    assert asked.symbol == "BTCUSDT"
+    for key in (copied(known), copied(asked)):
+        assert key == known
+        assert (key.venue, key.position_type, key.symbol) == ("okx", PositionType.PERP, "BTCUSDT")
+
+
+def test_a_text_that_is_no_key_fails_where_its_parts_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        _ = PositionKey("okx").venue
+    with pytest.raises(AttributeError, match="has no colour"):
+        _ = PositionKey("okx:Perp:BTCUSDT").colour
 
 
 def test_keys_sort_as_their_text() -> None:
