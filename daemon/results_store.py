@@ -100,7 +100,9 @@ def _fill(draft: Path, finished: FinishedRun, *, charts: bool) -> Summary:
     summary = msgspec.structs.replace(finished.summary, events=log.events, last_event_hash=log.last_hash)
     (draft / SUMMARY).write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     if charts:
-        from daemon.charts import write_pages  # the chart library is 4 MB that a run without charts does not touch
+        from daemon.charts.pages import (
+            write_pages,  # the chart library is 4 MB that a run without charts does not touch
+        )
 
         write_pages(msgspec.structs.replace(finished, summary=summary), draft / "plots")
     return summary

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.health import UP, Health, Level, freshness, progress_limit_s
 from daemon.replica import CellState, Contract
-from tests.daemon.cells import HandClock, running
+from tests.daemon.one_cell import HandClock, running
 
 
 @pytest.fixture

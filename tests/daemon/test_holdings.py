@@ -6,7 +6,7 @@ import pytest
 
 from daemon.holdings import Holding, holdings
 from daemon.replica import Replica
-from tests.daemon.cells import running
+from tests.daemon.one_cell import running
 
 PRICES = {
     "binance.spot.ETH": 2_000.0,

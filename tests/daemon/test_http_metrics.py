@@ -14,7 +14,7 @@ from daemon.http_metrics import HEAD_LIMIT, MetricsServer, Rejected, parse_head,
 from daemon.metrics import Metrics
 from daemon.replica import CellState
 from daemon.secrets import Secret
-from tests.daemon.cells import HandClock, running
+from tests.daemon.one_cell import HandClock, running
 
 TOKEN = Secret("token-0123456789abcdef")
 Ask = Callable[..., Awaitable[tuple[int, str, bytes]]]

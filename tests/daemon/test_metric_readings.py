@@ -7,7 +7,7 @@ import math
 from daemon.metric_families import FAMILIES, Source
 from daemon.metric_readings import RISK_LEVELS, readings, usd_per_unit
 from daemon.replica import CellState, Contract, Replica
-from tests.daemon.cells import lost, running
+from tests.daemon.one_cell import lost, running
 
 
 def said(replica: Replica, *, speed: float = 1.0) -> dict[tuple[str, ...], float]:

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.metric_strategies import Strategies, series_labels
 from daemon.replica import CellState
-from tests.daemon.cells import HandClock, running
+from tests.daemon.one_cell import HandClock, running
 
 
 @pytest.fixture

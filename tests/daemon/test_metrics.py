@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from daemon.health import Component, Level
 from daemon.metric_families import FAMILIES
 from daemon.metrics import Metrics
-from tests.daemon.cells import HandClock, lost, running
+from tests.daemon.one_cell import HandClock, lost, running
 
 
 @pytest.fixture

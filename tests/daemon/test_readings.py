@@ -11,8 +11,8 @@ from daemon.daemon import Daemon
 from daemon.journal.records import Outcome
 from daemon.readings import count_costs, unhedged_usd
 from tests.builders import order, trade
-from tests.daemon.cells import running
 from tests.daemon.house import BTC, House, ticked
+from tests.daemon.one_cell import running
 from tests.daemon.test_metrics import scraped
 
 SELL = order(Verb.PERP, "okx", "BTC", -2.0)

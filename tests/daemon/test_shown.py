@@ -8,7 +8,7 @@ from components.model.orders import Verb
 from daemon.emergency_plan import Planned
 from daemon.shown import plan_shown, positions_shown
 from tests.builders import group, order
-from tests.daemon.cells import running
+from tests.daemon.one_cell import running
 
 
 def test_what_either_side_knows_of_is_shown() -> None:

@@ -10,7 +10,7 @@ from daemon import sold
 from daemon.replica import Replica
 from daemon.settings import load_run
 from daemon.sold import ExitValues, exit_value, exit_value_of, row_of
-from tests.daemon.cells import running
+from tests.daemon.one_cell import running
 
 PRICES = {
     "binance.spot.ETH": 2_000.0,

@@ -14,8 +14,8 @@ from daemon.latch import Latch, requested
 from daemon.live_guard import PAPER
 from daemon.replica import Replica
 from daemon.watch import GUARD_EVERY_S, Watch
-from tests.daemon.cells import running
 from tests.daemon.fakes import virtual
+from tests.daemon.one_cell import running
 
 
 class Desk:

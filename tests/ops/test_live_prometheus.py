@@ -22,7 +22,7 @@ from daemon.metrics import Metrics
 from daemon.replica import CellState
 from daemon.secrets import Secret
 from ops.grafana.generate import expressions
-from tests.daemon.cells import lost, running
+from tests.daemon.one_cell import lost, running
 from tests.daemon.test_metrics import feed_everything
 
 RULES = Path(__file__).resolve().parents[2] / "ops" / "prometheus" / "rules"

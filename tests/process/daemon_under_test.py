@@ -1,4 +1,4 @@
-"""The daemon as a process, composed like `daemon.process`, with venues that live in another process and survive it.
+"""The daemon as a process, composed like the real one, with venues that live in another process and survive it.
 
 `python -m tests.process.daemon_under_test STATE SOCKET SPEED IDS`. It dies by itself where BASIS_TEST_KILL_AT says, and
 mutes the feed of every strategy for as long as the file `mute` lies in its state directory.

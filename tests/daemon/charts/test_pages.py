@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.charts import style, write_pages
+from daemon.charts import style
+from daemon.charts.pages import write_pages
 from daemon.charts.exposure import exposure_charts
 from daemon.charts.pages import figure_json
 from daemon.charts.profit import profit_charts

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from daemon.control.protocol import answer
-from tests.daemon.cells import running as cell
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
+from tests.daemon.one_cell import running as cell
 
 
 def test_the_same_deposit_twice_carries_the_same_key_however_it_is_written(

@@ -15,9 +15,9 @@ from daemon.cli.output import table_of, terminal_width
 from daemon.cli.positions import positions_text
 from daemon.control.protocol import answer
 from daemon.shown import positions_shown
-from tests.daemon.cells import running as cell
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
+from tests.daemon.one_cell import running as cell
 
 WORDS = ["spot", "perp", "binance", "withheld", "reconciliation", "2024-01-01", "because-of-a-long-thing"]
 POSITIONS = {
