@@ -19,7 +19,7 @@ from daemon.exits import Exit
 @output_option
 def doctor(config: Path | None, state: Path, output: str) -> None:
     """Check everything that can be checked without trading. Ends with 3 when something has failed."""
-    from daemon.checkup import Health, all_checks
+    from daemon.process.doctor import Health, all_checks
 
     checks = list(all_checks(state, config, os.environ))
     emit(

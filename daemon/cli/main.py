@@ -15,8 +15,8 @@ from io import TextIOWrapper
 import click
 
 from daemon.cli.naming import NamingGroup
-from daemon.early import EARLY, fill_standard_streams
 from daemon.exits import Exit
+from daemon.process.early import EARLY, fill_standard_streams
 
 COMMANDS = {
     "run": "daemon.cli.run:run",

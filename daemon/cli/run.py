@@ -44,12 +44,12 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     Prints `ready` and the ids of the strategies when all are up. SIGTERM or Ctrl-C stops in order, a second one at
     once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
     """
-    from daemon.greeting import opening
     from daemon.output import outputs, say
+    from daemon.process.greeting import opening
 
     with outputs(), refusals():
         say(opening(config_path or Path("configs/paper.yaml"), state))  # the rest takes seconds to load
-        from daemon.process import run_daemon  # numpy, pydantic and all
+        from daemon.process.start import run_daemon  # numpy, pydantic and all
 
         code = run_daemon(config_path, state=state, speed=speed)
     sys.exit(code)

@@ -20,7 +20,6 @@ from components.model.keys import PositionKey
 from components.model.market import Market
 from daemon.cell import Cell
 from daemon.control.protocol import Request, Response
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.disk import Disk
 from daemon.journal.journal import record_of
@@ -29,10 +28,11 @@ from daemon.journal.records import Record
 from daemon.journal.walk import Walk
 from daemon.latch import Latches
 from daemon.narrator import Narrator
-from daemon.notify import Notifier
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world, places
-from daemon.parts import Parts
+from daemon.process.daemon import Daemon
+from daemon.process.notify import Notifier
+from daemon.process.seams import Parts
 from daemon.replica import CellState, Replica
 from daemon.settings import PACKAGED
 from daemon.supervisor import Ended

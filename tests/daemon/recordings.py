@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from components.model.slices import RunSlice
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.disk import RealDisk
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
 from daemon.latch import Phase
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.house import BTC, House, ask, cell_of, in_state, replica_of, ticked, until
 

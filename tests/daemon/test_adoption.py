@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 from components.model.errors import Refuse
 from components.model.keys import PositionKey, base_token
-from daemon.daemon import Daemon
 from daemon.observer import Observer
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.fakes import HandClock, HandVenue, Quiet
 from tests.daemon.house import BTC, House, ask, cell_of, in_state, replica_of, ticked, until

@@ -14,9 +14,9 @@ import trio
 from components.model.errors import Refuse, Stop
 from daemon import backups
 from daemon.backups import Backups
-from daemon.daemon import Daemon
 from daemon.disk import RealDisk
 from daemon.lock import Holder
+from daemon.process.daemon import Daemon
 from daemon.proof import prove
 from daemon.state_copy import CONTENTS, restore_state, snapshot, verify_copy
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, ticked

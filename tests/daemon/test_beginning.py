@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.daemon import Daemon
 from daemon.journal.records import Manifest, Note, Snapshot, StepBegin, StepEnd
+from daemon.process.daemon import Daemon
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, ticked, until
 
 

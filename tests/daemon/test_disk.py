@@ -30,7 +30,7 @@ WRITING = {
 SYNCED_BY_HAND = {
     "daemon/disk.py": "this is the port",
     "daemon/latch.py": "the command line sets a latch without a daemon",
-    "daemon/checkup.py": "measures how long a sync takes",
+    "daemon/process/doctor.py": "measures how long a sync takes",
     "venues/paper/store.py": "a venue's own books: another company's disk, which the daemon never reads",
     "daemon/state_copy.py": "copies out of and into a state directory that nobody runs on",
 }

@@ -15,10 +15,10 @@ import trio
 from components.model.awaited import AwaitedKind
 from components.model.keys import PositionKey
 from daemon.cli.status import reasons
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.journal.records import Note
 from daemon.latch import Latch, Phase
+from daemon.process.daemon import Daemon
 from daemon.settings import load_run
 from tests.daemon.house import BTC, LENDING, House, ask, replica_of, ticked, until
 from tests.simulation.left_open import left_open

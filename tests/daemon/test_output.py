@@ -244,5 +244,5 @@ def test_nobody_but_the_writer_and_the_commands_writes_to_a_standard_stream() ->
         or (isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "__stdout__", "__stderr__"))
     ]
     assert found == []
-    names = [n for n in ast.walk(ast.parse((ROOT / "daemon/process.py").read_text())) if isinstance(n, ast.Name)]
+    names = [n for n in ast.walk(ast.parse((ROOT / "daemon/process/start.py").read_text())) if isinstance(n, ast.Name)]
     assert not any(node.id == "print" for node in names)

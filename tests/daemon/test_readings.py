@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.model.orders import Cost, CostKind, Trade, Verb
-from daemon.daemon import Daemon
 from daemon.journal.records import Outcome
+from daemon.process.daemon import Daemon
 from daemon.readings import count_costs, unhedged_usd
 from tests.builders import order, trade
 from tests.daemon.house import BTC, House, ticked

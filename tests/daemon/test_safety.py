@@ -14,13 +14,13 @@ from components.model.errors import Refuse, Stop
 from components.model.keys import PositionKey
 from components.model.orders import Verb
 from daemon.closing import Closing
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.disk import RealDisk
 from daemon.exits import Exit
 from daemon.latch import MARKER, Latches, Phase, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.paper_places import open_world
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.safety import Finding, check, exit_code, finish, flatten
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until

@@ -9,7 +9,7 @@ import structlog
 
 from daemon import showing
 from daemon.cli.status import reasons
-from daemon.daemon import Daemon
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import InvalidInput
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
-from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
 from daemon.journal.reader import journals, verify
 from daemon.journal.records import Manifest
 from daemon.latch import Latches
 from daemon.offline import all_seen
+from daemon.process.daemon import Daemon
+from daemon.process.restart import check_restart
 from daemon.provenance import provenance
 from daemon.replica import CellState
 from daemon.running_config import last_configuration

@@ -8,9 +8,9 @@ import pytest
 
 from components.model.events import EventType
 from components.ports import Settlements
-from daemon.daemon import Daemon
 from daemon.journal.codec import decode
 from daemon.journal.records import Events, Outcome, StepBegin, StepEnd
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
 

@@ -9,12 +9,12 @@ import trio
 from msgspec import structs
 
 from daemon.beside import LONGEST_BACKOFF_S
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.exits import Exit
 from daemon.health import Level
 from daemon.journal.reader import journal_folder
 from daemon.latch import Phase
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 

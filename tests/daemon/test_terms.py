@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
-from daemon.daemon import Daemon
 from daemon.dispatch import Dispatch
 from daemon.journal.records import Outcome
+from daemon.process.daemon import Daemon
 from daemon.settings import load_run
 from daemon.terms import price_usdt, unfit
 from daemon.ticks import MarketRow

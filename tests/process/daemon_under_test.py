@@ -17,18 +17,18 @@ import trio
 
 from components.model.keys import PositionKey
 from components.model.market import Market
-from daemon import signals
 from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.disk import RealDisk
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs
-from daemon.notify import Notifier
 from daemon.paper import PaperWorld, Place, initial_balances
 from daemon.paper_places import RowFile
-from daemon.parts import Parts
+from daemon.process import signals
+from daemon.process.daemon import Daemon
+from daemon.process.notify import Notifier
+from daemon.process.seams import Parts
 from daemon.provenance import provenance
 from daemon.secrets import Secrets
 from daemon.settings import PACKAGED

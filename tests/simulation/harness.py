@@ -23,15 +23,15 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.records import Record
 from daemon.latch import Latch
 from daemon.log import Logs
-from daemon.notify import Notifier
 from daemon.paper import PaperWorld
 from daemon.paper_places import places
-from daemon.parts import Parts
+from daemon.process.daemon import Daemon
+from daemon.process.notify import Notifier
+from daemon.process.seams import Parts
 from daemon.replica import Replica
 from daemon.secrets import Secrets
 from daemon.settings import PACKAGED, load_run

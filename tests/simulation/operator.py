@@ -13,8 +13,8 @@ import trio
 
 from components.model.errors import BasisError
 from daemon.control.protocol import Request
-from daemon.daemon import Daemon
 from daemon.latch import Phase
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 
 if TYPE_CHECKING:

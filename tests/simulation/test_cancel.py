@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
-from daemon.daemon import Daemon
 from daemon.journal.records import Manifest
+from daemon.process.daemon import Daemon
 from tests.simulation.harness import Run, simulate
 from tests.simulation.oracles import judged
 

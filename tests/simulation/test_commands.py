@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from daemon.control.protocol import Request
-from daemon.daemon import Daemon
 from daemon.journal.records import Events
+from daemon.process.daemon import Daemon
 from daemon.replica import CellState, Replica
 from tests.simulation.harness import Run, simulate
 from tests.simulation.oracles import judged

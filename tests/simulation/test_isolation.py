@@ -15,9 +15,9 @@ import trio
 
 from components.model.events import Event
 from daemon.cell import Cell
-from daemon.daemon import Daemon
 from daemon.journal.codec import encode
 from daemon.journal.records import Events, Intent, Note, Outcome, Record, StepBegin, StepEnd
+from daemon.process.daemon import Daemon
 from tests.simulation.harness import THREE, Run, simulate
 from tests.simulation.host_faults import HostFault
 from tests.simulation.oracles import judged

@@ -25,7 +25,6 @@ from daemon import emergency, observer, stepping
 from daemon.bridge import Bridge
 from daemon.cell import Cell
 from daemon.control.protocol import Request
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import Dispatch
 from daemon.emergency import Emergency
@@ -36,6 +35,7 @@ from daemon.journal.records import Outcome
 from daemon.latch import Latch, Latches, replace_durably
 from daemon.latch_keeper import LatchKeeper
 from daemon.marks import marked_row
+from daemon.process.daemon import Daemon
 from daemon.recovery import Recovered, recover_journal
 from daemon.supervisor import Supervisor
 from daemon.ticks import EmbeddedMarket, MarketRow
@@ -373,7 +373,7 @@ def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
         recovered.late, recovered.open_orders = {}, []
         return recovered
 
-    patch.setattr("daemon.journals.recover_journal", forgetful)
+    patch.setattr("daemon.process.journals.recover_journal", forgetful)
 
 
 def resurrected(patch: pytest.MonkeyPatch) -> None:

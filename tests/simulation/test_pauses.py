@@ -10,8 +10,8 @@ import trio
 from components.model.errors import BasisError
 from components.model.orders import reduces_risk
 from daemon.control.protocol import Request
-from daemon.daemon import Daemon
 from daemon.journal.records import Command, Intent
+from daemon.process.daemon import Daemon
 from tests.simulation.harness import THREE, Run, simulate
 from tests.simulation.host_faults import HostFault
 from tests.simulation.oracles import judged

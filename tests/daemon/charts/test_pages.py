@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from daemon.charts import style
-from daemon.charts.pages import write_pages
 from daemon.charts.exposure import exposure_charts
-from daemon.charts.pages import figure_json
+from daemon.charts.pages import figure_json, write_pages
 from daemon.charts.profit import profit_charts
 from daemon.results_summary import FinishedRun
 from tests.daemon.handmade import columns_of, finished

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.signals import HEARD
+from daemon.process.signals import HEARD
 
 
 @pytest.fixture(autouse=True)

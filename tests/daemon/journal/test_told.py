@@ -6,10 +6,10 @@ from pathlib import Path
 
 from components.model.events import EventType
 from components.model.orders import OrderState
-from daemon.daemon import Daemon
 from daemon.journal.records import LatchChanged, Note, Outcome
 from daemon.journal.told import events_of
 from daemon.latch import Phase
+from daemon.process.daemon import Daemon
 from tests.daemon.house import BTC, House, ask_events, replica_of, ticked, until
 
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 import trio
 
-from daemon.signals import listen, obey
+from daemon.process.signals import listen, obey
 
 
 class Steered:

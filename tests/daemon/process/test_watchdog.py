@@ -12,8 +12,8 @@ from trio.testing import MockClock
 from daemon.health import Health
 from daemon.latch import Latch, requested
 from daemon.live_guard import PAPER
+from daemon.process.watchdog import GUARD_EVERY_S, Watch
 from daemon.replica import Replica
-from daemon.watch import GUARD_EVERY_S, Watch
 from tests.daemon.fakes import virtual
 from tests.daemon.one_cell import running
 

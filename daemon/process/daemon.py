@@ -30,27 +30,27 @@ from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.journal.records import Command, Note, Record
-from daemon.journals import AUDIT, Journals
 from daemon.latch import ALL, Latch
 from daemon.latch_keeper import LatchKeeper
-from daemon.mending import Mending
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
-from daemon.notify import Notifier
 from daemon.operator import Operator, accepted, paused_strategies
 from daemon.paper import PaperWorld
-from daemon.parts import Parts
 from daemon.patience import patience_of
+from daemon.process.journals import AUDIT, Journals
+from daemon.process.mending import Mending
+from daemon.process.notify import Notifier
+from daemon.process.seams import Parts
+from daemon.process.serving import Serving
+from daemon.process.stopping import Stopping
+from daemon.process.watchdog import Watch
 from daemon.queries import Queries
 from daemon.readers import Reader
 from daemon.readings import Reports, ToldMetrics, ToldReports, count, show
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
-from daemon.serving import Serving
-from daemon.stopping import Stopping
 from daemon.supervisor import Ended, Supervisor
 from daemon.surroundings import Surroundings
-from daemon.watch import Watch
 
 log = structlog.get_logger()
 T = TypeVar("T")

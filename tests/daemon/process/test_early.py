@@ -9,9 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
-from daemon.early import HEARD, Early
+from daemon.process.early import HEARD, Early
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_what_is_heard_is_taken_once_in_order() -> None:
@@ -40,14 +40,14 @@ def test_another_thread_asks_in_vain() -> None:
 
 
 def test_nothing_heavy_is_imported_for_it() -> None:
-    script = "import sys; import daemon.early; print(any(m in sys.modules for m in ('numpy', 'trio', 'click')))"
+    script = "import sys; import daemon.process.early; print(any(m in sys.modules for m in ('numpy', 'trio', 'click')))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_closed_streams_do_not_become_somebody_else_s_file(tmp_path: Path) -> None:
     script = (
-        "import os; from daemon.early import fill_standard_streams; fill_standard_streams(); "
+        "import os; from daemon.process.early import fill_standard_streams; fill_standard_streams(); "
         f"fd = os.open({str(tmp_path / 'journal')!r}, os.O_CREAT | os.O_WRONLY); "
         f"print(fd, file=open({str(tmp_path / 'fd')!r}, 'w'))"
     )

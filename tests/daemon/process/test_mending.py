@@ -9,9 +9,9 @@ import trio
 
 from components.model.errors import Stop
 from daemon.authority import Pause
-from daemon.daemon import Daemon
 from daemon.health import Level
 from daemon.journal.records import Command, Note
+from daemon.process.daemon import Daemon
 from tests.daemon.house import LENDING, House, ask, cell_of, ticked, until
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from components.model.errors import CFG_STATE, InvalidInput
 from daemon.daemon_config import StrategyEntry
-from daemon.daemon_restart import misfit
 from daemon.disk import Disk
 from daemon.epochs import Epochs, check_daemon_journal
 from daemon.journal.committer import Committer
@@ -19,6 +18,7 @@ from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Note, Record
 from daemon.journal_log import JournalLog
 from daemon.offline import Seen
+from daemon.process.restart import misfit
 from daemon.queries import INDEX_FILE
 from daemon.recovery import Recovered, recover_journal
 

@@ -27,7 +27,7 @@ LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1 << 30
 SLOW_SYNC_MS = 20.0
 SYNCS = 20
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parents[2]
 _TIMEX_BYTES = 512  # struct timex is smaller everywhere
 _CLOCK_NOT_SYNCHRONISED = 5
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.checkup import (
+from daemon.disk import RealDisk
+from daemon.latch import ALL, Latches, Phase, requested
+from daemon.lock import Holder, held, state_lock
+from daemon.process.doctor import (
     Check,
     Health,
     all_checks,
@@ -22,9 +25,6 @@ from daemon.checkup import (
     sync_time,
     watchdog,
 )
-from daemon.disk import RealDisk
-from daemon.latch import ALL, Latches, Phase, requested
-from daemon.lock import Holder, held, state_lock
 from daemon.settings import PACKAGED
 from tests.daemon.control.daemons import running
 from tests.daemon.journal.state import written

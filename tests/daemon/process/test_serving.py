@@ -14,8 +14,8 @@ from daemon.control.protocol import Request, Response
 from daemon.daemon_config import Metrics as MetricsEntry
 from daemon.health import Component, Health, Level
 from daemon.metrics import Metrics
+from daemon.process.serving import INDEX_EVERY_S, Serving
 from daemon.queries import Queries
-from daemon.serving import INDEX_EVERY_S, Serving
 
 
 class Journals:

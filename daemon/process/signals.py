@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from daemon.early import HEARD
+from daemon.process.early import HEARD
 
 log = structlog.get_logger()
 

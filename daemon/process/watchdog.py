@@ -14,9 +14,9 @@ from daemon.latch import Latches
 from daemon.live_guard import LiveGuard
 from daemon.loss_guard import LossGuard
 from daemon.metrics import Metrics
-from daemon.notify import Notifier
 from daemon.operator import Operator
 from daemon.output import Stream
+from daemon.process.notify import Notifier
 from daemon.readers import Reader
 from daemon.supervisor import Supervisor
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from daemon import greeting
-from daemon.process import configured
+from daemon.process import greeting
+from daemon.process.start import configured
 from daemon.settings import PACKAGED
 
 STATE = Path("/var/lib/x")
@@ -66,7 +66,7 @@ def test_a_program_below_the_working_directory_is_named_short(tmp_path: Path) ->
 
 def test_the_first_line_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from pathlib import Path; from daemon.greeting import opening; import daemon.cli.run; "
+        "import sys; from pathlib import Path; from daemon.process.greeting import opening; import daemon.cli.run; "
         "print(opening(Path('a.yaml'), None)); "
         "assert not {'numpy', 'msgspec', 'pydantic', 'trio', 'structlog'} & set(sys.modules)"
     )

@@ -17,25 +17,25 @@ import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
-from daemon import greeting, signals
 from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
-from daemon.daemon import Daemon
 from daemon.daemon_config import DaemonSlice, load_daemon
-from daemon.daemon_restart import check_restart
 from daemon.disk import RealDisk
-from daemon.early import EARLY
 from daemon.exits import Exit
 from daemon.http_metrics import read_token
 from daemon.latch import ALL, Latches, requested
 from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
-from daemon.notify import Notifier
 from daemon.output import Outputs, outputs, say
 from daemon.paper import PaperWorld
 from daemon.paper_places import judge_capital, open_world
-from daemon.parts import Parts
+from daemon.process import greeting, signals
+from daemon.process.daemon import Daemon
+from daemon.process.early import EARLY
+from daemon.process.notify import Notifier
+from daemon.process.restart import check_restart
+from daemon.process.seams import Parts
 from daemon.provenance import provenance
 from daemon.replica import CellState
 from daemon.reports import Reports

@@ -12,7 +12,7 @@ from daemon.control.protocol import SOCKET
 from daemon.daemon_config import load_daemon
 from daemon.exits import Exit, exit_of
 from daemon.journal.codec import encode
-from daemon.process import check_servers, configured, socket_path
+from daemon.process.start import check_servers, configured, socket_path
 from daemon.provenance import provenance
 from daemon.running_config import RUNNING_CONFIG, last_configuration
 from daemon.settings import PACKAGED
