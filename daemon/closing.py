@@ -26,8 +26,8 @@ from daemon.emergency_route import worst_delta
 from daemon.flat import overdue
 from daemon.gate import Gate
 from daemon.journal.records import LatchChanged
-from daemon.latch import Phase
 from daemon.marks import marked_row
+from daemon.state.latch import Phase
 from daemon.surroundings import Surroundings
 from daemon.ticks import MarketRow
 from venues.interfaces import VenueClient

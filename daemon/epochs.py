@@ -15,12 +15,12 @@ from pathlib import Path
 import structlog
 
 from components.model.errors import Severity, Stop, catalogued
-from daemon.disk import Disk
 from daemon.exits import Exit
 from daemon.journal.index import applied_sequences
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Note, Record
-from daemon.latch import Latches, Phase
+from daemon.state.disk import Disk
+from daemon.state.latch import Latches, Phase
 from venues.paper.store import NAME as LEDGER
 from venues.paper.store import read_ledger
 

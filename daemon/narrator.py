@@ -13,8 +13,8 @@ from components.model.events import Event, EventType
 from components.model.orders import Action, GroupKind, OrderState, Trade, Verb
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
 from daemon.journal.told import EMERGENCY
-from daemon.latch import Phase
 from daemon.replica import CellState, Replica
+from daemon.state.latch import Phase
 
 QUIET = frozenset(
     {

@@ -17,14 +17,12 @@ from components.model.errors import MissingData, Stop
 from components.model.keys import GAS, PositionKey, PositionType, token_of
 from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
-from daemon.disk import Disk, RealDisk
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
 from daemon.journal.reader import DAEMON, Located, journal_folder, journals
 from daemon.journal.records import Manifest, Record
 from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
-from daemon.latch import Latch, Latches, Phase
 from daemon.provenance import code_hash
 from daemon.queries import IN_MEMORY, Queries
 from daemon.recorded import RecordedCore
@@ -33,6 +31,8 @@ from daemon.replica import LEVELS, CellState, Replica
 from daemon.running_config import last_configuration
 from daemon.shown import positions_shown
 from daemon.sold import exit_value_of
+from daemon.state.disk import Disk, RealDisk
+from daemon.state.latch import Latch, Latches, Phase
 from daemon.ticks import MarketRow, window_of
 
 AMOUNT = 1e-9  # native units; less is what rounding leaves

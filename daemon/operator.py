@@ -28,12 +28,12 @@ from daemon.dispatch import OrderLog
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
-from daemon.latch import ALL, Phase, requested
-from daemon.latch_keeper import LatchKeeper
 from daemon.outcomes import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
 from daemon.sold import ExitValues
+from daemon.state.latch import ALL, Phase, requested
+from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()

@@ -11,7 +11,6 @@ import msgspec
 from components.core import CoreState
 from components.model.errors import Refuse, Severity, catalogued
 from components.model.slices import RunSlice
-from daemon.disk import RealDisk
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
 from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd, is_tagged
@@ -19,6 +18,7 @@ from daemon.journal.walk import Walk
 from daemon.provenance import provenance
 from daemon.recorded import Difference, Diverged, RecordedCore
 from daemon.settings import load_run
+from daemon.state.disk import RealDisk
 from daemon.steps import Step, hash_of, steps_of
 
 EVT_OTHER_CODE = catalogued(

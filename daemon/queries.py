@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from components.model.errors import Stop
-from daemon.disk import Disk
 from daemon.journal.index import Index
 from daemon.journal.reader import DAEMON, journals
+from daemon.state.disk import Disk
 
 INDEX_FILE = "index.sqlite"
 IN_MEMORY = Path(":memory:")  # an index for one answer, that touches nothing

@@ -8,7 +8,7 @@ import msgspec
 
 from daemon.daemon_config import DaemonSlice
 from daemon.journal.codec import decode, encode
-from daemon.latch import replace_durably
+from daemon.state.latch import replace_durably
 
 RUNNING_CONFIG = "config.msgpack"
 

@@ -25,16 +25,12 @@ from daemon.authority import Limits
 from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.disk import RealDisk
 from daemon.doors import Doors
 from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal_log import JournalLog
-from daemon.latch import Latch, Latches, Phase, mark, requested
-from daemon.latch_keeper import LatchKeeper
-from daemon.lock import SAFETY, Holder, held, state_lock
 from daemon.metrics import Metrics
 from daemon.output import outputs, shout
 from daemon.paper import PaperWorld
@@ -44,6 +40,10 @@ from daemon.provenance import code_hash
 from daemon.readers import Reader
 from daemon.readings import ToldMetrics
 from daemon.recovery import Recovered, recover_journal
+from daemon.state.disk import RealDisk
+from daemon.state.latch import Latch, Latches, Phase, mark, requested
+from daemon.state.latch_keeper import LatchKeeper
+from daemon.state.lock import SAFETY, Holder, held, state_lock
 from daemon.surroundings import Surroundings
 
 log = structlog.get_logger()

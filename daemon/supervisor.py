@@ -21,8 +21,8 @@ from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.exits import Exit, exit_of
-from daemon.latch import Latches, requested
 from daemon.replica import CellState, Replica
+from daemon.state.latch import Latches, requested
 from venues.paper.store import SIM_LEDGER_BROKEN
 
 log = structlog.get_logger()

@@ -13,10 +13,10 @@ from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
 from daemon.dispatch import OrderLog, Telemetry
 from daemon.journal.frames import Head
-from daemon.latch import Latches
 from daemon.observer import VenueTelemetry
 from daemon.patience import Patience
 from daemon.replica import Replica
+from daemon.state.latch import Latches
 from venues.clock import Clock
 
 

@@ -22,7 +22,6 @@ import trio
 from components.model.errors import Refuse
 from daemon.control.protocol import Request
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
-from daemon.disk import RealDisk
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Intent, Note
@@ -32,6 +31,7 @@ from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.settings import PACKAGED
+from daemon.state.disk import RealDisk
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from daemon.disk import POINTS, AppendFile, Kind, checked
+from daemon.state.disk import POINTS, AppendFile, Kind, checked
 
 SECTOR = 512
 KILL_AT = "BASIS_TEST_KILL_AT"

@@ -53,9 +53,9 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
     with refusals():
         import msgspec
 
-        from daemon.disk import RealDisk
         from daemon.journal.reader import located
         from daemon.journal.reader import verify as verify_journal
+        from daemon.state.disk import RealDisk
 
         disk = RealDisk()
         found = [verify_journal(disk, journal) for journal in located(disk, state, strategy)]
@@ -81,9 +81,9 @@ def verify(state: Path, strategy: str | None, output: str) -> None:
 def tail(state: Path, strategy: str | None, count: int, output: str) -> None:
     """Show the last records of each journal."""
     with refusals():
-        from daemon.disk import RealDisk
         from daemon.journal.reader import located, readable
         from daemon.journal.reader import tail as tail_of
+        from daemon.state.disk import RealDisk
 
         disk = RealDisk()
         entries = [entry for journal in located(disk, state, strategy) for entry in tail_of(disk, journal, count)]
@@ -100,8 +100,8 @@ def tail(state: Path, strategy: str | None, count: int, output: str) -> None:
 def export(state: Path, strategy: str | None, out: IO[bytes]) -> None:
     """Write all records as JSON, one a line, with sequence and hash."""
     with refusals():
-        from daemon.disk import RealDisk
         from daemon.journal.reader import exported, located
+        from daemon.state.disk import RealDisk
 
         disk = RealDisk()
         for journal in located(disk, state, strategy):
@@ -138,12 +138,12 @@ def prune(
     Only whole segments go that no start needs any more. Commands, latches and reloads are kept for ever.
     """
     with refusals():
-        from daemon.disk import RealDisk
         from daemon.journal.pruning import plan
         from daemon.journal.pruning import prune as prune_journal
         from daemon.journal.reader import located
-        from daemon.lock import Holder, held, state_lock
         from daemon.queries import Queries
+        from daemon.state.disk import RealDisk
+        from daemon.state.lock import Holder, held, state_lock
 
         disk = RealDisk()
         found = located(disk, state, strategy)

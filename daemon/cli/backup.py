@@ -24,8 +24,8 @@ ANSWER_S = 15.0
 @output_option
 def backup(folder: Path, state: Path, output: str) -> None:
     """Copy the state directory to DEST, an empty folder. A running daemon makes the copy itself."""
-    from daemon.lock import Holder, held, holder_of, state_lock
-    from daemon.state_copy import copy_state, verify_copy
+    from daemon.state.copy import copy_state, verify_copy
+    from daemon.state.lock import Holder, held, holder_of, state_lock
 
     with refusals():
         if holder_of(state_lock(state)) is not None:
@@ -50,8 +50,8 @@ def backup(folder: Path, state: Path, output: str) -> None:
 @output_option
 def restore(source: Path, yes: bool, state: Path, output: str) -> None:
     """Put the copy SRC into an empty state directory, after checking every byte of it."""
-    from daemon.lock import Holder
-    from daemon.state_copy import restore_state
+    from daemon.state.copy import restore_state
+    from daemon.state.lock import Holder
 
     make_sure(f"Restore {source} into {state}?", yes=yes)
     with refusals():

@@ -84,7 +84,7 @@ def looked_at(state: Path, kind: str, strategy: str | None = None, words: Mappin
     from components.model.errors import BasisError
     from daemon.control.client import OPS_NOT_RUNNING, ask, socket_of
     from daemon.control.protocol import Request, answer
-    from daemon.lock import holder_of, state_lock
+    from daemon.state.lock import holder_of, state_lock
 
     with refusals():
         try:

@@ -31,7 +31,7 @@ from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
     from daemon.control.protocol import Response
-    from daemon.latch import Latch
+    from daemon.state.latch import Latch
 
 PLANNED = ("strategy", "step", "after", "order", "amount", "cost", "refused", "leg")
 PATIENCE_S = 5.0
@@ -113,7 +113,7 @@ def _check(state: Path, strategy: str | None) -> None:
 
 
 def _latched(state: Path, strategy: str | None, reason: str) -> tuple[Latch, bool]:
-    from daemon.latch import ALL, Latches, requested
+    from daemon.state.latch import ALL, Latches, requested
 
     latch = requested(strategy or ALL, reason, at=now_ns(), uid=os.getuid())
     failed: list[str] = []
@@ -141,7 +141,7 @@ def _told(state: Path, latch: Latch) -> Response | None:
     from components.model.errors import BasisError
     from daemon.control.client import ask, socket_of
     from daemon.control.protocol import Request
-    from daemon.latch import ALL
+    from daemon.state.latch import ALL
 
     scope = None if latch.scope == ALL else latch.scope
     words = {"latch": latch.id, "reason": latch.reason}
@@ -159,8 +159,8 @@ def _told(state: Path, latch: Latch) -> Response | None:
 def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
     """The ways that no crowd at the socket can block: the daemon looks at the latch on the disk every second, and hears
     SIGUSR1, which means all strategies and is not sent for one."""
-    from daemon.latch import ALL
-    from daemon.lock import SAFETY, holder_of, state_lock
+    from daemon.state.latch import ALL
+    from daemon.state.lock import SAFETY, holder_of, state_lock
 
     with refusals():
         holder = holder_of(state_lock(state))
@@ -195,7 +195,7 @@ def _signalled(state: Path, latch: Latch, is_on_disk: bool) -> None:
 
 def _phases(state: Path) -> dict[str, tuple[str, str]]:
     """Id and phase of the latch of each strategy that has one of its own."""
-    from daemon.latch import LATCH_FILE, Latches
+    from daemon.state.latch import LATCH_FILE, Latches
 
     latches = Latches(state)
     owned = {path.parent.name for path in (state / "strategies").glob(f"*/{LATCH_FILE}")}
@@ -204,7 +204,7 @@ def _phases(state: Path) -> dict[str, tuple[str, str]]:
 
 def _has_begun(state: Path, latch: Latch, before: dict[str, tuple[str, str]]) -> bool:
     """A strategy notes its progress; one that was closing already goes on."""
-    from daemon.latch import ALL, Phase
+    from daemon.state.latch import ALL, Phase
 
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:

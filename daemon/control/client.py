@@ -15,7 +15,7 @@ import msgspec
 from components.model.errors import InvalidInput, Refuse, Retry, Severity, catalogued
 from daemon.control.protocol import MAX_ANSWER_BYTES, SOCKET, Request, Response, address, encoded, request_faults
 from daemon.errors import OPS_MALFORMED
-from daemon.lock import holder_of, state_lock
+from daemon.state.lock import holder_of, state_lock
 
 OPS_NOT_RUNNING = catalogued(
     "OPS-001",

@@ -21,7 +21,6 @@ import msgspec
 from components.model.errors import Stop
 from components.model.events import Event
 from components.model.orders import Order, OrderState
-from daemon.disk import Disk
 from daemon.journal.codec import decode, encode
 from daemon.journal.errors import EVT_INDEX, JournalBroken
 from daemon.journal.frames import Frame, Head
@@ -30,6 +29,7 @@ from daemon.journal.reader import Located
 from daemon.journal.records import Intent, Outcome, Record
 from daemon.journal.told import events_of
 from daemon.journal.walk import Place, Walk
+from daemon.state.disk import Disk
 
 LAYOUT = 3
 EVENTS_KEPT = 10_000  # of each journal; nobody may ask for more

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import Refuse
-from daemon.disk import Disk
 from daemon.journal.codec import decoder, encode
 from daemon.journal.errors import (
     EVT_TOO_LARGE,
@@ -31,6 +30,7 @@ from daemon.journal.records import VERSION, Note, Record
 from daemon.journal.recovery import Recovered, Resume, recover
 from daemon.journal.segments import Batch, Target, Written
 from daemon.journal.walk import Walk
+from daemon.state.disk import Disk
 
 ANCHOR_AFTER_S = 0.8  # the anchor is at most 1 s behind what is durable
 ROTATE_BYTES = 64 * 1024 * 1024

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from daemon.disk import Disk
 from daemon.journal.frames import Frame
 from daemon.journal.journal import record_of
 from daemon.journal.reader import DAEMON, Located
 from daemon.journal.recovery import Resume
 from daemon.journal.segments import anchor_bytes
 from daemon.journal.walk import ANCHOR_FILE, Walk, segment_name
+from daemon.state.disk import Disk
 
 DAY_NS = 86_400_000_000_000
 

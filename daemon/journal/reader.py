@@ -16,11 +16,11 @@ import numpy as np
 
 from components.model.errors import Stop
 from components.model.keys import PositionKey
-from daemon.disk import Disk
 from daemon.journal.errors import JournalBroken, no_journal
 from daemon.journal.journal import record_of
 from daemon.journal.records import Record
 from daemon.journal.walk import Walk
+from daemon.state.disk import Disk
 
 DAEMON = "daemon"
 _COLUMNS = ("values", "previous")  # float64 as raw bytes; other bytes are msgpack

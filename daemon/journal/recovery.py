@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from daemon.disk import AppendFile, Disk
 from daemon.journal.frames import Head
 from daemon.journal.records import is_tagged
 from daemon.journal.segments import SegmentWriter, make_reserve, write_anchor
 from daemon.journal.walk import RESERVE_FILE, Torn, Walk, segment_name
+from daemon.state.disk import AppendFile, Disk
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from daemon.disk import AppendFile, Disk
 from daemon.journal.frames import Head, segment_bytes
 from daemon.journal.walk import ANCHOR_FILE, RESERVE_FILE, Anchor, segment_name
+from daemon.state.disk import AppendFile, Disk
 
 RESERVE_BYTES = 256 * 1024
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from daemon.disk import Disk
 from daemon.journal.errors import JournalBroken, newer
 from daemon.journal.frames import SEGMENT_BYTES, Break, Frame, Head, genesis, parse, proven, segment_base
 from daemon.journal.records import VERSION
+from daemon.state.disk import Disk
 
 ANCHOR_FILE = "anchor"
 RESERVE_FILE = "reserve.journal"

@@ -19,7 +19,6 @@ import trio
 
 from components.model.errors import BasisError, Stop
 from daemon.authority import Limits
-from daemon.backups import Backups
 from daemon.beside import beside
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
@@ -30,8 +29,6 @@ from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.journal.records import Command, Note, Record
-from daemon.latch import ALL, Latch
-from daemon.latch_keeper import LatchKeeper
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.operator import Operator, accepted, paused_strategies
@@ -49,6 +46,9 @@ from daemon.readers import Reader
 from daemon.readings import Reports, ToldMetrics, ToldReports, count, show
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
+from daemon.state.backups import Backups
+from daemon.state.latch import ALL, Latch
+from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Ended, Supervisor
 from daemon.surroundings import Surroundings
 

@@ -20,8 +20,8 @@ import msgspec
 from components.model.errors import BasisError, InvalidInput
 from daemon.control.client import ask, socket_of
 from daemon.control.protocol import Request
-from daemon.latch import ALL, LATCH_FILE, Latches
-from daemon.lock import holder_of, state_lock
+from daemon.state.latch import ALL, LATCH_FILE, Latches
+from daemon.state.lock import holder_of, state_lock
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1 << 30
@@ -212,8 +212,8 @@ def latches(state: Path) -> Iterator[Check]:
 
 def journals(state: Path) -> Iterator[Check]:
     """Each journal verifies from its first record to its head, and the head is not behind the anchor."""
-    from daemon.disk import RealDisk
     from daemon.journal import reader
+    from daemon.state.disk import RealDisk
 
     disk = RealDisk()
     try:

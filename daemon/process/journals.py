@@ -10,7 +10,6 @@ from pathlib import Path
 
 from components.model.errors import CFG_STATE, InvalidInput
 from daemon.daemon_config import StrategyEntry
-from daemon.disk import Disk
 from daemon.epochs import Epochs, check_daemon_journal
 from daemon.journal.committer import Committer
 from daemon.journal.errors import unavailable
@@ -21,6 +20,7 @@ from daemon.offline import Seen
 from daemon.process.restart import misfit
 from daemon.queries import INDEX_FILE
 from daemon.recovery import Recovered, recover_journal
+from daemon.state.disk import Disk
 
 AUDIT = "daemon"
 

@@ -14,9 +14,9 @@ import msgspec
 from components.model.errors import CFG_STATE, Fault, InvalidInput, Stop
 from components.model.slices import ModeSlice
 from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.disk import Disk
 from daemon.journal.reader import DAEMON, Located, journals
 from daemon.offline import Seen, seen
+from daemon.state.disk import Disk
 
 STRUCTURE = ("asset", "share_class", "lst_type", "spot_venue", "collateral")  # and which venues hedge
 SAME_CAPITAL = 1e-9

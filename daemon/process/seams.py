@@ -9,8 +9,8 @@ import msgspec
 
 from daemon.bridge import NO_BATON, Baton
 from daemon.daemon_config import DaemonSlice
-from daemon.disk import Disk
 from daemon.output import Stream, shout
+from daemon.state.disk import Disk
 
 LAG_EVERY_S = 0.25
 LATCH_EVERY_S = 1.0

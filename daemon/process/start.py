@@ -20,11 +20,8 @@ from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput
 from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
 from daemon.daemon_config import DaemonSlice, load_daemon
-from daemon.disk import RealDisk
 from daemon.exits import Exit
 from daemon.http_metrics import read_token
-from daemon.latch import ALL, Latches, requested
-from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
 from daemon.output import Outputs, outputs, say
@@ -42,6 +39,9 @@ from daemon.reports import Reports
 from daemon.running_config import keep_configuration, last_configuration
 from daemon.secrets import Secret, Secrets
 from daemon.settings import PACKAGED
+from daemon.state.disk import RealDisk
+from daemon.state.latch import ALL, Latches, requested
+from daemon.state.lock import Holder, held, state_lock
 from daemon.supervisor import Ended
 
 log = structlog.get_logger()

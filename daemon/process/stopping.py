@@ -11,8 +11,8 @@ import structlog
 import trio
 
 from daemon.daemon_config import DaemonLimits
-from daemon.latch import mark, requested
-from daemon.latch_keeper import LatchKeeper
+from daemon.state.latch import mark, requested
+from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()

@@ -10,7 +10,6 @@ import trio
 from daemon.awake import STALL_S, Lateness
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
-from daemon.latch import Latches
 from daemon.live_guard import LiveGuard
 from daemon.loss_guard import LossGuard
 from daemon.metrics import Metrics
@@ -18,6 +17,7 @@ from daemon.operator import Operator
 from daemon.output import Stream
 from daemon.process.notify import Notifier
 from daemon.readers import Reader
+from daemon.state.latch import Latches
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()

@@ -21,12 +21,10 @@ from components.model.market import Market
 from daemon.cell import Cell
 from daemon.control.protocol import Request, Response
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
-from daemon.disk import Disk
 from daemon.journal.journal import record_of
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Record
 from daemon.journal.walk import Walk
-from daemon.latch import Latches
 from daemon.narrator import Narrator
 from daemon.paper import PaperWorld
 from daemon.paper_places import open_world, places
@@ -35,6 +33,8 @@ from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.replica import CellState, Replica
 from daemon.settings import PACKAGED
+from daemon.state.disk import Disk
+from daemon.state.latch import Latches
 from daemon.supervisor import Ended
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded

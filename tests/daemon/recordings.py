@@ -11,12 +11,12 @@ import msgspec
 
 from components.model.slices import RunSlice
 from daemon.daemon_config import DaemonSlice
-from daemon.disk import RealDisk
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
-from daemon.latch import Phase
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.disk import RealDisk
+from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, ask, cell_of, in_state, replica_of, ticked, until
 
 

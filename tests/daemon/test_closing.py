@@ -14,9 +14,9 @@ from daemon.closing import AGAIN_S
 from daemon.daemon_config import DaemonSlice
 from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
-from daemon.latch import Latch, Phase
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import Latch, Phase
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 

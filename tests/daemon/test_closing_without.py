@@ -12,9 +12,9 @@ from daemon.journal.committer import Committer
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Intent
 from daemon.journal_log import JournalLog
-from daemon.latch import ALL, Latch, Latches, Phase, requested
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import ALL, Latch, Latches, Phase, requested
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 

@@ -17,9 +17,9 @@ from components.model.keys import PositionKey
 from daemon.cli.status import reasons
 from daemon.daemon_config import DaemonSlice
 from daemon.journal.records import Note
-from daemon.latch import Latch, Phase
 from daemon.process.daemon import Daemon
 from daemon.settings import load_run
+from daemon.state.latch import Latch, Phase
 from tests.daemon.house import BTC, LENDING, House, ask, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 

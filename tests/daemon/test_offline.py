@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from daemon.cli.main import main
-from daemon.disk import RealDisk
 from daemon.journal.reader import Located, journal_folder
-from daemon.latch import Latches, Phase, requested
-from daemon.lock import Holder, held, state_lock
 from daemon.offline import all_seen, seen, view
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState, Replica
+from daemon.state.disk import RealDisk
+from daemon.state.latch import Latches, Phase, requested
+from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.house import BTC, LENDING, House, replica_of, ticked
 
 pytestmark = pytest.mark.filterwarnings("error")

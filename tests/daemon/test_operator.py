@@ -14,10 +14,10 @@ from components.model.orders import Verb
 from daemon.authority import Pause
 from daemon.control.protocol import Response
 from daemon.journal.records import Command, LatchChanged
-from daemon.latch import Phase
 from daemon.operator import STOPPED, accepted, paused_strategies
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import Phase
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 

@@ -10,9 +10,9 @@ import trio
 
 from components.pnl_monitor import LINES
 from daemon.cli.status import reasons
-from daemon.latch import Phase
 from daemon.picture import picture
 from daemon.process.daemon import Daemon
+from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
 from tests.daemon.test_metrics import scraped
 

@@ -9,13 +9,13 @@ from msgspec import structs
 
 from components.model.errors import Refuse
 from components.model.orders import Trade
-from daemon.disk import RealDisk
 from daemon.journal.codec import decode, encode
 from daemon.journal.journal import Journal
 from daemon.journal.pruning import plan, prune
 from daemon.journal.reader import Located
 from daemon.journal.records import Answer, Manifest, Record, StepEnd
 from daemon.proof import Result, prove, what_would_change
+from daemon.state.disk import RealDisk
 from tests.daemon.house import BTC
 from tests.daemon.recordings import eventful, journal_with
 

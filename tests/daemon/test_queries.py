@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.disk import RealDisk
 from daemon.journal.index import Index
 from daemon.journal.journal import Journal
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Events
 from daemon.queries import INDEX_FILE, Queries
+from daemon.state.disk import RealDisk
 from tests.daemon.journal.state import event, filled, intent, unknown, written
 
 

@@ -13,10 +13,8 @@ import pytest
 
 from components.model.errors import InvalidInput
 from daemon.daemon_config import DaemonSlice, load_daemon
-from daemon.disk import RealDisk
 from daemon.journal.reader import journals, verify
 from daemon.journal.records import Manifest
-from daemon.latch import Latches
 from daemon.offline import all_seen
 from daemon.process.daemon import Daemon
 from daemon.process.restart import check_restart
@@ -24,6 +22,8 @@ from daemon.provenance import provenance
 from daemon.replica import CellState
 from daemon.running_config import last_configuration
 from daemon.settings import PACKAGED
+from daemon.state.disk import RealDisk
+from daemon.state.latch import Latches
 from tests.daemon.house import BTC, House, cell_of, replica_of, until
 from venues.paper.store import read_ledger
 

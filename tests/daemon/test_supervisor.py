@@ -13,9 +13,9 @@ from daemon.daemon_config import DaemonSlice
 from daemon.exits import Exit
 from daemon.health import Level
 from daemon.journal.reader import journal_folder
-from daemon.latch import Phase
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import Phase
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 

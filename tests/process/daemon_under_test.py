@@ -20,8 +20,6 @@ from components.model.market import Market
 from daemon.awake import AwakeClock
 from daemon.control.protocol import SOCKET
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
-from daemon.disk import RealDisk
-from daemon.lock import Holder, held, state_lock
 from daemon.log import Logs
 from daemon.paper import PaperWorld, Place, initial_balances
 from daemon.paper_places import RowFile
@@ -32,6 +30,8 @@ from daemon.process.seams import Parts
 from daemon.provenance import provenance
 from daemon.secrets import Secrets
 from daemon.settings import PACKAGED
+from daemon.state.disk import RealDisk
+from daemon.state.lock import Holder, held, state_lock
 from tests.disks import kill_at_point
 from venues.paper.passage import Profile
 from venues.paper.remote import RemoteAccount, remote_doors

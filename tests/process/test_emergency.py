@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from daemon.control.protocol import SOCKET
-from daemon.latch import Latches, Phase
+from daemon.state.latch import Latches, Phase
 from tests.process.real import BASIS, ROOT, Daemon, basis, daemon_file
 
 ALL = ("lending", "btc-basis", "eth-leveraged", "market-neutral")

@@ -12,10 +12,10 @@ from random import Random
 
 import pytest
 
-from daemon.disk import RealDisk, moments
 from daemon.journal.journal import record_of
 from daemon.journal.records import Command, Intent
 from daemon.journal.walk import Walk
+from daemon.state.disk import RealDisk, moments
 from tests.process.stand import Stand
 
 STRATEGY = "btc-basis"

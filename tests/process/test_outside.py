@@ -21,10 +21,10 @@ import pytest
 from components.model.orders import OrderState
 from daemon.control.client import ask
 from daemon.control.protocol import SOCKET, Request
-from daemon.disk import RealDisk
 from daemon.journal.journal import record_of
 from daemon.journal.records import Outcome
 from daemon.journal.walk import Walk
+from daemon.state.disk import RealDisk
 from tests.process.real import Daemon, basis, daemon_file
 from tests.process.stand import Stand
 from venues.paper.faults import Fault

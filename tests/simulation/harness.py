@@ -25,7 +25,6 @@ from trio.testing import MockClock
 
 from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.records import Record
-from daemon.latch import Latch
 from daemon.log import Logs
 from daemon.paper import PaperWorld
 from daemon.paper_places import places
@@ -35,6 +34,7 @@ from daemon.process.seams import Parts
 from daemon.replica import Replica
 from daemon.secrets import Secrets
 from daemon.settings import PACKAGED, load_run
+from daemon.state.latch import Latch
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded
 from tests.simulation.hands import Strikes, with_other_limits

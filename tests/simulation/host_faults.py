@@ -14,7 +14,7 @@ from random import Random
 
 import msgspec
 
-from daemon.disk import AppendFile
+from daemon.state.disk import AppendFile
 from tests.disks import CrashDisk
 
 NO_ROOM = 1 << 20  # free bytes of a disk that is nearly full

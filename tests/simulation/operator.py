@@ -13,9 +13,9 @@ import trio
 
 from components.model.errors import BasisError
 from daemon.control.protocol import Request
-from daemon.latch import Phase
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import Phase
 
 if TYPE_CHECKING:
     from tests.simulation.harness import Run, Script

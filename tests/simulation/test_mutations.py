@@ -32,11 +32,11 @@ from daemon.flat import Flatness
 from daemon.gate import Gate
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
-from daemon.latch import Latch, Latches, replace_durably
-from daemon.latch_keeper import LatchKeeper
 from daemon.marks import marked_row
 from daemon.process.daemon import Daemon
 from daemon.recovery import Recovered, recover_journal
+from daemon.state.latch import Latch, Latches, replace_durably
+from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor
 from daemon.ticks import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
@@ -241,7 +241,7 @@ def stopped_on_a_full_disk() -> Run:
     async def script(daemon: Daemon, result: Run, until: float) -> None:
         await _entered(daemon, ONE[0])
         with pytest.MonkeyPatch.context() as full:
-            full.setattr("daemon.latch.replace_durably", _no_room)
+            full.setattr("daemon.state.latch.replace_durably", _no_room)
             daemon.latches._replace = _no_room
             await daemon.operator.emergency(None, "test", 0)
             await trio.sleep(300.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.latch import MARKER
+from daemon.state.latch import MARKER
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ["basisd@", "basisd-failed@", "basisd-flatten@", "basisd-closing@"]

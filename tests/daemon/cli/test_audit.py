@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from daemon.cli.audit import audit
-from daemon.disk import RealDisk
 from daemon.journal.journal import Journal
 from daemon.journal.reader import journal_folder
-from daemon.lock import Holder, held, state_lock
+from daemon.state.disk import RealDisk
+from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.journal.state import BTC, written
 from tests.daemon.journal.test_pruning import epoch, filler
 

@@ -18,7 +18,7 @@ from components.model.errors import Refuse
 from daemon.cli import emergency
 from daemon.control.protocol import Request, Response, answer, refusal
 from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_REFUSED
-from daemon.latch import ALL, Latches, Phase
+from daemon.state.latch import ALL, Latches, Phase
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
 
@@ -26,8 +26,8 @@ from tests.daemon.control.daemons import running
 DEAF = """
 import os, signal, sys
 from pathlib import Path
-from daemon.latch import Latches, Phase
-from daemon.lock import Holder, held, state_lock
+from daemon.state.latch import Latches, Phase
+from daemon.state.lock import Holder, held, state_lock
 state, hears = Path(sys.argv[1]), sys.argv[2] == "hears"
 doing = "safety" if sys.argv[2] == "safety" else ""
 def close(number, frame):

@@ -16,9 +16,9 @@ import structlog
 from click.testing import CliRunner, Result
 
 from daemon.cli.safety import safety
-from daemon.disk import RealDisk
-from daemon.lock import Holder, held, state_lock
 from daemon.safety import Finding
+from daemon.state.disk import RealDisk
+from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.house import LENDING, House, ticked
 from tests.daemon.test_safety import found  # the findings by strategy
 

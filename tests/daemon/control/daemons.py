@@ -12,7 +12,7 @@ import trio
 
 from daemon.control.protocol import SOCKET, Request, Response, answer
 from daemon.control.server import DEFAULT_LIMITS, ControlServer, Limits
-from daemon.lock import Holder, held, state_lock
+from daemon.state.lock import Holder, held, state_lock
 
 Script = Mapping[str, Response | Callable[[Request], Response]]
 

@@ -14,7 +14,7 @@ import pytest
 from components.model.errors import BasisError, InvalidInput, Retry
 from daemon.control.client import OPS_NO_ANSWER, OPS_NOT_RUNNING, ask, socket_of
 from daemon.control.protocol import Request, answer, encoded
-from daemon.lock import Holder, held, state_lock
+from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.control.daemons import running
 
 PING = Request(kind="ping")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.disk import Disk
 from daemon.journal.errors import JournalPoisoned, ReserveSpent
 from daemon.journal.journal import Journal
 from daemon.journal.records import Command, Note, Record
+from daemon.state.disk import Disk
 
 FOLDER = Path("/state/strategies/one/journal")
 NAME = "one"

@@ -11,7 +11,6 @@ import numpy as np
 from components.model.events import Event, EventType
 from components.model.keys import base_token
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
-from daemon.disk import Disk
 from daemon.journal.codec import encode
 from daemon.journal.journal import Journal
 from daemon.journal.reader import journal_folder
@@ -27,6 +26,7 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
+from daemon.state.disk import Disk
 
 AT = 1_717_200_000_000_000_000  # 2024-06-01T00:00Z
 CASH = base_token("binance", "USDT")

@@ -11,11 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
-from daemon.disk import RealDisk
 from daemon.journal.committer import Committer
 from daemon.journal.errors import JournalClosed, JournalPoisoned, ReserveSpent
 from daemon.journal.journal import ANCHOR_AFTER_S, Journal
 from daemon.journal.segments import Batch, Written
+from daemon.state.disk import RealDisk
 from tests.daemon.journal.desk import FOLDER, note, opened, ours
 from tests.disks import CrashDisk
 

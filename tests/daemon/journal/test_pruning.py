@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from daemon.disk import POINTS, moments
 from daemon.journal.journal import Journal
 from daemon.journal.pruning import DAY_NS, Pruning, plan, prune
 from daemon.journal.reader import Located, entries, verify
 from daemon.journal.records import Manifest, Note, Record, Snapshot
 from daemon.journal.walk import segment_name
+from daemon.state.disk import POINTS, moments
 from tests.daemon.journal.desk import FOLDER, NAME, opened
 from tests.disks import CrashDisk, PowerCut
 

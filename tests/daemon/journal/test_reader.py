@@ -16,7 +16,6 @@ from msgspec import inspect
 from components.model.errors import Refuse
 from components.model.keys import PositionKey
 from daemon.cli.audit import _in_a_line
-from daemon.disk import RealDisk
 from daemon.journal.errors import EVT_NO_JOURNAL, JournalBroken, JournalPoisoned
 from daemon.journal.journal import Journal
 from daemon.journal.reader import (
@@ -33,6 +32,7 @@ from daemon.journal.reader import (
 )
 from daemon.journal.records import Record
 from daemon.journal.walk import ANCHOR_FILE
+from daemon.state.disk import RealDisk
 from tests.daemon.journal.desk import note, opened
 from tests.daemon.journal.state import AT, BTC, DAEMON_RECORDS, write, written
 from tests.disks import CrashDisk

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.model.errors import Stop
-from daemon.disk import POINTS, Kind, RealDisk, moments
 from daemon.journal.errors import JournalBroken, JournalPoisoned
 from daemon.journal.frames import FRAME_BYTES, SEGMENT_BYTES, parse, segment_base
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
 from daemon.journal.walk import ANCHOR_FILE
+from daemon.state.disk import POINTS, Kind, RealDisk, moments
 from tests.daemon.journal.desk import FOLDER, NAME, Scenario, note, opened, ours, wide
 from tests.disks import KILL_AT, CrashDisk, PowerCut, kill_at_point
 

@@ -8,8 +8,8 @@ from components.model.events import EventType
 from components.model.orders import OrderState
 from daemon.journal.records import LatchChanged, Note, Outcome
 from daemon.journal.told import events_of
-from daemon.latch import Phase
 from daemon.process.daemon import Daemon
+from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, ask_events, replica_of, ticked, until
 
 

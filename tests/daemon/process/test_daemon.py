@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from daemon.disk import RealDisk
 from daemon.process.daemon import Daemon
+from daemon.state.disk import RealDisk
 from tests.daemon.house import LENDING, House, cell_of, ticked, until
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.disk import RealDisk
-from daemon.latch import ALL, Latches, Phase, requested
-from daemon.lock import Holder, held, state_lock
 from daemon.process.doctor import (
     Check,
     Health,
@@ -26,6 +23,9 @@ from daemon.process.doctor import (
     watchdog,
 )
 from daemon.settings import PACKAGED
+from daemon.state.disk import RealDisk
+from daemon.state.latch import ALL, Latches, Phase, requested
+from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.control.daemons import running
 from tests.daemon.journal.state import written
 

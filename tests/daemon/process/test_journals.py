@@ -11,11 +11,11 @@ import trio
 
 from components.model.errors import CFG_STATE, InvalidInput
 from daemon.daemon_config import StrategyEntry
-from daemon.disk import RealDisk
 from daemon.journal.committer import Committer
 from daemon.journal.records import Note, Record
 from daemon.process.daemon import Daemon
 from daemon.process.journals import AUDIT, Journals
+from daemon.state.disk import RealDisk
 from tests.builders import START
 from tests.daemon.house import LENDING, House, ticked
 

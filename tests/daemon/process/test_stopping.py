@@ -7,9 +7,9 @@ from pathlib import Path
 from msgspec import structs
 
 from daemon.daemon_config import DaemonSlice
-from daemon.latch import MARKER
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.state.latch import MARKER
 from tests.daemon.house import BTC, LENDING, House, replica_of, ticked
 
 

@@ -10,10 +10,10 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from daemon.health import Health
-from daemon.latch import Latch, requested
 from daemon.live_guard import PAPER
 from daemon.process.watchdog import GUARD_EVERY_S, Watch
 from daemon.replica import Replica
+from daemon.state.latch import Latch, requested
 from tests.daemon.fakes import virtual
 from tests.daemon.one_cell import running
 

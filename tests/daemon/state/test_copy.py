@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import InvalidInput, Stop
-from daemon.disk import RealDisk
 from daemon.journal.reader import journals, verify
-from daemon.lock import OPS_LOCKED, Holder, held, state_lock
-from daemon.state_copy import CONTENTS, OPS_BACKUP, copy_state, restore_state, verify_copy
+from daemon.state.copy import CONTENTS, OPS_BACKUP, copy_state, restore_state, verify_copy
+from daemon.state.disk import RealDisk
+from daemon.state.lock import OPS_LOCKED, Holder, held, state_lock
 from tests.daemon.journal.state import written
 
 ME = Holder(pid=os.getpid(), started="now")

@@ -16,7 +16,7 @@ import trio
 
 from components.model.errors import BasisError, Refuse
 from daemon.errors import OPS_REFUSED
-from daemon.state_copy import Contents, Pace, snapshot
+from daemon.state.copy import Contents, Pace, snapshot
 
 log = structlog.get_logger()
 ANSWER_AFTER_S = 2.0

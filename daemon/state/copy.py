@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import Fault, InvalidInput, Severity, Stop, catalogued
-from daemon.lock import STATE_LOCK, Holder, held, state_lock
+from daemon.state.lock import STATE_LOCK, Holder, held, state_lock
 
 OPS_BACKUP = catalogued(
     "OPS-010",

@@ -12,13 +12,13 @@ import pytest
 import trio
 
 from components.model.errors import Refuse, Stop
-from daemon import backups
-from daemon.backups import Backups
-from daemon.disk import RealDisk
-from daemon.lock import Holder
 from daemon.process.daemon import Daemon
 from daemon.proof import prove
-from daemon.state_copy import CONTENTS, restore_state, snapshot, verify_copy
+from daemon.state import backups
+from daemon.state.backups import Backups
+from daemon.state.copy import CONTENTS, restore_state, snapshot, verify_copy
+from daemon.state.disk import RealDisk
+from daemon.state.lock import Holder
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, ticked
 
 MADE = "2024-05-01T00:00:00+00:00"

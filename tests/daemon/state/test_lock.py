@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import Stop
-from daemon.lock import OPS_LOCKED, UNKNOWN, Holder, account_lock, held, holder_of, state_lock
+from daemon.state.lock import OPS_LOCKED, UNKNOWN, Holder, account_lock, held, holder_of, state_lock
 
 ME = Holder(pid=1234, started="2024-05-01T00:00:00+00:00", socket="/run/c.sock")
 OTHER = """
 import os, sys, signal
 from pathlib import Path
-from daemon.lock import Holder, held
+from daemon.state.lock import Holder, held
 with held(Path(sys.argv[1]), Holder(pid=os.getpid(), started="then"), "state"):
     print("held", flush=True)
     signal.pause()

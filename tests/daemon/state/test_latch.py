@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.latch import ALL, UNREADABLE, Latch, Latches, Phase, remove_durably, replace_durably, requested
+from daemon.state.latch import ALL, UNREADABLE, Latch, Latches, Phase, remove_durably, replace_durably, requested
 
 IDS = ("a", "b")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from daemon.latch import ALL, UNOPENED, Latch, Latches, Remove, Replace
+from daemon.state.latch import ALL, UNOPENED, Latch, Latches, Remove, Replace
 
 log = structlog.get_logger()
 AGAIN_S = 5.0

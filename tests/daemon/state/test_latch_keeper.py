@@ -11,9 +11,9 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from daemon import latch_keeper
-from daemon.latch import ALL, Latches, Phase, requested
-from daemon.latch_keeper import LatchKeeper
+from daemon.state import latch_keeper
+from daemon.state.latch import ALL, Latches, Phase, requested
+from daemon.state.latch_keeper import LatchKeeper
 from tests.daemon.house import BTC
 
 

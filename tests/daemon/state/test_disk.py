@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from daemon import disk as disk_module
-from daemon.disk import POINTS, Disk, Kind, RealDisk, moments
+from daemon.state import disk as disk_module
+from daemon.state.disk import POINTS, Disk, Kind, RealDisk, moments
 from tests.disks import CrashDisk
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 WRITING = {
     "write": Kind.WRITE,
     "sync": Kind.SYNC,
@@ -28,11 +28,11 @@ WRITING = {
     "sync_folder": Kind.SYNC_FOLDER,
 }
 SYNCED_BY_HAND = {
-    "daemon/disk.py": "this is the port",
-    "daemon/latch.py": "the command line sets a latch without a daemon",
+    "daemon/state/disk.py": "this is the port",
+    "daemon/state/latch.py": "the command line sets a latch without a daemon",
     "daemon/process/doctor.py": "measures how long a sync takes",
     "venues/paper/store.py": "a venue's own books: another company's disk, which the daemon never reads",
-    "daemon/state_copy.py": "copies out of and into a state directory that nobody runs on",
+    "daemon/state/copy.py": "copies out of and into a state directory that nobody runs on",
 }
 
 
