@@ -17,7 +17,6 @@ from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
 from components.model.slices import RunSlice
-from daemon.best_effort import BestEffortLog, ReserveLog
 from daemon.dispatch import Dispatch, OrderLog
 from daemon.doors import Doors
 from daemon.emergency import LOOK_S, Emergency, Progress
@@ -25,6 +24,7 @@ from daemon.emergency_plan import Planned, projected
 from daemon.emergency_route import worst_delta
 from daemon.flat import overdue
 from daemon.gate import Gate
+from daemon.journal.best_effort import BestEffortLog, ReserveLog
 from daemon.journal.records import LatchChanged
 from daemon.marks import marked_row
 from daemon.state.latch import Phase

@@ -19,12 +19,12 @@ from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
+from daemon.journal.opening import Resume
+from daemon.journal.queries import IN_MEMORY, Queries
 from daemon.journal.reader import DAEMON, Located, journal_folder, journals
 from daemon.journal.records import Manifest, Record
-from daemon.journal.recovery import Resume
 from daemon.journal.walk import Walk
 from daemon.provenance import code_hash
-from daemon.queries import IN_MEMORY, Queries
 from daemon.recorded import RecordedCore
 from daemon.recovery import Recovered, recover
 from daemon.replica import LEVELS, CellState, Replica

@@ -30,7 +30,7 @@ from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
-from daemon.journal_log import JournalLog
+from daemon.journal.log import JournalLog
 from daemon.metrics import Metrics
 from daemon.output import outputs, shout
 from daemon.paper import PaperWorld

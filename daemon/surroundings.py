@@ -8,10 +8,10 @@ from typing import Protocol
 import msgspec
 
 from daemon.authority import Limits
-from daemon.best_effort import ReserveLog
 from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
 from daemon.dispatch import OrderLog, Telemetry
+from daemon.journal.best_effort import ReserveLog
 from daemon.journal.frames import Head
 from daemon.observer import VenueTelemetry
 from daemon.patience import Patience

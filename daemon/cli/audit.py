@@ -140,8 +140,8 @@ def prune(
     with refusals():
         from daemon.journal.pruning import plan
         from daemon.journal.pruning import prune as prune_journal
+        from daemon.journal.queries import Queries
         from daemon.journal.reader import located
-        from daemon.queries import Queries
         from daemon.state.disk import RealDisk
         from daemon.state.lock import Holder, held, state_lock
 

@@ -26,8 +26,8 @@ from daemon.journal.errors import (
     unavailable,
 )  # fmt: skip
 from daemon.journal.frames import FRAME_BYTES, MAX_PAYLOAD, SEGMENT_BYTES, Frame, Head, chained, frame_bytes
+from daemon.journal.opening import Recovered, Resume, recover
 from daemon.journal.records import VERSION, Note, Record
-from daemon.journal.recovery import Recovered, Resume, recover
 from daemon.journal.segments import Batch, Target, Written
 from daemon.journal.walk import Walk
 from daemon.state.disk import Disk

@@ -15,8 +15,8 @@ import msgspec
 
 from daemon.journal.frames import Frame
 from daemon.journal.journal import record_of
+from daemon.journal.opening import Resume
 from daemon.journal.reader import DAEMON, Located
-from daemon.journal.recovery import Resume
 from daemon.journal.segments import anchor_bytes
 from daemon.journal.walk import ANCHOR_FILE, Walk, segment_name
 from daemon.state.disk import Disk

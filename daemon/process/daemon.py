@@ -28,6 +28,7 @@ from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
+from daemon.journal.queries import Queries
 from daemon.journal.records import Command, Note, Record
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
@@ -41,7 +42,6 @@ from daemon.process.seams import Parts
 from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
 from daemon.process.watchdog import Watch
-from daemon.queries import Queries
 from daemon.readers import Reader
 from daemon.readings import Reports, ToldMetrics, ToldReports, count, show
 from daemon.reload import Reloader

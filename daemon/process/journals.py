@@ -14,11 +14,11 @@ from daemon.epochs import Epochs, check_daemon_journal
 from daemon.journal.committer import Committer
 from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
+from daemon.journal.log import JournalLog
+from daemon.journal.queries import INDEX_FILE
 from daemon.journal.records import Command, Note, Record
-from daemon.journal_log import JournalLog
 from daemon.offline import Seen
 from daemon.process.restart import misfit
-from daemon.queries import INDEX_FILE
 from daemon.recovery import Recovered, recover_journal
 from daemon.state.disk import Disk
 

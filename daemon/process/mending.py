@@ -16,8 +16,8 @@ from components.model.errors import Stop
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
+from daemon.journal.log import JournalLog
 from daemon.journal.records import Note
-from daemon.journal_log import JournalLog
 
 log = structlog.get_logger()
 EVERY_S = 2.0

@@ -14,8 +14,8 @@ from daemon.control.server import ControlServer, Handler
 from daemon.daemon_config import Metrics as MetricsEntry
 from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
+from daemon.journal.queries import Queries
 from daemon.metrics import Metrics
-from daemon.queries import Queries
 
 log = structlog.get_logger()
 INDEX_EVERY_S = 2.0

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from daemon.journal.committer import Committer
+from daemon.journal.log import JournalLog
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Intent
-from daemon.journal_log import JournalLog
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import ALL, Latch, Latches, Phase, requested

@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from daemon.control.protocol import Request, Response
 from daemon.daemon_config import Metrics as MetricsEntry
 from daemon.health import Component, Health, Level
+from daemon.journal.queries import Queries
 from daemon.metrics import Metrics
 from daemon.process.serving import INDEX_EVERY_S, Serving
-from daemon.queries import Queries
 
 
 class Journals:

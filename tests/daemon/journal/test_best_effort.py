@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from daemon.best_effort import BestEffortLog
+from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Note, Record
 

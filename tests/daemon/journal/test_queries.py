@@ -6,9 +6,9 @@ from pathlib import Path
 
 from daemon.journal.index import Index
 from daemon.journal.journal import Journal
+from daemon.journal.queries import INDEX_FILE, Queries
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Events
-from daemon.queries import INDEX_FILE, Queries
 from daemon.state.disk import RealDisk
 from tests.daemon.journal.state import event, filled, intent, unknown, written
 

@@ -10,8 +10,8 @@ import trio
 from daemon.journal.committer import Committer
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.journal import Journal
+from daemon.journal.log import JournalLog
 from daemon.journal.records import Events, Note, Outcome
-from daemon.journal_log import JournalLog
 from tests.daemon.fakes import virtual
 from tests.daemon.journal.state import event, filled
 from tests.disks import CrashDisk
