@@ -18,7 +18,7 @@ import msgspec
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput, nearest_name
 from components.model.requirements import Grid
 from components.ports import Flow
-from daemon.settings import MODES, PACKAGED
+from daemon.config.settings import MODES, PACKAGED
 from venues.sim.market.stress import SCENARIOS
 
 DEFAULT_SEED = 7

@@ -24,12 +24,12 @@ from components.model.slices import RunSlice
 from components.smallest_capital import too_small
 from components.utility_manager import UtilityManager
 from daemon.backtest_request import BacktestRequest, EmbeddedMarket, HistoryFolder
+from daemon.config.settings import load_run
 from daemon.replay import Progress, ReplayRequest, ReplayResult, replay
 from daemon.results_happened import flow_texts
 from daemon.results_store import ResultsStore
 from daemon.results_summary import SUSDE_APY, FinishedRun, Summary, benchmark_columns, summarise
 from daemon.results_tables import BALANCE, iso_stamp
-from daemon.settings import load_run
 from venues.history.loader import load
 from venues.sim.market import generate
 

@@ -23,7 +23,7 @@ from daemon.breaker import Breaker
 from daemon.bridge import Bridge
 from daemon.closing import Books, Closing
 from daemon.conditions import Conditions
-from daemon.daemon_config import StrategyEntry
+from daemon.config.daemon_file import StrategyEntry
 from daemon.dispatch import Dispatch
 from daemon.gate import Gate
 from daemon.journal.codec import encode

@@ -22,11 +22,11 @@ from components.config.reading import described, section_of
 from components.config.schema import VENUE_KINDS, ModeFile, ShareClassFile
 from components.model.errors import CATALOGUE
 from components.model.events import EventType
-from daemon.daemon_schema import DaemonFile, StrategyKeys
+from daemon.config.schema import DaemonFile, StrategyKeys
+from daemon.config.settings import MODES, PACKAGED, SHARE_CLASSES, VENUES
 from daemon.event_meanings import EVENT_MEANINGS
 from daemon.journal.records import Record
 from daemon.metric_families import reference_table
-from daemon.settings import MODES, PACKAGED, SHARE_CLASSES, VENUES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "docs" / "reference"

@@ -20,9 +20,9 @@ import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry, Severity, catalogued
+from daemon.config.secrets import Secret
 from daemon.health import Health
 from daemon.metrics import CONTENT_TYPE, Metrics
-from daemon.secrets import Secret
 
 log = structlog.get_logger()
 OPS_METRICS = catalogued(

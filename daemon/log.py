@@ -23,8 +23,8 @@ import msgspec
 import structlog
 
 from components.model.errors import BasisError
+from daemon.config.secrets import Secrets
 from daemon.output import LineStream
-from daemon.secrets import Secrets
 
 Style: TypeAlias = Literal["auto", "json", "console"]
 Line: TypeAlias = MutableMapping[str, Any]

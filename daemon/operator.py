@@ -22,8 +22,8 @@ from components.model.errors import BasisError, Refuse, Stop
 from daemon.authority import Pause
 from daemon.by_hand import adopt, trade_by_hand
 from daemon.cell import Cell
+from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request, Response, answer
-from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import OrderLog
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned

@@ -25,7 +25,7 @@ from components.model.slices import RunSlice
 from components.risk_monitor import carry_of
 from components.strategies.factory import make_strategy
 from daemon.clocks import SECOND_NS, MarketClock
-from daemon.daemon_config import MarketFeed, StrategyEntry
+from daemon.config.daemon_file import MarketFeed, StrategyEntry
 from daemon.ticks import EmbeddedMarket, MarketRow
 from venues.interfaces import VenueClient
 from venues.sim.market import Continued

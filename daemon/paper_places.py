@@ -11,7 +11,7 @@ from components.model.errors import CFG_TOO_SMALL, Fault, InvalidInput
 from components.model.keys import PositionKey
 from components.model.market import Market
 from components.smallest_capital import too_small
-from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from daemon.daemon_config import DaemonLimits
+from daemon.config.daemon_file import DaemonLimits
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):

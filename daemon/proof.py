@@ -11,13 +11,13 @@ import msgspec
 from components.core import CoreState
 from components.model.errors import Refuse, Severity, catalogued
 from components.model.slices import RunSlice
+from daemon.config.settings import load_run
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
 from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd, is_tagged
 from daemon.journal.walk import Walk
 from daemon.provenance import provenance
 from daemon.recorded import Difference, Diverged, RecordedCore
-from daemon.settings import load_run
 from daemon.state.disk import RealDisk
 from daemon.steps import Step, hash_of, steps_of
 
@@ -152,7 +152,7 @@ def what_would_change(folder: Path, config_path: Path | None) -> Result:
 def _run_of(strategy: str, recorded: RunSlice, config_path: Path | None) -> RunSlice:
     if config_path is None:
         return load_run(recorded.mode.mode)
-    from daemon.daemon_config import load_daemon
+    from daemon.config.daemon_file import load_daemon
 
     for entry in load_daemon(config_path).strategies:
         if entry.id == strategy:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from components.model.errors import CFG_INVALID, InvalidInput
-from daemon.daemon_config import DaemonSlice
-from daemon.daemon_reload import reload as compare
+from daemon.config.daemon_file import DaemonSlice
+from daemon.config.difference import reload as compare
 from daemon.dispatch import OrderLog
 from daemon.journal.codec import encode
 from daemon.journal.records import ConfigChanged

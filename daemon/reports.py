@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
-from daemon.secrets import Secret, Secrets
+from daemon.config.secrets import Secret, Secrets
 
 if TYPE_CHECKING:
     from sentry_sdk.transport import Transport

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput, nearest_name
+from daemon.config.settings import merged_yaml
 from daemon.results_events import write_events
 from daemon.results_summary import FinishedRun, Summary
 from daemon.results_tables import balance_table, pnl_table
-from daemon.settings import merged_yaml
 
 SUMMARY = "summary.json"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.codec import decode, encode
 from daemon.state.latch import replace_durably
 

@@ -24,7 +24,7 @@ from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
 from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
-from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.doors import Doors
 from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit

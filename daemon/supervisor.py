@@ -19,7 +19,7 @@ from daemon.authority import Pause
 from daemon.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.cell import Cell
 from daemon.closing import Closing
-from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.exits import Exit, exit_of
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Latches, requested

@@ -20,8 +20,9 @@ import structlog
 import trio
 
 from components.model.errors import Refuse
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.control.protocol import Request
-from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Intent, Note
@@ -30,7 +31,6 @@ from daemon.paper_places import QUICK, places
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
-from daemon.settings import PACKAGED
 from daemon.state.disk import RealDisk
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan

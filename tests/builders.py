@@ -30,7 +30,7 @@ from components.routing.plan import Plan
 from components.situation import Situation
 from components.strategies.strategy import Target
 from components.utility_manager import UtilityManager
-from daemon.settings import PACKAGED, load_run
+from daemon.config.settings import PACKAGED, load_run
 
 START = 1_714_521_600_000_000_000  # 2024-05-01T00:00Z
 Line: TypeAlias = float | Sequence[float] | Column

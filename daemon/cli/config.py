@@ -38,7 +38,7 @@ def config() -> None:
 def validate(modes: tuple[str, ...], folder: Path | None, overrides: tuple[str, ...]) -> None:
     """Print every fault of MODES (all of them by default)."""
     from components.model.errors import Fault, InvalidInput
-    from daemon import settings
+    from daemon.config import settings
 
     root = folder or settings.PACKAGED
     names = modes or tuple(info.name for info in settings.modes(root))
@@ -70,7 +70,7 @@ def validate(modes: tuple[str, ...], folder: Path | None, overrides: tuple[str, 
 def show(mode: str, folder: Path | None, overrides: tuple[str, ...], output: str) -> None:
     """Print the merged configuration of MODE: files, environment and --set together."""
     from components.model.errors import InvalidInput
-    from daemon import settings
+    from daemon.config import settings
 
     _check([mode], folder or settings.PACKAGED)
     try:

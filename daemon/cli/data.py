@@ -46,7 +46,7 @@ def coverage(
         from components.model.errors import DAT_NOT_COVERED
         from daemon.backtest_request import Reading
         from daemon.backtests import cache_folder, funding_hours
-        from daemon.settings import PACKAGED, load_run
+        from daemon.config.settings import PACKAGED, load_run
         from venues import history
 
         reading = Reading()

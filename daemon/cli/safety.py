@@ -19,7 +19,7 @@ from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
 if TYPE_CHECKING:
-    from daemon.daemon_config import DaemonSlice
+    from daemon.config.daemon_file import DaemonSlice
     from daemon.safety import Finding
 
 COLUMNS = ("strategy", "action", "reason", "net_delta", "uncertain", "left", "unvalued", "unsellable")
@@ -118,10 +118,10 @@ def _undisturbed() -> Iterator[None]:
 
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     """The file named, else what the daemon of this state directory last ran with."""
+    from daemon.config.secrets import Secrets
     from daemon.log import Logs
     from daemon.process.start import configured
     from daemon.running_config import last_configuration
-    from daemon.secrets import Secrets
 
     place = state or (Path(os.environ["BASIS_STATE_DIR"]) if os.environ.get("BASIS_STATE_DIR") else None)
     if config_path is None and place is not None and not place.is_dir():

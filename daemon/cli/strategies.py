@@ -11,7 +11,7 @@ from daemon.cli.output import emit, output_option
 @output_option
 def strategies(output: str) -> None:
     """List the strategies (modes)."""
-    from daemon import settings
+    from daemon.config import settings
 
     records = [
         {"mode": info.name, "share_class": info.share_class, "asset": info.asset, "description": info.description}

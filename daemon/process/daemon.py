@@ -23,8 +23,8 @@ from daemon.beside import beside
 from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.closing import Closing
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.control.protocol import SOCKET
-from daemon.daemon_config import DaemonSlice, StrategyEntry
 from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer

@@ -94,7 +94,7 @@ def packages(lock_file: Path = _PACKAGE / "uv.lock") -> Check:
 def configuration(path: Path | None, environ: Mapping[str, str]) -> Check:
     if path is None:
         return Check("config", Health.OK, "not looked at", "name the daemon file with --config")
-    from daemon.daemon_config import load_daemon
+    from daemon.config.daemon_file import load_daemon
 
     try:
         config = load_daemon(path, environ=environ)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daemon.daemon_config import DaemonSlice
+    from daemon.config.daemon_file import DaemonSlice
 
 # Log lines that the narrator says in words; a terminal that hears him is spared them.
 SAID_IN_WORDS = frozenset({"cell.state", "signal.received", "daemon.stopped", "operator.asked", "config.changed"})

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from components.model.errors import CFG_STATE, InvalidInput
-from daemon.daemon_config import StrategyEntry
+from daemon.config.daemon_file import StrategyEntry
 from daemon.epochs import Epochs, check_daemon_journal
 from daemon.journal.committer import Committer
 from daemon.journal.errors import unavailable

@@ -13,7 +13,7 @@ import msgspec
 
 from components.model.errors import CFG_STATE, Fault, InvalidInput, Stop
 from components.model.slices import ModeSlice
-from daemon.daemon_config import DaemonSlice, StrategyEntry
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.journal.reader import DAEMON, Located, journals
 from daemon.offline import Seen, seen
 from daemon.state.disk import Disk

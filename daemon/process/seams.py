@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from daemon.bridge import NO_BATON, Baton
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.output import Stream, shout
 from daemon.state.disk import Disk
 

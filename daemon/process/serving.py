@@ -10,8 +10,8 @@ import structlog
 import trio
 
 from daemon.beside import beside, short
+from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.server import ControlServer, Handler
-from daemon.daemon_config import Metrics as MetricsEntry
 from daemon.health import Health, Level
 from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.queries import Queries

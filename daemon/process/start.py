@@ -18,8 +18,10 @@ import trio
 
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon.awake import AwakeClock
+from daemon.config.daemon_file import DaemonSlice, load_daemon
+from daemon.config.secrets import Secret, Secrets
+from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
-from daemon.daemon_config import DaemonSlice, load_daemon
 from daemon.exits import Exit
 from daemon.http_metrics import read_token
 from daemon.log import Logs, Style
@@ -37,8 +39,6 @@ from daemon.provenance import provenance
 from daemon.replica import CellState
 from daemon.reports import Reports
 from daemon.running_config import keep_configuration, last_configuration
-from daemon.secrets import Secret, Secrets
-from daemon.settings import PACKAGED
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
 from daemon.state.lock import Holder, held, state_lock

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from daemon.daemon_config import DaemonLimits
+from daemon.config.daemon_file import DaemonLimits
 from daemon.state.latch import mark, requested
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor

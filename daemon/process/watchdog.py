@@ -8,9 +8,9 @@ import structlog
 import trio
 
 from daemon.awake import STALL_S, Lateness
+from daemon.config.live_guard import LiveGuard
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
-from daemon.live_guard import LiveGuard
 from daemon.loss_guard import LossGuard
 from daemon.metrics import Metrics
 from daemon.operator import Operator

@@ -17,7 +17,7 @@ import yaml
 from components.model.market import Market
 from daemon.backtest_request import RequestTexts, parse_request
 from daemon.backtests import load_market
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 
 Column = np.ndarray[tuple[int], np.dtype[np.float64]]
 BALANCE = "balance."

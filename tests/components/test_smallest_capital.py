@@ -13,7 +13,7 @@ from components.model.events import EventType
 from components.model.market import Market, Row
 from components.model.slices import RunSlice
 from components.smallest_capital import least_worth_holding, smallest_capital, too_small
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import Played, deposit, play, withdrawal
 

@@ -19,8 +19,9 @@ from trio.testing import MockClock
 from components.model.keys import PositionKey
 from components.model.market import Market
 from daemon.cell import Cell
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.control.protocol import Request, Response
-from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.journal.journal import record_of
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Record
@@ -32,7 +33,6 @@ from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.replica import CellState, Replica
-from daemon.settings import PACKAGED
 from daemon.state.disk import Disk
 from daemon.state.latch import Latches
 from daemon.supervisor import Ended

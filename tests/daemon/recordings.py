@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from components.model.slices import RunSlice
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.journal import Journal
 from daemon.journal.records import Record
 from daemon.process.daemon import Daemon

@@ -12,8 +12,8 @@ import pytest
 from components.model.errors import CFG_REQUEST, InvalidInput
 from daemon.backtest_request import RequestTexts, parse_request
 from daemon.backtests import RunOutcome, cache_folder, funding_hours, run_backtest
+from daemon.config.settings import load_run
 from daemon.results_store import ResultsStore
-from daemon.settings import load_run
 
 MODES = {
     "pure_lending": "100000",

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from components.model.errors import Refuse
 from daemon.closing import AGAIN_S
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
 from daemon.process.daemon import Daemon

@@ -15,10 +15,10 @@ import trio
 from components.model.awaited import AwaitedKind
 from components.model.keys import PositionKey
 from daemon.cli.status import reasons
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
+from daemon.config.settings import load_run
 from daemon.journal.records import Note
 from daemon.process.daemon import Daemon
-from daemon.settings import load_run
 from daemon.state.latch import Latch, Phase
 from tests.daemon.house import BTC, LENDING, House, ask, replica_of, ticked, until
 from tests.simulation.left_open import left_open

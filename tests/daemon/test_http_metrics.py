@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from components.model.errors import InvalidInput
+from daemon.config.secrets import Secret
 from daemon.health import Health
 from daemon.http_metrics import HEAD_LIMIT, MetricsServer, Rejected, parse_head, read_token
 from daemon.metrics import Metrics
 from daemon.replica import CellState
-from daemon.secrets import Secret
 from tests.daemon.one_cell import HandClock, running
 
 TOKEN = Secret("token-0123456789abcdef")

@@ -15,9 +15,9 @@ import pytest
 import structlog
 
 from components.model.errors import CFG_INVALID, Refuse
+from daemon.config.secrets import Secret, Secrets
 from daemon.log import Logs, log_context
 from daemon.output import LineStream, Writer
-from daemon.secrets import Secret, Secrets
 
 CANARY = "canary-5f2e9b"
 AT = 1_704_067_200_000_000_000 + 123_456_789

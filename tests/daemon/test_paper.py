@@ -12,10 +12,10 @@ from trio.testing import MockClock
 
 from components.model.slices import RunSlice
 from daemon.cell import interval_ns
-from daemon.daemon_config import DaemonSlice, load_daemon
+from daemon.config.daemon_file import DaemonSlice, load_daemon
+from daemon.config.settings import PACKAGED, load_run
 from daemon.paper import PaperWorld, initial_balances
 from daemon.paper_places import places
-from daemon.settings import PACKAGED, load_run
 from daemon.ticks import MarketRow
 from tests.daemon.fakes import virtual
 from venues.paper.account import PaperAccount

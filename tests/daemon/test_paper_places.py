@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from components.model.errors import CFG_TOO_SMALL, InvalidInput
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
 from daemon.paper_places import RowFile, judge_capital, last_row, open_world
 from daemon.process.daemon import Daemon

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.daemon_config import load_daemon
+from daemon.config.daemon_file import load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.patience import Patience, patience_of
-from daemon.settings import PACKAGED
 
 
 def test_what_is_waited_for_is_what_the_daemon_file_says(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from msgspec import structs
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput
 from components.model.slices import RunSlice
-from daemon.daemon_config import DaemonSlice, StrategyEntry
-from daemon.daemon_reload import RELOADABLE, _leaves, reload
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
+from daemon.config.difference import RELOADABLE, _leaves, reload
+from daemon.config.live_guard import PAPER
 from daemon.journal.records import ConfigChanged
-from daemon.live_guard import PAPER
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.house import BTC, LENDING, House, cell_of, in_state, replica_of, ticked, until

@@ -16,8 +16,8 @@ import pytest
 import sentry_sdk
 import trio
 
+from daemon.config.secrets import Secret, Secrets
 from daemon.reports import Reports
-from daemon.secrets import Secret, Secrets
 
 CANARY = "canary-9c1d77"
 
@@ -137,7 +137,7 @@ def test_without_a_dsn_the_library_is_not_imported() -> None:
     code = """
 import sys, trio
 from daemon.reports import Reports
-from daemon.secrets import Secret, Secrets
+from daemon.config.secrets import Secret, Secrets
 for dsn in (None, Secret("")):
     reports = Reports(dsn, Secrets(), environment="dev", release="1")
     with reports.scope(strategy="btc"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.daemon_config import load_daemon
+from daemon.config.daemon_file import load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.running_config import RUNNING_CONFIG, keep_configuration, last_configuration
-from daemon.settings import PACKAGED
 
 
 def test_what_is_kept_is_what_is_found(tmp_path: Path) -> None:

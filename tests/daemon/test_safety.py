@@ -14,7 +14,7 @@ from components.model.errors import Refuse, Stop
 from components.model.keys import PositionKey
 from components.model.orders import Verb
 from daemon.closing import Closing
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
 from daemon.paper_places import open_world
 from daemon.process.daemon import Daemon

@@ -7,8 +7,8 @@ import pytest
 from components.model.keys import PositionKey
 from components.model.market import Row
 from daemon import sold
+from daemon.config.settings import load_run
 from daemon.replica import Replica
-from daemon.settings import load_run
 from daemon.sold import ExitValues, exit_value, exit_value_of, row_of
 from tests.daemon.one_cell import running
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import InvalidInput
-from daemon.daemon_config import DaemonSlice, load_daemon
+from daemon.config.daemon_file import DaemonSlice, load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.journal.reader import journals, verify
 from daemon.journal.records import Manifest
 from daemon.offline import all_seen
@@ -21,7 +22,6 @@ from daemon.process.restart import check_restart
 from daemon.provenance import provenance
 from daemon.replica import CellState
 from daemon.running_config import last_configuration
-from daemon.settings import PACKAGED
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latches
 from tests.daemon.house import BTC, House, cell_of, replica_of, until

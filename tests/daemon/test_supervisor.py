@@ -9,7 +9,7 @@ import trio
 from msgspec import structs
 
 from daemon.beside import LONGEST_BACKOFF_S
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
 from daemon.health import Level
 from daemon.journal.reader import journal_folder

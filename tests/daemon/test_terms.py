@@ -9,10 +9,10 @@ import pytest
 from msgspec import structs
 
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
+from daemon.config.settings import load_run
 from daemon.dispatch import Dispatch
 from daemon.journal.records import Outcome
 from daemon.process.daemon import Daemon
-from daemon.settings import load_run
 from daemon.terms import price_usdt, unfit
 from daemon.ticks import MarketRow
 from tests.daemon.house import BTC, House, ask, cell_of, replica_of, ticked, until

@@ -58,7 +58,7 @@ class History:
 
 @lru_cache(maxsize=16)
 def _history(key: tuple[str, tuple[str, ...]]) -> History:
-    from daemon.settings import load_run
+    from daemon.config.settings import load_run
 
     return History(load_run(key[0], overrides=key[1], environ={}))
 

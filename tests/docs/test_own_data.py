@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.model.slices import MedianAndRow
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 from tests.daemon.cli.calls import call
 from tests.venues.history.modes import PLAUSIBLE, mode_of
 from tests.venues.history.trees import grid

@@ -16,11 +16,11 @@ from urllib.request import urlopen
 
 import trio
 
+from daemon.config.secrets import Secret
 from daemon.health import Health
 from daemon.http_metrics import MetricsServer
 from daemon.metrics import Metrics
 from daemon.replica import CellState
-from daemon.secrets import Secret
 from ops.grafana.generate import expressions
 from tests.daemon.one_cell import lost, running
 from tests.daemon.test_metrics import feed_everything

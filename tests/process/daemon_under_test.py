@@ -18,8 +18,10 @@ import trio
 from components.model.keys import PositionKey
 from components.model.market import Market
 from daemon.awake import AwakeClock
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
+from daemon.config.secrets import Secrets
+from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
-from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
 from daemon.log import Logs
 from daemon.paper import PaperWorld, Place, initial_balances
 from daemon.paper_places import RowFile
@@ -28,8 +30,6 @@ from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.provenance import provenance
-from daemon.secrets import Secrets
-from daemon.settings import PACKAGED
 from daemon.state.disk import RealDisk
 from daemon.state.lock import Holder, held, state_lock
 from tests.disks import kill_at_point

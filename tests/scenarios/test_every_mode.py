@@ -6,7 +6,7 @@ import pytest
 
 from components.model.keys import PositionKey, PositionType
 from components.model.orders import TradeStatus
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import CAPITAL, Played, deposit, play, withdrawal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.model.events import EventType
 from components.model.requirements import HOUR_NS, Grid, requirements
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import deposit, play
 from tests.scenarios.sketch import at

@@ -23,7 +23,9 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from daemon.daemon_config import DaemonSlice, StrategyEntry, load_daemon
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
+from daemon.config.secrets import Secrets
+from daemon.config.settings import PACKAGED, load_run
 from daemon.journal.records import Record
 from daemon.log import Logs
 from daemon.paper import PaperWorld
@@ -32,8 +34,6 @@ from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.replica import Replica
-from daemon.secrets import Secrets
-from daemon.settings import PACKAGED, load_run
 from daemon.state.latch import Latch
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded

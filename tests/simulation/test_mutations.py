@@ -24,8 +24,8 @@ from components.utility_manager import UtilityManager
 from daemon import emergency, observer, stepping
 from daemon.bridge import Bridge
 from daemon.cell import Cell
+from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request
-from daemon.daemon_config import DaemonSlice
 from daemon.dispatch import Dispatch
 from daemon.emergency import Emergency
 from daemon.flat import Flatness

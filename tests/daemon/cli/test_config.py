@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from daemon.cli.config import config
-from daemon.settings import PACKAGED
+from daemon.config.settings import PACKAGED
 
 
 @pytest.fixture(autouse=True)

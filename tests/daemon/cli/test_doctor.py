@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.settings import PACKAGED
+from daemon.config.settings import PACKAGED
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.settings import PACKAGED
 from daemon.process.doctor import (
     Check,
     Health,
@@ -22,7 +23,6 @@ from daemon.process.doctor import (
     sync_time,
     watchdog,
 )
-from daemon.settings import PACKAGED
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, Phase, requested
 from daemon.state.lock import Holder, held, state_lock

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from daemon.config.settings import PACKAGED
 from daemon.process import greeting
 from daemon.process.start import configured
-from daemon.settings import PACKAGED
 
 STATE = Path("/var/lib/x")
 AT = 1_704_067_200 * 10**9

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from components.model.errors import CFG_STATE, InvalidInput
-from daemon.daemon_config import StrategyEntry
+from daemon.config.daemon_file import StrategyEntry
 from daemon.journal.committer import Committer
 from daemon.journal.records import Note, Record
 from daemon.process.daemon import Daemon

@@ -10,11 +10,11 @@ import pytest
 from msgspec import structs
 
 from components.model.errors import CFG_STATE, InvalidInput
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
+from daemon.config.settings import load_run
 from daemon.process.daemon import Daemon
 from daemon.process.restart import check_restart
 from daemon.replica import CellState
-from daemon.settings import load_run
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 

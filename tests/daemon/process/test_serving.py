@@ -10,8 +10,8 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
+from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.protocol import Request, Response
-from daemon.daemon_config import Metrics as MetricsEntry
 from daemon.health import Component, Health, Level
 from daemon.journal.queries import Queries
 from daemon.metrics import Metrics

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from components.model.errors import InvalidInput
+from daemon.config.daemon_file import load_daemon
+from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
-from daemon.daemon_config import load_daemon
 from daemon.exits import Exit, exit_of
 from daemon.journal.codec import encode
 from daemon.process.start import check_servers, configured, socket_path
 from daemon.provenance import provenance
 from daemon.running_config import RUNNING_CONFIG, last_configuration
-from daemon.settings import PACKAGED
 
 PAPER = PACKAGED / "paper.yaml"
 

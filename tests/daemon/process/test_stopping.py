@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import MARKER

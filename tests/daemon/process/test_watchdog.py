@@ -9,8 +9,8 @@ import trio
 from msgspec import structs
 from trio.testing import MockClock
 
+from daemon.config.live_guard import PAPER
 from daemon.health import Health
-from daemon.live_guard import PAPER
 from daemon.process.watchdog import GUARD_EVERY_S, Watch
 from daemon.replica import Replica
 from daemon.state.latch import Latch, requested

@@ -13,7 +13,7 @@ from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade,
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Approved, Flow, Settlements
-from daemon.settings import load_run
+from daemon.config.settings import load_run
 from tests.scenarios.sketch import Sketch
 from venues.sim.world import World
 

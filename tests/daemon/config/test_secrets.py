@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from daemon.secrets import MASK, Secret, Secrets
+from daemon.config.secrets import MASK, Secret, Secrets
 
 CANARY = "sk_live/9+zQ=canary"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.live_guard import PAPER, PREFIX, LiveGuard, read_guard
+from daemon.config.live_guard import PAPER, PREFIX, LiveGuard, read_guard
 
 
 def read(**variables: str) -> tuple[LiveGuard, list[str]]:

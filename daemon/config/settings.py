@@ -25,7 +25,7 @@ from components.model.slices import RunSlice
 if TYPE_CHECKING:
     from components.config.documents import Bundle
 
-PACKAGED = Path(__file__).resolve().parent.parent / "configs"
+PACKAGED = Path(__file__).resolve().parents[2] / "configs"
 MODES, VENUES, SHARE_CLASSES = "modes", "venues", "share_classes"
 _MODE_NAME = re.compile(r"\w+")
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from components.model.errors import CFG_FILE_MISSING, CFG_INVALID, InvalidInput
-from daemon.daemon_config import DaemonSlice, daemon_hash, load_daemon
-from daemon.live_guard import PAPER
-from daemon.settings import PACKAGED
+from daemon.config.daemon_file import DaemonSlice, daemon_hash, load_daemon
+from daemon.config.live_guard import PAPER
+from daemon.config.settings import PACKAGED
 
 PAPER_FILE = PACKAGED / "paper.yaml"
 LIVE_FILE = PACKAGED / "live.example.yaml"

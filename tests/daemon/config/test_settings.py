@@ -12,7 +12,7 @@ import yaml
 
 from components.model.errors import CFG_FILE_MISSING, CFG_INVALID, CFG_REQUEST, InvalidInput
 from components.model.slices import RunSlice
-from daemon.settings import PACKAGED, load_run, merged, merged_yaml, modes
+from daemon.config.settings import PACKAGED, load_run, merged, merged_yaml, modes
 
 TWO_VENUES = "hedge_allocation={binance: 0.5, bybit: 0.5}"
 HEDGED = ["btc_basis", "eth_basis", "usdt_market_neutral", "usdt_market_neutral_no_leverage"]

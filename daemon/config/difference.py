@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput
-from daemon.daemon_config import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice
 
 THRESHOLDS = (
     "position_deviation_threshold",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon.daemon_rules import start_ns
-from daemon.settings import PACKAGED
-from tests.daemon.test_daemon_config import faults, load, written
+from daemon.config.rules import start_ns
+from daemon.config.settings import PACKAGED
+from tests.daemon.config.test_daemon_file import faults, load, written
 
 ALLOWED = {"BASIS_LIVE_TRADING__ENABLED": "true"}
 VENUES = {"source": "venues", "seed": None, "scenario": None, "start": None, "step_s": None}

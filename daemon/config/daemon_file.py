@@ -20,10 +20,10 @@ from components.config.overrides import Override, from_variables, overridden
 from components.config.reading import read
 from components.model.errors import CFG_FILE_MISSING, CFG_INVALID, Fault, InvalidInput, nearest_name
 from components.model.slices import RunSlice
-from daemon.daemon_rules import daemon_faults, interval_faults, start_ns
-from daemon.daemon_schema import DaemonFile, StrategyKeys
-from daemon.live_guard import PAPER, LiveGuard, read_guard
-from daemon.settings import PACKAGED, load_run, modes, parse_value
+from daemon.config.live_guard import PAPER, LiveGuard, read_guard
+from daemon.config.rules import daemon_faults, interval_faults, start_ns
+from daemon.config.schema import DaemonFile, StrategyKeys
+from daemon.config.settings import PACKAGED, load_run, modes, parse_value
 
 SECTION = "BASIS_DAEMON__"
 VARIABLES = {

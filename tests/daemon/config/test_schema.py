@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from components.config.reading import described, section_of
-from daemon.daemon_config import DaemonLimits
-from daemon.daemon_schema import DaemonFile, LimitKeys, MarketKeys
+from daemon.config.daemon_file import DaemonLimits
+from daemon.config.schema import DaemonFile, LimitKeys, MarketKeys
 
 
 def sections(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import InvalidInput
-from daemon.daemon_config import DaemonSlice
-from daemon.daemon_reload import Reload, reload
-from tests.daemon.test_daemon_config import CONTENT, load, written
+from daemon.config.daemon_file import DaemonSlice
+from daemon.config.difference import Reload, reload
+from tests.daemon.config.test_daemon_file import CONTENT, load, written
 
 
 @pytest.fixture

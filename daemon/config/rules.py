@@ -14,7 +14,7 @@ from components.config.documents import Document, shown
 from components.config.reading import is_known
 from components.model.errors import Fault, nearest_name
 from components.model.slices import RunSlice
-from daemon.daemon_schema import DaemonFile, MarketKeys, StrategyKeys
+from daemon.config.schema import DaemonFile, MarketKeys, StrategyKeys
 from venues.sim.market.stress import SCENARIOS
 
 DAEMON = "daemon"
