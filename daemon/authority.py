@@ -14,7 +14,7 @@ import msgspec
 from components.ports import Standing
 from daemon.observer import View
 from daemon.replica import About, Contract
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 PLAUSIBLE_STEP = 0.25  # a price that moves further in one row is believed on the second row only
 PRICE_KINDS = frozenset({"spot", "perp", "ratio", "eth_price"})

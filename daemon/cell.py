@@ -41,7 +41,7 @@ from daemon.showing import Showing
 from daemon.step_ports import StepPorts
 from daemon.stepping import CoreActor, Outbound, StepOutcome
 from daemon.surroundings import Account, CellLog, Surroundings
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from venues.interfaces import VenueClient
 
 log = structlog.get_logger()

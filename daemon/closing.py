@@ -29,7 +29,7 @@ from daemon.journal.records import LatchChanged
 from daemon.marks import marked_row
 from daemon.state.latch import Phase
 from daemon.surroundings import Surroundings
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from venues.interfaces import VenueClient
 
 log = structlog.get_logger()

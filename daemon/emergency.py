@@ -34,7 +34,7 @@ from daemon.flat import Flatness, flatness, worth
 from daemon.journal.records import Intent, Note
 from daemon.marks import Marked, marked_row
 from daemon.patience import Patience
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from venues.clock import Clock
 from venues.interfaces import VenueClient
 

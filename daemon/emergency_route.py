@@ -27,7 +27,7 @@ from components.strategies.factory import make_strategy
 from components.utility_manager import UtilityManager
 from daemon.doors import Doors, Reading
 from daemon.marks import Marked
-from daemon.ticks import window_of
+from daemon.world.rows import window_of
 
 REASON = "emergency stop"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 
 class RowMailbox:

@@ -12,7 +12,7 @@ import msgspec
 from components.model.keys import PositionKey, perp, perp_quote
 from components.model.requirements import SeriesName, requirements
 from components.model.slices import RunSlice
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 NEUTRAL = {"supply_index": 1.0, "borrow_index": 1.0, "ratio": 1.0, "gas_price": 30.0, "eth_price": 0.0}
 PRICES = ("spot", "perp")

@@ -16,7 +16,7 @@ from components.ports import Settlements
 from components.position_monitor import PositionMonitor
 from components.risk_monitor import RiskMonitor
 from components.utility_manager import UtilityManager
-from daemon.ticks import MarketRow, window_of
+from daemon.world.rows import MarketRow, window_of
 
 NOTHING = Settlements(rows=1, cash=(), happenings=())
 PER_VENUE = ("margin_ratio", "mm_ratio")

@@ -33,7 +33,7 @@ from daemon.shown import positions_shown
 from daemon.sold import exit_value_of
 from daemon.state.disk import Disk, RealDisk
 from daemon.state.latch import Latch, Latches, Phase
-from daemon.ticks import MarketRow, window_of
+from daemon.world.rows import MarketRow, window_of
 
 AMOUNT = 1e-9  # native units; less is what rounding leaves
 

@@ -13,7 +13,7 @@ from daemon.flat import unsellable_of, unvalued_of, worth
 from daemon.observed import observed_columns, without_ratios
 from daemon.replica import LEVELS, CellState, OpenOrder, Replica
 from daemon.terms import price_usdt
-from daemon.ticks import window_of
+from daemon.world.rows import window_of
 
 if TYPE_CHECKING:
     from daemon.cell import Cell

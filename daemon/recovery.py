@@ -37,7 +37,7 @@ from daemon.journal.records import (
 from daemon.outcomes import late_of
 from daemon.recorded import Diverged, RecordedCore
 from daemon.steps import Step, hash_of, rows_of, steps_of
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 EVT_NO_CHECKPOINT = catalogued(
     "EVT-021",

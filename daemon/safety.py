@@ -22,7 +22,6 @@ import trio
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
-from daemon.awake import AwakeClock
 from daemon.closing import READ_ONLY, Books, Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.doors import Doors
@@ -33,8 +32,6 @@ from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.metrics import Metrics
 from daemon.output import outputs, shout
-from daemon.paper import PaperWorld
-from daemon.paper_places import open_world
 from daemon.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.readers import Reader
@@ -45,6 +42,9 @@ from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.state.lock import SAFETY, Holder, held, state_lock
 from daemon.surroundings import Surroundings
+from daemon.world.awake import AwakeClock
+from daemon.world.paper import PaperWorld
+from daemon.world.paper_places import open_world
 
 log = structlog.get_logger()
 ANSWER_S = 10.0

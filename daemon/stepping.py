@@ -28,7 +28,7 @@ from daemon.recovery import adjusted_by
 from daemon.replica import About
 from daemon.step_ports import StepPorts
 from daemon.steps import begin_of, hash_of
-from daemon.ticks import MarketRow, window_of
+from daemon.world.rows import MarketRow, window_of
 from venues.clock import Clock
 
 CHECKPOINT_STEPS = 16

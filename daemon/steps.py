@@ -26,7 +26,7 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 NOTHING_SETTLED = Settlements(rows=1, cash=(), happenings=())
 

@@ -12,7 +12,7 @@ from components.model.keys import VenueName
 from components.model.orders import Order, OrderGroup
 from components.model.slices import CexSlice
 from components.pieces import Limits, too_large
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 
 def unfit(

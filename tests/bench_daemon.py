@@ -26,12 +26,12 @@ from daemon.control.protocol import Request
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Intent, Note
-from daemon.paper import PaperWorld
-from daemon.paper_places import QUICK, places
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.state.disk import RealDisk
+from daemon.world.paper import PaperWorld
+from daemon.world.paper_places import QUICK, places
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
 

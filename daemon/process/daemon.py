@@ -33,7 +33,6 @@ from daemon.journal.records import Command, Note, Record
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.operator import Operator, accepted, paused_strategies
-from daemon.paper import PaperWorld
 from daemon.patience import patience_of
 from daemon.process.journals import AUDIT, Journals
 from daemon.process.mending import Mending
@@ -51,6 +50,7 @@ from daemon.state.latch import ALL, Latch
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Ended, Supervisor
 from daemon.surroundings import Surroundings
+from daemon.world.paper import PaperWorld
 
 log = structlog.get_logger()
 T = TypeVar("T")

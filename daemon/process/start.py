@@ -17,7 +17,6 @@ import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
-from daemon.awake import AwakeClock
 from daemon.config.daemon_file import DaemonSlice, load_daemon
 from daemon.config.secrets import Secret, Secrets
 from daemon.config.settings import PACKAGED
@@ -27,8 +26,6 @@ from daemon.http_metrics import read_token
 from daemon.log import Logs, Style
 from daemon.narrator import Narrator
 from daemon.output import Outputs, outputs, say
-from daemon.paper import PaperWorld
-from daemon.paper_places import judge_capital, open_world
 from daemon.process import greeting, signals
 from daemon.process.daemon import Daemon
 from daemon.process.early import EARLY
@@ -43,6 +40,9 @@ from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
 from daemon.state.lock import Holder, held, state_lock
 from daemon.supervisor import Ended
+from daemon.world.awake import AwakeClock
+from daemon.world.paper import PaperWorld
+from daemon.world.paper_places import judge_capital, open_world
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 import structlog
 import trio
 
-from daemon.awake import STALL_S, Lateness
 from daemon.config.live_guard import LiveGuard
 from daemon.health import Health, Level
 from daemon.journal.committer import Committer
@@ -19,6 +18,7 @@ from daemon.process.notify import Notifier
 from daemon.readers import Reader
 from daemon.state.latch import Latches
 from daemon.supervisor import Supervisor
+from daemon.world.awake import STALL_S, Lateness
 
 log = structlog.get_logger()
 GUARD_EVERY_S = 5.0

@@ -27,8 +27,6 @@ from daemon.journal.reader import journal_folder
 from daemon.journal.records import Record
 from daemon.journal.walk import Walk
 from daemon.narrator import Narrator
-from daemon.paper import PaperWorld
-from daemon.paper_places import open_world, places
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
@@ -36,6 +34,8 @@ from daemon.replica import CellState, Replica
 from daemon.state.disk import Disk
 from daemon.state.latch import Latches
 from daemon.supervisor import Ended
+from daemon.world.paper import PaperWorld
+from daemon.world.paper_places import open_world, places
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded
 from venues.paper.account import PaperAccount

@@ -10,7 +10,7 @@ from components.ports import Standing
 from daemon.authority import Authority, Circumstances, Limits
 from daemon.observer import View
 from daemon.replica import Contract
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from tests.daemon.fakes import SECOND_NS, HandVenue, settled
 
 PRICES = {"binance.spot.BTC": 100.0, "binance.perp.BTC": 101.0, "binance.funding.BTC": 0.0001}

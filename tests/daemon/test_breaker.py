@@ -8,7 +8,7 @@ from components.model.orders import Verb
 from daemon.authority import Authority, Circumstances, Limits
 from daemon.breaker import MINUTE_NS, PROBE_EVERY_S, Breaker, BreakerLimits
 from daemon.replica import Contract
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from tests.builders import order, rejected, trade, unknown
 
 LIMITS = BreakerLimits(failures_in_a_row=3, orders_per_minute=4)

@@ -12,7 +12,7 @@ from components.model.requirements import DAY_NS
 from daemon.authority import Pause
 from daemon.cell import Cell
 from daemon.conditions import Conditions
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from tests.builders import START, group, order
 
 BUY, SELL = order(Verb.SPOT, "okx", "BTC", 1.0), order(Verb.SPOT, "okx", "BTC", -1.0)

@@ -18,7 +18,7 @@ from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Outcome, Record
 from daemon.patience import Patience
-from daemon.ticks import EmbeddedMarket
+from daemon.world.rows import EmbeddedMarket
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order
 from venues.paper.passage import Profile

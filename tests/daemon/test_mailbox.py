@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.mailbox import RowMailbox
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 
 
 def row(tick: int) -> MarketRow:

@@ -32,7 +32,7 @@ from daemon.journal.records import (
 )
 from daemon.recorded import Difference, Diverged, RecordedCore, RecordedPorts
 from daemon.steps import NOTHING_SETTLED, Refusal, Step, begin_of, hash_of, rows_of, steps_of
-from daemon.ticks import MarketRow, window_of
+from daemon.world.rows import MarketRow, window_of
 from tests.builders import deposit, settled
 from tests.daemon.fakes import CASH
 from tests.daemon.house import BTC

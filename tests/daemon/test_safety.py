@@ -16,13 +16,13 @@ from components.model.orders import Verb
 from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
-from daemon.paper_places import open_world
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.safety import Finding, check, exit_code, finish, flatten
 from daemon.state.disk import RealDisk
 from daemon.state.latch import MARKER, Latches, Phase, requested
 from daemon.state.lock import Holder, held, state_lock
+from daemon.world.paper_places import open_world
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 from venues.interfaces import Unavailable

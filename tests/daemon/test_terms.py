@@ -14,7 +14,7 @@ from daemon.dispatch import Dispatch
 from daemon.journal.records import Outcome
 from daemon.process.daemon import Daemon
 from daemon.terms import price_usdt, unfit
-from daemon.ticks import MarketRow
+from daemon.world.rows import MarketRow
 from tests.daemon.house import BTC, House, ask, cell_of, replica_of, ticked, until
 
 SECOND = 1_000_000_000

@@ -17,14 +17,11 @@ import trio
 
 from components.model.keys import PositionKey
 from components.model.market import Market
-from daemon.awake import AwakeClock
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
 from daemon.log import Logs
-from daemon.paper import PaperWorld, Place, initial_balances
-from daemon.paper_places import RowFile
 from daemon.process import signals
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
@@ -32,6 +29,9 @@ from daemon.process.seams import Parts
 from daemon.provenance import provenance
 from daemon.state.disk import RealDisk
 from daemon.state.lock import Holder, held, state_lock
+from daemon.world.awake import AwakeClock
+from daemon.world.paper import PaperWorld, Place, initial_balances
+from daemon.world.paper_places import RowFile
 from tests.disks import kill_at_point
 from venues.paper.passage import Profile
 from venues.paper.remote import RemoteAccount, remote_doors

@@ -28,13 +28,13 @@ from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED, load_run
 from daemon.journal.records import Record
 from daemon.log import Logs
-from daemon.paper import PaperWorld
-from daemon.paper_places import places
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.replica import Replica
 from daemon.state.latch import Latch
+from daemon.world.paper import PaperWorld
+from daemon.world.paper_places import places
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded
 from tests.simulation.hands import Strikes, with_other_limits

@@ -38,7 +38,7 @@ from daemon.recovery import Recovered, recover_journal
 from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor
-from daemon.ticks import EmbeddedMarket, MarketRow
+from daemon.world.rows import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.oracles import judged
 from venues.paper.faults import Fault

@@ -12,7 +12,7 @@ from components.model.keys import PositionKey, base_token
 from components.model.market import Market
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, Verb
 from components.model.slices import RunSlice
-from daemon.clocks import MarketClock
+from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import embedded, slice_of
 from venues.paper.account import PaperAccount
 from venues.paper.faults import Fault, FaultPlan

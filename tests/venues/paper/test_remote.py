@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from components.model.keys import CHAIN_VENUES, TRANSIT
-from daemon.clocks import MarketClock
+from daemon.world.clocks import MarketClock
 from tests.venues.paper.stage import group
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.remote import RemoteAccount, RemoteVenue, remote_doors

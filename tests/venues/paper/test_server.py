@@ -13,7 +13,7 @@ import trio
 from components.model.errors import Refuse
 from components.model.orders import TradeStatus, Verb
 from components.model.requirements import HOUR_NS, Grid
-from daemon.clocks import MarketClock
+from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import stamp
 from tests.venues.paper.stage import BTC, END, RICH, START, USDT, basis_run, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
@@ -188,7 +188,7 @@ def test_a_server_of_its_own_survives_a_killed_client(tmp_path: Path) -> None:
 CLIENT = f"""
 import sys, trio
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
-from daemon.clocks import MarketClock
+from daemon.world.clocks import MarketClock
 from venues.paper.remote import RemoteVenue
 order = Order(id="o1", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="leg")
 group = OrderGroup(id="g", kind=GroupKind.ONE, action=Action.ENTRY_FULL, reason="test", orders=(order,))

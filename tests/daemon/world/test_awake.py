@@ -12,10 +12,10 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from daemon.awake import STALL_S, AwakeClock, Lateness, lost_s
-from daemon.clocks import SECOND_NS, MarketClock
+from daemon.world.awake import STALL_S, AwakeClock, Lateness, lost_s
+from daemon.world.clocks import SECOND_NS, MarketClock
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Hand:
@@ -67,7 +67,7 @@ def test_woken_early_it_counts_from_there() -> None:
 
 SCRIPT = """
 import trio
-from daemon.awake import AwakeClock, Lateness, lost_s
+from daemon.world.awake import AwakeClock, Lateness, lost_s
 async def main():
     late = Lateness()
     began = trio.current_time()

@@ -14,9 +14,9 @@ from components.model.slices import RunSlice
 from daemon.cell import interval_ns
 from daemon.config.daemon_file import DaemonSlice, load_daemon
 from daemon.config.settings import PACKAGED, load_run
-from daemon.paper import PaperWorld, initial_balances
-from daemon.paper_places import places
-from daemon.ticks import MarketRow
+from daemon.world.paper import PaperWorld, initial_balances
+from daemon.world.paper_places import places
+from daemon.world.rows import MarketRow
 from tests.daemon.fakes import virtual
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan

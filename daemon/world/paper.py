@@ -24,9 +24,9 @@ from components.model.requirements import DAY_NS, Grid, SeriesName, requirements
 from components.model.slices import RunSlice
 from components.risk_monitor import carry_of
 from components.strategies.factory import make_strategy
-from daemon.clocks import SECOND_NS, MarketClock
 from daemon.config.daemon_file import MarketFeed, StrategyEntry
-from daemon.ticks import EmbeddedMarket, MarketRow
+from daemon.world.clocks import SECOND_NS, MarketClock
+from daemon.world.rows import EmbeddedMarket, MarketRow
 from venues.interfaces import VenueClient
 from venues.sim.market import Continued
 

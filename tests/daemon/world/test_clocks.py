@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from daemon.clocks import SECOND_NS, MarketClock
+from daemon.world.clocks import SECOND_NS, MarketClock
 
 
 async def test_it_runs_at_its_speed_from_its_start(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import trio
 
-from daemon.awake import lost_s
+from daemon.world.awake import lost_s
 
 SECOND_NS = 1_000_000_000
 

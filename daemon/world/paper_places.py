@@ -12,7 +12,7 @@ from components.model.keys import PositionKey
 from components.model.market import Market
 from components.smallest_capital import too_small
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
-from daemon.paper import PaperWorld, Place
+from daemon.world.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
 from venues.paper.faults import FaultPlan
 from venues.paper.passage import Profile

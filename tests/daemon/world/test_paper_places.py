@@ -12,9 +12,9 @@ from msgspec import structs
 from components.model.errors import CFG_TOO_SMALL, InvalidInput
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
-from daemon.paper_places import RowFile, judge_capital, last_row, open_world
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.world.paper_places import RowFile, judge_capital, last_row, open_world
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
 from venues.paper.store import NAME
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from components.model.requirements import Grid
-from daemon.ticks import EmbeddedMarket, MarketRow, window_of
+from daemon.world.rows import EmbeddedMarket, MarketRow, window_of
 from venues.sim.market import generate
 
 MINUTE_NS = 60_000_000_000
