@@ -15,7 +15,7 @@ from components.model.orders import Order
 from components.ports import Happening
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Note, Outcome, Snapshot, StepEnd
-from daemon.outcomes import late_of, state_of
+from daemon.orders.outcomes import late_of, state_of
 from daemon.recovery import Recovered
 from daemon.replica import CellState
 from daemon.steps import hash_of

@@ -19,13 +19,10 @@ from components.model.slices import RunSlice
 from components.ports import Happening
 from daemon.authority import Authority, Pause
 from daemon.beginning import begin
-from daemon.breaker import Breaker
 from daemon.bridge import Bridge
 from daemon.closing import Books, Closing
 from daemon.conditions import Conditions
 from daemon.config.daemon_file import StrategyEntry
-from daemon.dispatch import Dispatch
-from daemon.gate import Gate
 from daemon.journal.codec import encode
 from daemon.journal.records import (
     Command,
@@ -34,6 +31,9 @@ from daemon.journal.records import (
 )
 from daemon.mailbox import RowMailbox
 from daemon.observer import Observer
+from daemon.orders.breaker import Breaker
+from daemon.orders.dispatch import Dispatch
+from daemon.orders.gate import Gate
 from daemon.recorded import make_core
 from daemon.recovery import Recovered
 from daemon.replica import CellState

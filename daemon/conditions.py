@@ -11,8 +11,8 @@ import trio
 
 from components.model.orders import Order, OrderGroup
 from components.model.requirements import DAY_NS
-from daemon import terms
 from daemon.authority import Circumstances
+from daemon.orders import terms
 
 if TYPE_CHECKING:
     from daemon.cell import Cell

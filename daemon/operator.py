@@ -24,11 +24,11 @@ from daemon.by_hand import adopt, trade_by_hand
 from daemon.cell import Cell
 from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request, Response, answer
-from daemon.dispatch import OrderLog
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
-from daemon.outcomes import late_of
+from daemon.orders.dispatch import OrderLog
+from daemon.orders.outcomes import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
 from daemon.sold import ExitValues

@@ -34,7 +34,7 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.outcomes import late_of
+from daemon.orders.outcomes import late_of
 from daemon.recorded import Diverged, RecordedCore
 from daemon.steps import Step, hash_of, rows_of, steps_of
 from daemon.world.rows import MarketRow

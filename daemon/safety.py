@@ -31,8 +31,8 @@ from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.metrics import Metrics
+from daemon.orders.patience import patience_of
 from daemon.output import outputs, shout
-from daemon.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.readers import Reader
 from daemon.readings import ToldMetrics

@@ -19,11 +19,11 @@ from components.model.positions import Book
 from components.ports import Approved, Happening, Settlements, Standing
 from daemon.authority import Authority, Circumstances
 from daemon.bridge import Bridge
-from daemon.dispatch import Dispatch, OrderLog
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
 from daemon.observer import Observer
-from daemon.outcomes import late_of, state_of
+from daemon.orders.dispatch import Dispatch, OrderLog
+from daemon.orders.outcomes import late_of, state_of
 from daemon.recovery import adjusted_by
 from daemon.replica import About
 from daemon.step_ports import StepPorts

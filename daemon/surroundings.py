@@ -8,13 +8,13 @@ from typing import Protocol
 import msgspec
 
 from daemon.authority import Limits
-from daemon.breaker import BreakerLimits
 from daemon.bridge import NO_BATON, Baton
-from daemon.dispatch import OrderLog, Telemetry
 from daemon.journal.best_effort import ReserveLog
 from daemon.journal.frames import Head
 from daemon.observer import VenueTelemetry
-from daemon.patience import Patience
+from daemon.orders.breaker import BreakerLimits
+from daemon.orders.dispatch import OrderLog, Telemetry
+from daemon.orders.patience import Patience
 from daemon.replica import Replica
 from daemon.state.latch import Latches
 from venues.clock import Clock

@@ -36,8 +36,8 @@ from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
 from components.venue_manager import VenueManager
 from daemon.journal.codec import decode, encode
-from daemon.outcomes import late_of
-from daemon.undone import undone
+from daemon.orders.outcomes import late_of
+from daemon.orders.undone import undone
 from venues.interfaces import Unavailable
 from venues.sim.world import World, WorldState
 

@@ -20,7 +20,6 @@ import trio
 from components.model.errors import BasisError, Stop
 from daemon.authority import Limits
 from daemon.beside import beside
-from daemon.breaker import BreakerLimits
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
@@ -33,7 +32,8 @@ from daemon.journal.records import Command, Note, Record
 from daemon.metrics import Metrics
 from daemon.narrator import Narrator
 from daemon.operator import Operator, accepted, paused_strategies
-from daemon.patience import patience_of
+from daemon.orders.breaker import BreakerLimits
+from daemon.orders.patience import patience_of
 from daemon.process.journals import AUDIT, Journals
 from daemon.process.mending import Mending
 from daemon.process.notify import Notifier

@@ -17,7 +17,6 @@ from components.model.orders import OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import GRANTED, Approved, RowBlock, Settlements, Standing
 from daemon.errors import OPS_REFUSED
-from daemon.gate import EXE_HALTED
 from daemon.journal.codec import decode, encode
 from daemon.journal.records import (
     Answer,
@@ -30,6 +29,7 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
+from daemon.orders.gate import EXE_HALTED
 from daemon.recorded import Difference, Diverged, RecordedCore, RecordedPorts
 from daemon.steps import NOTHING_SETTLED, Refusal, Step, begin_of, hash_of, rows_of, steps_of
 from daemon.world.rows import MarketRow, window_of

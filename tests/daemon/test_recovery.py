@@ -26,7 +26,7 @@ from daemon.journal.records import (
     StepBegin,
     StepEnd,
 )
-from daemon.outcomes import late_of
+from daemon.orders.outcomes import late_of
 from daemon.recorded import RecordedCore
 from daemon.recovery import EVT_NO_CHECKPOINT, Recovered, recover
 from daemon.steps import Step, hash_of, rows_of, steps_of

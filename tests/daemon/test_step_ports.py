@@ -16,9 +16,9 @@ from components.model.orders import OrderGroup, Trade, Verb
 from components.model.positions import Book
 from components.ports import Approved, RowBlock, Settlements
 from daemon.errors import OPS_REFUSED
-from daemon.gate import EXE_HALTED, TradingHalted
 from daemon.journal.codec import decode
 from daemon.journal.records import Answer, Events, Record
+from daemon.orders.gate import EXE_HALTED, TradingHalted
 from daemon.step_ports import StepPorts
 from daemon.steps import NOTHING_SETTLED, Refusal, family_of
 from tests.builders import group, order, trade

@@ -26,13 +26,13 @@ from daemon.bridge import Bridge
 from daemon.cell import Cell
 from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request
-from daemon.dispatch import Dispatch
 from daemon.emergency import Emergency
 from daemon.flat import Flatness
-from daemon.gate import Gate
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
 from daemon.marks import marked_row
+from daemon.orders.dispatch import Dispatch
+from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
 from daemon.recovery import Recovered, recover_journal
 from daemon.state.latch import Latch, Latches, replace_durably

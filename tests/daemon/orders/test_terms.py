@@ -10,10 +10,10 @@ from msgspec import structs
 
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from daemon.config.settings import load_run
-from daemon.dispatch import Dispatch
 from daemon.journal.records import Outcome
+from daemon.orders.dispatch import Dispatch
+from daemon.orders.terms import price_usdt, unfit
 from daemon.process.daemon import Daemon
-from daemon.terms import price_usdt, unfit
 from daemon.world.rows import MarketRow
 from tests.daemon.house import BTC, House, ask, cell_of, replica_of, ticked, until
 

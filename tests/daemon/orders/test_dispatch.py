@@ -10,10 +10,10 @@ from trio.testing import MockClock
 
 from components.model.keys import PositionKey, base_token
 from components.model.orders import Action, GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
-from daemon.dispatch import Dispatch, legs_of
-from daemon.gate import Gate, TradingHalted
 from daemon.journal.records import Outcome, Record
-from daemon.patience import Patience
+from daemon.orders.dispatch import Dispatch, legs_of
+from daemon.orders.gate import Gate, TradingHalted
+from daemon.orders.patience import Patience
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, SettledPage, Unavailable
 
 BUY = Order(id="buy", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="spot")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from daemon.config.daemon_file import load_daemon
 from daemon.config.settings import PACKAGED
-from daemon.patience import Patience, patience_of
+from daemon.orders.patience import Patience, patience_of
 
 
 def test_what_is_waited_for_is_what_the_daemon_file_says(tmp_path: Path) -> None:

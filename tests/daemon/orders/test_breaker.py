@@ -6,7 +6,7 @@ import pytest
 
 from components.model.orders import Verb
 from daemon.authority import Authority, Circumstances, Limits
-from daemon.breaker import MINUTE_NS, PROBE_EVERY_S, Breaker, BreakerLimits
+from daemon.orders.breaker import MINUTE_NS, PROBE_EVERY_S, Breaker, BreakerLimits
 from daemon.replica import Contract
 from daemon.world.rows import MarketRow
 from tests.builders import order, rejected, trade, unknown

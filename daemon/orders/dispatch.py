@@ -19,10 +19,10 @@ import trio
 from components.model.errors import Stop
 from components.model.keys import VenueName
 from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus, nothing
-from daemon.gate import EXE_HALTED, READ_ONLY, Gate, TradingHalted
 from daemon.journal.records import Outcome, Record
-from daemon.outcomes import state_of
-from daemon.patience import Patience
+from daemon.orders.gate import EXE_HALTED, READ_ONLY, Gate, TradingHalted
+from daemon.orders.outcomes import state_of
+from daemon.orders.patience import Patience
 from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 
