@@ -26,7 +26,7 @@ from daemon.config.schema import DaemonFile, StrategyKeys
 from daemon.config.settings import MODES, PACKAGED, SHARE_CLASSES, VENUES
 from daemon.event_meanings import EVENT_MEANINGS
 from daemon.journal.records import Record
-from daemon.metric_families import reference_table
+from daemon.monitoring.families import reference_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "docs" / "reference"

@@ -30,12 +30,12 @@ from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
-from daemon.metrics import Metrics
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.output import outputs, shout
+from daemon.monitoring.readers import Reader
+from daemon.monitoring.told import ToldMetrics
 from daemon.orders.patience import patience_of
-from daemon.output import outputs, shout
 from daemon.provenance import code_hash
-from daemon.readers import Reader
-from daemon.readings import ToldMetrics
 from daemon.recovery import Recovered, recover_journal
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested

@@ -16,11 +16,11 @@ import trio
 from components.model.errors import CFG_STATE, BasisError, Stop
 from components.model.orders import Order
 from daemon.authority import Pause
-from daemon.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.exits import Exit, exit_of
+from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Latches, requested
 from venues.paper.store import SIM_LEDGER_BROKEN

@@ -44,7 +44,7 @@ def run(config_path: Path | None, state: Path | None, speed: float | None) -> No
     Prints `ready` and the ids of the strategies when all are up. SIGTERM or Ctrl-C stops in order, a second one at
     once; SIGUSR1 closes everything; SIGHUP reads the configuration again; SIGUSR2 writes the state to the log.
     """
-    from daemon.output import outputs, say
+    from daemon.monitoring.output import outputs, say
     from daemon.process.greeting import opening
 
     with outputs(), refusals():

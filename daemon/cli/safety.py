@@ -119,7 +119,7 @@ def _undisturbed() -> Iterator[None]:
 def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     """The file named, else what the daemon of this state directory last ran with."""
     from daemon.config.secrets import Secrets
-    from daemon.log import Logs
+    from daemon.monitoring.log import Logs
     from daemon.process.start import configured
     from daemon.running_config import last_configuration
 

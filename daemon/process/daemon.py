@@ -19,18 +19,20 @@ import trio
 
 from components.model.errors import BasisError, Stop
 from daemon.authority import Limits
-from daemon.beside import beside
 from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.control.protocol import SOCKET
 from daemon.epochs import NOTE as EPOCH_NOTE
-from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
 from daemon.journal.records import Command, Note, Record
-from daemon.metrics import Metrics
-from daemon.narrator import Narrator
+from daemon.monitoring.beside import beside
+from daemon.monitoring.health import Health, Level
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.narrator import Narrator
+from daemon.monitoring.readers import Reader
+from daemon.monitoring.told import Reports, ToldMetrics, ToldReports, count, show
 from daemon.operator import Operator, accepted, paused_strategies
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.patience import patience_of
@@ -41,8 +43,6 @@ from daemon.process.seams import Parts
 from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
 from daemon.process.watchdog import Watch
-from daemon.readers import Reader
-from daemon.readings import Reports, ToldMetrics, ToldReports, count, show
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups

@@ -13,11 +13,11 @@ import structlog
 import trio
 
 from components.model.errors import Stop
-from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.journal.records import Note
+from daemon.monitoring.health import Health, Level
 
 log = structlog.get_logger()
 EVERY_S = 2.0

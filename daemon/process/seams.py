@@ -9,7 +9,7 @@ import msgspec
 
 from daemon.bridge import NO_BATON, Baton
 from daemon.config.daemon_file import DaemonSlice
-from daemon.output import Stream, shout
+from daemon.monitoring.output import Stream, shout
 from daemon.state.disk import Disk
 
 LAG_EVERY_S = 0.25

@@ -9,13 +9,13 @@ from pathlib import Path
 import structlog
 import trio
 
-from daemon.beside import beside, short
 from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.server import ControlServer, Handler
-from daemon.health import Health, Level
-from daemon.http_metrics import MetricsServer, read_token
 from daemon.journal.queries import Queries
-from daemon.metrics import Metrics
+from daemon.monitoring.beside import beside, short
+from daemon.monitoring.health import Health, Level
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.server import MetricsServer, read_token
 
 log = structlog.get_logger()
 INDEX_EVERY_S = 2.0

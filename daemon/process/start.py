@@ -22,10 +22,11 @@ from daemon.config.secrets import Secret, Secrets
 from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
 from daemon.exits import Exit
-from daemon.http_metrics import read_token
-from daemon.log import Logs, Style
-from daemon.narrator import Narrator
-from daemon.output import Outputs, outputs, say
+from daemon.monitoring.log import Logs, Style
+from daemon.monitoring.narrator import Narrator
+from daemon.monitoring.output import Outputs, outputs, say
+from daemon.monitoring.reports import Reports
+from daemon.monitoring.server import read_token
 from daemon.process import greeting, signals
 from daemon.process.daemon import Daemon
 from daemon.process.early import EARLY
@@ -34,7 +35,6 @@ from daemon.process.restart import check_restart
 from daemon.process.seams import Parts
 from daemon.provenance import provenance
 from daemon.replica import CellState
-from daemon.reports import Reports
 from daemon.running_config import keep_configuration, last_configuration
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested

@@ -8,14 +8,14 @@ import structlog
 import trio
 
 from daemon.config.live_guard import LiveGuard
-from daemon.health import Health, Level
 from daemon.journal.committer import Committer
 from daemon.loss_guard import LossGuard
-from daemon.metrics import Metrics
+from daemon.monitoring.health import Health, Level
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.output import Stream
+from daemon.monitoring.readers import Reader
 from daemon.operator import Operator
-from daemon.output import Stream
 from daemon.process.notify import Notifier
-from daemon.readers import Reader
 from daemon.state.latch import Latches
 from daemon.supervisor import Supervisor
 from daemon.world.awake import STALL_S, Lateness

@@ -26,7 +26,7 @@ from daemon.journal.journal import record_of
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Record
 from daemon.journal.walk import Walk
-from daemon.narrator import Narrator
+from daemon.monitoring.narrator import Narrator
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts

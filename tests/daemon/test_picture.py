@@ -14,7 +14,7 @@ from daemon.picture import picture
 from daemon.process.daemon import Daemon
 from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
-from tests.daemon.test_metrics import scraped
+from tests.daemon.monitoring.test_metrics import scraped
 
 
 def test_what_is_shown_is_what_the_core_holds(tmp_path: Path) -> None:

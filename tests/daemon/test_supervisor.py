@@ -8,11 +8,11 @@ from pathlib import Path
 import trio
 from msgspec import structs
 
-from daemon.beside import LONGEST_BACKOFF_S
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
-from daemon.health import Level
 from daemon.journal.reader import journal_folder
+from daemon.monitoring.beside import LONGEST_BACKOFF_S
+from daemon.monitoring.health import Level
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import Phase

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.model.errors import CATALOGUE
-from daemon.metric_families import sample_names
+from daemon.monitoring.families import sample_names
 from daemon.replica import CellState
 from tests.ops.queries import metric_names
 

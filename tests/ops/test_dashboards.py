@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.metric_families import FAMILIES, sample_names
+from daemon.monitoring.families import FAMILIES, sample_names
 from ops.grafana import generate
 from ops.grafana.boards import BOARDS
 from tests.ops.queries import metric_names

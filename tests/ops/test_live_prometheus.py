@@ -17,13 +17,13 @@ from urllib.request import urlopen
 import trio
 
 from daemon.config.secrets import Secret
-from daemon.health import Health
-from daemon.http_metrics import MetricsServer
-from daemon.metrics import Metrics
+from daemon.monitoring.health import Health
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.server import MetricsServer
 from daemon.replica import CellState
 from ops.grafana.generate import expressions
+from tests.daemon.monitoring.test_metrics import feed_everything
 from tests.daemon.one_cell import lost, running
-from tests.daemon.test_metrics import feed_everything
 
 RULES = Path(__file__).resolve().parents[2] / "ops" / "prometheus" / "rules"
 TOKEN = Secret("scrape-0123456789abcdef")

@@ -21,7 +21,7 @@ from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
-from daemon.log import Logs
+from daemon.monitoring.log import Logs
 from daemon.process import signals
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier

@@ -27,7 +27,7 @@ from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED, load_run
 from daemon.journal.records import Record
-from daemon.log import Logs
+from daemon.monitoring.log import Logs
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from components.model.events import EventType
-from daemon.health import Health
 from daemon.journal.codec import encode
 from daemon.journal.records import Events, LatchChanged
-from daemon.metrics import Metrics
+from daemon.monitoring.health import Health
+from daemon.monitoring.metrics import Metrics
 from tests.simulation.harness import FIVE, Run, simulate
 from tests.simulation.host_faults import HostFault
 from tests.simulation.oracles import judged

@@ -9,8 +9,8 @@ import trio
 
 from components.model.errors import Stop
 from daemon.authority import Pause
-from daemon.health import Level
 from daemon.journal.records import Command, Note
+from daemon.monitoring.health import Level
 from daemon.process.daemon import Daemon
 from tests.daemon.house import LENDING, House, ask, cell_of, ticked, until
 

@@ -12,9 +12,9 @@ from trio.testing import MockClock
 
 from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.protocol import Request, Response
-from daemon.health import Component, Health, Level
 from daemon.journal.queries import Queries
-from daemon.metrics import Metrics
+from daemon.monitoring.health import Component, Health, Level
+from daemon.monitoring.metrics import Metrics
 from daemon.process.serving import INDEX_EVERY_S, Serving
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from daemon.config.live_guard import PAPER
-from daemon.health import Health
+from daemon.monitoring.health import Health
 from daemon.process.watchdog import GUARD_EVERY_S, Watch
 from daemon.replica import Replica
 from daemon.state.latch import Latch, requested

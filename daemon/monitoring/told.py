@@ -8,8 +8,8 @@ from components.model.events import EventType
 from components.model.keys import PositionKey, PositionType, token_of
 from components.model.orders import CostKind
 from daemon.journal.records import Events, Outcome, Record
-from daemon.metrics import Metrics
-from daemon.readers import Reader
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.readers import Reader
 from daemon.replica import Replica
 
 

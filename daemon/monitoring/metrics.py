@@ -12,9 +12,9 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 
-from daemon.health import Component, Level
-from daemon.metric_families import FAMILIES, Kind, Source
-from daemon.metric_strategies import Strategies
+from daemon.monitoring.families import FAMILIES, Kind, Source
+from daemon.monitoring.health import Component, Level
+from daemon.monitoring.strategies import Strategies
 from daemon.replica import Replica
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

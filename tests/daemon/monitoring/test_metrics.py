@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.health import Component, Level
-from daemon.metric_families import FAMILIES
-from daemon.metrics import Metrics
+from daemon.monitoring.families import FAMILIES
+from daemon.monitoring.health import Component, Level
+from daemon.monitoring.metrics import Metrics
 from tests.daemon.one_cell import HandClock, lost, running
 
 

@@ -16,8 +16,8 @@ import structlog
 
 from components.model.errors import CFG_INVALID, Refuse
 from daemon.config.secrets import Secret, Secrets
-from daemon.log import Logs, log_context
-from daemon.output import LineStream, Writer
+from daemon.monitoring.log import Logs, log_context
+from daemon.monitoring.output import LineStream, Writer
 
 CANARY = "canary-5f2e9b"
 AT = 1_704_067_200_000_000_000 + 123_456_789

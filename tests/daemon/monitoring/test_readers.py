@@ -6,7 +6,7 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from daemon.readers import AT_A_TIME, Reader
+from daemon.monitoring.readers import AT_A_TIME, Reader
 
 
 async def test_facts_come_in_order_and_not_in_the_call_that_tells_them(autojump_clock: MockClock) -> None:

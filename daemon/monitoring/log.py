@@ -24,7 +24,7 @@ import structlog
 
 from components.model.errors import BasisError
 from daemon.config.secrets import Secrets
-from daemon.output import LineStream
+from daemon.monitoring.output import LineStream
 
 Style: TypeAlias = Literal["auto", "json", "console"]
 Line: TypeAlias = MutableMapping[str, Any]

@@ -21,8 +21,8 @@ import trio
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry, Severity, catalogued
 from daemon.config.secrets import Secret
-from daemon.health import Health
-from daemon.metrics import CONTENT_TYPE, Metrics
+from daemon.monitoring.health import Health
+from daemon.monitoring.metrics import CONTENT_TYPE, Metrics
 
 log = structlog.get_logger()
 OPS_METRICS = catalogued(

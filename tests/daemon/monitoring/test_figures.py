@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from daemon.metric_families import FAMILIES, Source
-from daemon.metric_readings import RISK_LEVELS, readings, usd_per_unit
+from daemon.monitoring.families import FAMILIES, Source
+from daemon.monitoring.figures import RISK_LEVELS, readings, usd_per_unit
 from daemon.replica import CellState, Contract, Replica
 from tests.daemon.one_cell import lost, running
 

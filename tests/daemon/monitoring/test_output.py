@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import output
-from daemon.output import LineStream, Writer, outputs, shout
+from daemon.monitoring import output
+from daemon.monitoring.output import LineStream, Writer, outputs, shout
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def until(what: Callable[[], object], within_s: float = 5.0) -> None:
@@ -165,7 +165,7 @@ def test_text_is_written_line_by_line(pipe: tuple[int, int]) -> None:
 
 SCRIPT = """
 import sys, time, warnings
-from daemon.output import outputs, shout
+from daemon.monitoring.output import outputs, shout
 class Odd:
     def __del__(self):
         raise ValueError("in a destructor")

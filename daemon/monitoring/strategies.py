@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from daemon.metric_families import FAMILIES, Kind, Source
-from daemon.metric_readings import Reading, readings
+from daemon.monitoring.families import FAMILIES, Kind, Source
+from daemon.monitoring.figures import Reading, readings
 from daemon.replica import CellState, Replica
 
 _COUNTED: Mapping[str, str] = {"ticks_missed": "missed", "ticks_skipped": "skipped", "nursery_restarts": "restarts"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.metric_families import FAMILIES, Kind, reference_table, sample_names
+from daemon.monitoring.families import FAMILIES, Kind, reference_table, sample_names
 
 FORBIDDEN = {"order", "order_id", "id", "request", "correlation_id", "hash_of_head"}
 

@@ -17,7 +17,7 @@ import sentry_sdk
 import trio
 
 from daemon.config.secrets import Secret, Secrets
-from daemon.reports import Reports
+from daemon.monitoring.reports import Reports
 
 CANARY = "canary-9c1d77"
 
@@ -136,7 +136,7 @@ def test_after_close_nothing_is_sent(ingest: Ingest) -> None:
 def test_without_a_dsn_the_library_is_not_imported() -> None:
     code = """
 import sys, trio
-from daemon.reports import Reports
+from daemon.monitoring.reports import Reports
 from daemon.config.secrets import Secret, Secrets
 for dsn in (None, Secret("")):
     reports = Reports(dsn, Secrets(), environment="dev", release="1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.metric_strategies import Strategies, series_labels
+from daemon.monitoring.strategies import Strategies, series_labels
 from daemon.replica import CellState
 from tests.daemon.one_cell import HandClock, running
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from daemon.health import UP, Health, Level, freshness, progress_limit_s
+from daemon.monitoring.health import UP, Health, Level, freshness, progress_limit_s
 from daemon.replica import CellState, Contract
 from tests.daemon.one_cell import HandClock, running
 

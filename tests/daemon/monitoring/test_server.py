@@ -10,9 +10,9 @@ import trio
 
 from components.model.errors import InvalidInput
 from daemon.config.secrets import Secret
-from daemon.health import Health
-from daemon.http_metrics import HEAD_LIMIT, MetricsServer, Rejected, parse_head, read_token
-from daemon.metrics import Metrics
+from daemon.monitoring.health import Health
+from daemon.monitoring.metrics import Metrics
+from daemon.monitoring.server import HEAD_LIMIT, MetricsServer, Rejected, parse_head, read_token
 from daemon.replica import CellState
 from tests.daemon.one_cell import HandClock, running
 

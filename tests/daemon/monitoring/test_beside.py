@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry
-from daemon.beside import beside, first, short
-from daemon.http_metrics import OPS_METRICS
+from daemon.monitoring.beside import beside, first, short
+from daemon.monitoring.server import OPS_METRICS
 
 
 async def test_a_service_beside_trading_is_started_again_and_reported(autojump_clock: MockClock) -> None:

@@ -12,9 +12,9 @@ import trio
 from components.model.events import Event, EventType
 from components.model.keys import base_token
 from components.model.orders import Action, GroupKind, InFlight, Order, OrderGroup, OrderState, Trade, TradeStatus, Verb
-from daemon.health import Level
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
-from daemon.narrator import Narrator
+from daemon.monitoring.health import Level
+from daemon.monitoring.narrator import Narrator
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState, Replica
 from tests.builders import START

@@ -8,12 +8,12 @@ import pytest
 
 from components.model.orders import Cost, CostKind, Trade, Verb
 from daemon.journal.records import Outcome
+from daemon.monitoring.told import count_costs, unhedged_usd
 from daemon.process.daemon import Daemon
-from daemon.readings import count_costs, unhedged_usd
 from tests.builders import order, trade
 from tests.daemon.house import BTC, House, ticked
+from tests.daemon.monitoring.test_metrics import scraped
 from tests.daemon.one_cell import running
-from tests.daemon.test_metrics import scraped
 
 SELL = order(Verb.PERP, "okx", "BTC", -2.0)
 
