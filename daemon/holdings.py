@@ -15,8 +15,8 @@ from components.model.errors import BasisError
 from components.model.keys import PositionKey, PositionType, perp_quote, token_of
 from components.model.market import Row
 from components.utility_manager import UtilityManager
+from daemon.backtest.sold import row_of
 from daemon.replica import Replica
-from daemon.sold import row_of
 
 AGREES = 1e-9  # of the amount: less is rounding
 

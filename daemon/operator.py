@@ -20,6 +20,7 @@ from components.core import CLOSE
 from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
 from daemon.authority import Pause
+from daemon.backtest.sold import ExitValues
 from daemon.by_hand import adopt, trade_by_hand
 from daemon.cell import Cell
 from daemon.config.daemon_file import DaemonSlice
@@ -31,7 +32,6 @@ from daemon.orders.dispatch import OrderLog
 from daemon.orders.outcomes import late_of
 from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
-from daemon.sold import ExitValues
 from daemon.state.latch import ALL, Phase, requested
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor

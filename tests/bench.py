@@ -23,8 +23,8 @@ from components.model.events import Event, EventType
 from components.model.market import Market
 from components.model.requirements import HOUR_NS, Grid, requirements
 from components.model.slices import RunSlice
+from daemon.backtest.replay import Replay, ReplayRequest
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest
 from tests import bench_daemon
 from tests.decisions import figures
 from venues import history

@@ -12,7 +12,7 @@ from daemon.cli.naming import NamingGroup
 from daemon.cli.output import csv_of, emit, json_of, output_option, progress_bar, refusals, set_option, timezone_option
 
 if TYPE_CHECKING:
-    from daemon.results_summary import Summary
+    from daemon.backtest.results.summary import Summary
 
 RESULTS = Path("results")
 
@@ -54,9 +54,9 @@ def run(
 ) -> None:  # fmt: skip
     """Replay MODE and write results/RUN/."""
     with refusals():
-        from daemon.backtest_request import RequestTexts, parse_request
-        from daemon.backtests import run_backtest
-        from daemon.results_store import ResultsStore
+        from daemon.backtest.request import RequestTexts, parse_request
+        from daemon.backtest.results.store import ResultsStore
+        from daemon.backtest.run import run_backtest
 
         request = parse_request(
             RequestTexts(
@@ -79,7 +79,7 @@ def run(
 def list_runs(out: Path, output: str) -> None:
     """List the runs in the results folder."""
     with refusals():
-        from daemon.results_store import ResultsStore
+        from daemon.backtest.results.store import ResultsStore
 
         store = ResultsStore(out)
         summaries, unreadable = store.summaries()
@@ -99,7 +99,7 @@ def list_runs(out: Path, output: str) -> None:
 def show(run_id: str, out: Path, output: str) -> None:
     """Show one run."""
     with refusals():
-        from daemon.results_store import ResultsStore
+        from daemon.backtest.results.store import ResultsStore
 
         summary = ResultsStore(out).summary(run_id)
         if output == "table":
@@ -115,7 +115,7 @@ def show(run_id: str, out: Path, output: str) -> None:
 def compare(run_ids: tuple[str, ...], out: Path, output: str) -> None:
     """Set runs side by side."""
     with refusals():
-        from daemon.results_store import ResultsStore
+        from daemon.backtest.results.store import ResultsStore
 
         store = ResultsStore(out)
         summaries = [store.summary(run_id) for run_id in dict.fromkeys(run_ids)]

@@ -88,7 +88,7 @@ def show(mode: str, folder: Path | None, overrides: tuple[str, ...], output: str
 def _check(modes: Sequence[str], root: Path) -> None:
     """Ends the command when there is no mode of one of these names."""
     from components.model.errors import InvalidInput
-    from daemon.backtest_request import Reading
+    from daemon.backtest.request import Reading
 
     reading = Reading()
     for mode in modes:

@@ -44,8 +44,8 @@ def coverage(
     """
     with refusals():
         from components.model.errors import DAT_NOT_COVERED
-        from daemon.backtest_request import Reading
-        from daemon.backtests import cache_folder, funding_hours
+        from daemon.backtest.request import Reading
+        from daemon.backtest.run import cache_folder, funding_hours
         from daemon.config.settings import PACKAGED, load_run
         from venues import history
 
@@ -94,7 +94,7 @@ def generate(
 ) -> None:  # fmt: skip
     """Write a synthetic market as a data folder DIR."""
     with refusals():
-        from daemon.backtest_request import Reading
+        from daemon.backtest.request import Reading
         from venues.sim import market
 
         reading = Reading()
@@ -166,6 +166,6 @@ def _fault(fault: Fault) -> dict[str, Any]:
 
 
 def _day(at: int | None) -> str:
-    from daemon.results_tables import iso_stamp
+    from daemon.backtest.results.tables import iso_stamp
 
     return "-" if at is None else iso_stamp(at)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.backtest.results.headline import TOO_SHORT, return_if_sold, told_of
 from daemon.cli.output import flattened, money, percent, table_of, terminal_width, text_of
-from daemon.results_headline import TOO_SHORT, return_if_sold, told_of
 
 if TYPE_CHECKING:
-    from daemon.results_summary import Summary
+    from daemon.backtest.results.summary import Summary
 
 LISTED = ("run", "from", "to", "market", "capital", "return", "if sold", "fall", "trades")
 COMPARED = (

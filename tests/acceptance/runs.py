@@ -13,10 +13,10 @@ from components.model.market import Market
 from components.model.requirements import HOUR_NS, Grid, requirements
 from components.model.slices import RunSlice
 from components.ports import Flow
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
+from daemon.backtest.results.events import write_events
+from daemon.backtest.results.tables import pnl_table
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest, ReplayResult
-from daemon.results_events import write_events
-from daemon.results_tables import pnl_table
 from venues.history import load
 from venues.sim.market import generate
 

@@ -9,7 +9,7 @@ from components.model.market import Market
 from components.model.orders import Verb
 from components.model.requirements import HOUR_NS, Grid
 from components.model.slices import RunSlice
-from daemon.replay import ReplayRequest
+from daemon.backtest.replay import ReplayRequest
 from tests.acceptance.runs import DATA, TWO, embedded, needs_data, slice_of
 from tests.scenarios.play import Witnessed
 from venues.history import load

@@ -12,10 +12,10 @@ from components.model.keys import PositionKey
 from components.model.market import Market
 from components.ports import Flow
 from components.utility_manager import UtilityManager
-from daemon.replay import ReplayResult
-from daemon.results_events import single_events
-from daemon.results_summary import drawdown
-from daemon.results_tables import BALANCE
+from daemon.backtest.replay import ReplayResult
+from daemon.backtest.results.events import single_events
+from daemon.backtest.results.summary import drawdown
+from daemon.backtest.results.tables import BALANCE
 from tests.acceptance.runs import MODES, embedded, hedged, play, slice_of, stamp
 
 START, END = "2024-03-01", "2024-03-20"

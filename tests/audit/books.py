@@ -15,8 +15,8 @@ import numpy as np
 import yaml
 
 from components.model.market import Market
-from daemon.backtest_request import RequestTexts, parse_request
-from daemon.backtests import load_market
+from daemon.backtest.request import RequestTexts, parse_request
+from daemon.backtest.run import load_market
 from daemon.config.settings import load_run
 
 Column = np.ndarray[tuple[int], np.dtype[np.float64]]

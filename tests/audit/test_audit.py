@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.backtest_request import RequestTexts, parse_request
-from daemon.backtests import run_backtest
-from daemon.results_store import ResultsStore
+from daemon.backtest.request import RequestTexts, parse_request
+from daemon.backtest.results.store import ResultsStore
+from daemon.backtest.run import run_backtest
 from tests.acceptance.runs import DATA, MODES, needs_data
 from tests.audit.books import Books, read
 from tests.audit.findings import differences

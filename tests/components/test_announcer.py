@@ -10,7 +10,7 @@ from components.model.events import Event, EventType
 from components.model.market import Row
 from components.position_monitor import PositionMonitor
 from components.risk_monitor import CRITICAL, WARNING, Crossing
-from daemon.replay import MemorySink
+from daemon.backtest.replay import MemorySink
 from tests.builders import START, keyed, market
 
 ROW = Row(market({"binance.spot.BTC": 60_000.0}, rows=1), 0)

@@ -14,7 +14,7 @@ from components.model.keys import PositionKey
 from components.model.market import Column
 from components.model.orders import Verb
 from components.ports import CashFlows, RowBlock, Sink
-from daemon.replay import MemorySink, Rows
+from daemon.backtest.replay import MemorySink, Rows
 from tests.scenarios.sketch import START, at
 from tests.venues.sim.desk import group, order
 

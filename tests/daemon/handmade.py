@@ -11,9 +11,9 @@ from components.model.events import Event, EventType, SettlementBatch
 from components.model.keys import base_token, perp
 from components.model.market import Column, Market, Provenance, Stamps
 from components.model.requirements import HOUR_NS
+from daemon.backtest.replay import ReplayResult
+from daemon.backtest.results.summary import FinishedRun, benchmark_columns, summarise
 from daemon.config.settings import load_run
-from daemon.replay import ReplayResult
-from daemon.results_summary import FinishedRun, benchmark_columns, summarise
 
 START = 1_717_200_000_000_000_000  # 2024-06-01T00:00Z
 CASH, SHORT = base_token("binance", "USDT"), perp("binance", "BTC")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon import provenance as module
-from daemon import results_summary
+from daemon.backtest.results import summary as results_summary
 from daemon.provenance import PACKAGES, ROOT, code_hash, provenance
 
 

@@ -6,7 +6,7 @@ import shlex
 
 import msgspec
 
-from daemon.backtest_request import RequestTexts
+from daemon.backtest.request import RequestTexts
 
 DATA_SHOWN = "../shared/data"
 

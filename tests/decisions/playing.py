@@ -13,10 +13,10 @@ from components.model.orders import OrderGroup, Trade
 from components.model.slices import RunSlice
 from components.ports import Approved
 from components.smallest_capital import smallest_capital, too_small
-from daemon.backtest_request import parse_request
-from daemon.backtests import load_market
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
+from daemon.backtest.request import parse_request
+from daemon.backtest.run import load_market
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest, ReplayResult
 from tests.acceptance.runs import DATA
 from tests.decisions.cases import Case
 from tests.decisions.history import history_of

@@ -16,8 +16,8 @@ from components.model.keys import PositionKey, PositionType
 from components.model.market import Column, Market
 from components.model.orders import Trade, TradeStatus, Verb
 from components.ports import Approved, Flow
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest, ReplayResult
 from tests.scenarios.sketch import Sketch, at
 
 CAPITAL = {"USDT": 1_000_000.0, "ETH": 100.0}

@@ -15,8 +15,8 @@ from components.model.market import Row, Window
 from components.model.orders import Order, Trade, Verb
 from components.model.positions import Book
 from components.ports import Happening, Settlements
+from daemon.backtest.replay import ReplayRequest
 from daemon.config.settings import load_run
-from daemon.replay import ReplayRequest
 from tests.scenarios import sketch
 from tests.scenarios.play import Played, Witnessed, play, the_parts_add_up, withdrawal
 from venues.sim.exchange import rejected

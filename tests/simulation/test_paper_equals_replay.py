@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from components.model.events import Event, EventType
+from daemon.backtest.replay import Replay, ReplayRequest
 from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.records import Events, StepEnd
-from daemon.replay import Replay, ReplayRequest
 from tests.simulation.harness import FIVE, HOUR_NS, Run, simulate
 
 HOURS = 1.5

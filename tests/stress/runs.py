@@ -17,8 +17,8 @@ from components.model.events import Event, EventType
 from components.model.keys import GAS, PositionKey, PositionType
 from components.model.requirements import DAY_NS, HOUR_NS, requirements
 from components.model.slices import RunSlice
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest, ReplayResult
 from tests.acceptance.runs import grid
 from tests.scenarios.play import events_of
 from venues.sim.market import generate

@@ -10,7 +10,7 @@ from components.routing import route
 from components.routing.plan import REDUCE, Urgency
 from components.routing.worth import Worth, worth_of
 from components.situation import Situation
-from daemon.replay import ReplayRequest
+from daemon.backtest.replay import ReplayRequest
 from tests.acceptance.runs import embedded, slice_of
 from tests.builders import plan, run_with
 from tests.scenarios.play import Witnessed

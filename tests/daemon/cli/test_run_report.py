@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from daemon.backtest.results.summary import Summary
 from daemon.cli import run_report
-from daemon.results_summary import Summary
 from tests.daemon.cli.calls import call
 from tests.daemon.handmade import finished
 

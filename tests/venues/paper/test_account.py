@@ -14,8 +14,8 @@ from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeSt
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Approved, CashFlows, Flow, Happening, Settlements
+from daemon.backtest.replay import MemorySink, Replay, ReplayRequest
 from daemon.orders.dispatch import legs_of
-from daemon.replay import MemorySink, Replay, ReplayRequest
 from tests.acceptance.runs import capital_of, embedded, slice_of, stamp
 from tests.venues.paper.stage import (
     BTC,

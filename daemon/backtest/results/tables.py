@@ -17,7 +17,7 @@ import numpy as np
 
 from components.model.market import Column, Stamps
 from components.pnl_monitor import PARTS
-from daemon.replay import ReplayResult
+from daemon.backtest.replay import ReplayResult
 
 CHUNK_ROWS = 16_384
 RUN_ROWS = 3  # shorter runs of equal values are encoded one by one

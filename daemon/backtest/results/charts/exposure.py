@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.model.market import Column
-from daemon.charts import style
-from daemon.charts.profit import heat_layout, money_axis, money_layout
-from daemon.charts.traces import Chart, Periods, area, bars, heat_map, line, thin
-from daemon.results_summary import FinishedRun
+from daemon.backtest.results.charts import style
+from daemon.backtest.results.charts.profit import heat_layout, money_axis, money_layout
+from daemon.backtest.results.charts.traces import Chart, Periods, area, bars, heat_map, line, thin
+from daemon.backtest.results.summary import FinishedRun
 
 
 def exposure_charts(finished: FinishedRun) -> Iterator[Chart]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from components.model.events import GENESIS, Event, canonical_bytes
-from daemon.results_events import FIELDS, single_events, write_events
+from daemon.backtest.results.events import FIELDS, single_events, write_events
 from tests.daemon.handmade import CASH, SHORT, batch, event
 
 

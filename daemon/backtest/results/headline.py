@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daemon.results_summary import Summary
+    from daemon.backtest.results.summary import Summary
 
 PARTED = 0.005  # of a price: below that venues always differ
 TOO_SHORT = "too short to annualise"

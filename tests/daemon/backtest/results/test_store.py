@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from components.model.errors import InvalidInput
-from daemon import results_store
-from daemon.results_store import ResultsStore
-from daemon.results_summary import Summary
+from daemon.backtest.results import store as results_store
+from daemon.backtest.results.store import ResultsStore
+from daemon.backtest.results.summary import Summary
 from tests.daemon.handmade import finished
 
 FILES = {"summary.json", "pnl.csv", "event_log.csv", "balance_sheet.csv", "config.yaml"}

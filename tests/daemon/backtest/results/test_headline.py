@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from daemon.results_headline import return_if_sold, told_of
-from daemon.results_summary import Summary
+from daemon.backtest.results.headline import return_if_sold, told_of
+from daemon.backtest.results.summary import Summary
 from tests.daemon.handmade import finished
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from components.model.events import GENESIS, Event, SettlementBatch, canonical_bytes, chain_hash
 from components.model.keys import PositionKey
-from daemon.results_tables import BALANCE, cells_of, iso_stamps, quoted
+from daemon.backtest.results.tables import BALANCE, cells_of, iso_stamps, quoted
 
 FIELDS = (
     "timestamp", "order", "event_type", "venue", "token", "amount", "status", "strategy", "correlation_id", "detail",

@@ -23,13 +23,13 @@ from components.model.requirements import requirements
 from components.model.slices import RunSlice
 from components.smallest_capital import too_small
 from components.utility_manager import UtilityManager
-from daemon.backtest_request import BacktestRequest, EmbeddedMarket, HistoryFolder
+from daemon.backtest.replay import Progress, ReplayRequest, ReplayResult, replay
+from daemon.backtest.request import BacktestRequest, EmbeddedMarket, HistoryFolder
+from daemon.backtest.results.happened import flow_texts
+from daemon.backtest.results.store import ResultsStore
+from daemon.backtest.results.summary import SUSDE_APY, FinishedRun, Summary, benchmark_columns, summarise
+from daemon.backtest.results.tables import BALANCE, iso_stamp
 from daemon.config.settings import load_run
-from daemon.replay import Progress, ReplayRequest, ReplayResult, replay
-from daemon.results_happened import flow_texts
-from daemon.results_store import ResultsStore
-from daemon.results_summary import SUSDE_APY, FinishedRun, Summary, benchmark_columns, summarise
-from daemon.results_tables import BALANCE, iso_stamp
 from venues.history.loader import load
 from venues.sim.market import generate
 

@@ -18,11 +18,11 @@ from components.model.market import Column, Market, Stamps
 from components.model.requirements import DAY_NS, reference_price
 from components.model.slices import RunSlice
 from components.ports import Flow
+from daemon.backtest.replay import ReplayResult
+from daemon.backtest.results.happened import flow_texts, happened_in
+from daemon.backtest.results.lows import lows_of
+from daemon.backtest.results.tables import iso_stamp
 from daemon.provenance import code_hash
-from daemon.replay import ReplayResult
-from daemon.results_happened import flow_texts, happened_in
-from daemon.results_lows import lows_of
-from daemon.results_tables import iso_stamp
 
 DAYS_PER_YEAR = 365
 SHORTEST_YEARLY_DAYS = 7  # a shorter run says nothing about a year

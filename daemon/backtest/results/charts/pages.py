@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from components.model.market import Stamps
-from daemon.charts import style
-from daemon.charts.exposure import exposure_charts
-from daemon.charts.profit import profit_charts
-from daemon.charts.traces import Chart
-from daemon.results_headline import return_if_sold, told_of
-from daemon.results_summary import FinishedRun, Summary
+from daemon.backtest.results.charts import style
+from daemon.backtest.results.charts.exposure import exposure_charts
+from daemon.backtest.results.charts.profit import profit_charts
+from daemon.backtest.results.charts.traces import Chart
+from daemon.backtest.results.headline import return_if_sold, told_of
+from daemon.backtest.results.summary import FinishedRun, Summary
 
 PLOTLY = "plotly.min.js"
 
@@ -71,7 +71,7 @@ a {{ color: var(--accent); }}
 SCRIPT = (
     f"const DARK = {msgspec.json.encode(style.DARK).decode()};\n"
     f"const dark = matchMedia('(prefers-color-scheme: dark)'), narrow = matchMedia('(max-width: {style.NARROW}px)');\n"
-    + files("daemon.charts").joinpath("page.js").read_text("utf-8")
+    + files("daemon.backtest.results.charts").joinpath("page.js").read_text("utf-8")
 )
 
 

@@ -10,9 +10,9 @@ from components.model.events import EventType
 from components.model.market import Market
 from components.model.slices import RunSlice
 from components.ports import Flow
-from daemon.replay import Replay, ReplayRequest, ReplayResult
-from daemon.results_events import single_events
-from daemon.results_happened import Happened, flow_texts, happened_in
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
+from daemon.backtest.results.events import single_events
+from daemon.backtest.results.happened import Happened, flow_texts, happened_in
 from tests.acceptance.runs import embedded, play, slice_of, stamp
 
 TIGHT = ("stake_allocation=0.7", "margin_ratio_target=0.43", "margin_ratio_band={low: 0.21, high: 0.86}")

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput, nearest_name
+from daemon.backtest.results.events import write_events
+from daemon.backtest.results.summary import FinishedRun, Summary
+from daemon.backtest.results.tables import balance_table, pnl_table
 from daemon.config.settings import merged_yaml
-from daemon.results_events import write_events
-from daemon.results_summary import FinishedRun, Summary
-from daemon.results_tables import balance_table, pnl_table
 
 SUMMARY = "summary.json"
 
@@ -100,7 +100,7 @@ def _fill(draft: Path, finished: FinishedRun, *, charts: bool) -> Summary:
     summary = msgspec.structs.replace(finished.summary, events=log.events, last_event_hash=log.last_hash)
     (draft / SUMMARY).write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     if charts:
-        from daemon.charts.pages import (
+        from daemon.backtest.results.charts.pages import (
             write_pages,  # the chart library is 4 MB that a run without charts does not touch
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.model.events import Event, EventType
-from daemon.results_lows import lowest, lows_of
+from daemon.backtest.results.lows import lowest, lows_of
 from tests.acceptance.runs import embedded, play, slice_of
 
 HELD = ("rebalance=never", "margin_ratio_target=0.35", "risk.margin={warning: 0.2, critical: 0.1}",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from components.model.requirements import HOUR_NS
-from daemon.charts.traces import MAX_POINTS, Periods, faded, heat_map, rounded, thin
+from daemon.backtest.results.charts.traces import MAX_POINTS, Periods, faded, heat_map, rounded, thin
 from tests.daemon.handmade import START, stamps
 
 

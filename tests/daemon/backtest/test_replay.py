@@ -13,8 +13,8 @@ from components.model.errors import MissingData
 from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
 from components.model.market import Market
 from components.ports import Flow, RowBlock
+from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult, Rows, replay
 from daemon.config.settings import load_run
-from daemon.replay import Replay, ReplayRequest, ReplayResult, Rows, replay
 from tests.scenarios import sketch
 
 MODES = (

@@ -17,8 +17,8 @@ from components.model.keys import PositionKey, a_token, base_token, debt_token, 
 from components.model.market import Column, Market, Row
 from components.model.requirements import LST_PROTOCOL
 from components.model.slices import RunSlice
-from daemon.replay import ReplayResult
-from daemon.results_events import single_events
+from daemon.backtest.replay import ReplayResult
+from daemon.backtest.results.events import single_events
 
 
 class Lows(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from components.model.requirements import DAY_NS, HOUR_NS
+from daemon.backtest.results.lows import lowest
+from daemon.backtest.results.summary import annualised, daily_returns, drawdown, sharpe
 from daemon.provenance import code_hash
-from daemon.results_lows import lowest
-from daemon.results_summary import annualised, daily_returns, drawdown, sharpe
 from tests.daemon.handmade import START, finished, stamps
 
 

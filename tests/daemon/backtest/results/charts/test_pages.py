@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.charts import style
-from daemon.charts.exposure import exposure_charts
-from daemon.charts.pages import figure_json, write_pages
-from daemon.charts.profit import profit_charts
-from daemon.results_summary import FinishedRun
+from daemon.backtest.results.charts import style
+from daemon.backtest.results.charts.exposure import exposure_charts
+from daemon.backtest.results.charts.pages import figure_json, write_pages
+from daemon.backtest.results.charts.profit import profit_charts
+from daemon.backtest.results.summary import FinishedRun
 from tests.daemon.handmade import columns_of, finished
 
 ALWAYS = {"cumulative-pnl", "pnl-parts", "pnl-waterfall", "pnl-by-month", "equity-drawdown", "monthly-returns", "costs"}

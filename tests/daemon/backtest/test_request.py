@@ -9,7 +9,7 @@ import pytest
 
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput
 from components.model.requirements import HOUR_NS
-from daemon.backtest_request import BacktestRequest, EmbeddedMarket, HistoryFolder, RequestTexts, parse_request
+from daemon.backtest.request import BacktestRequest, EmbeddedMarket, HistoryFolder, RequestTexts, parse_request
 from tests.daemon.handmade import START
 
 GOOD: dict[str, Any] = {"mode": "btc_basis", "start": "2024-06-01", "end": "2024-06-30", "capital": "100000"}

@@ -16,7 +16,7 @@ from components.model.requirements import reference_price
 from components.model.slices import RunSlice
 from components.pnl_monitor import PARTS
 from components.ports import Flow, RowBlock
-from daemon.sold import exit_value
+from daemon.backtest.sold import exit_value
 from venues.sim.world import World
 
 

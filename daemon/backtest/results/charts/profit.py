@@ -10,9 +10,9 @@ import numpy as np
 from components.model.events import Event, EventType
 from components.model.market import Column
 from components.pnl_monitor import PARTS
-from daemon.charts import style
-from daemon.charts.traces import Chart, Periods, Trace, area, bars, heat_map, line, rounded, thin
-from daemon.results_summary import DAYS_PER_YEAR, FinishedRun, drawdown
+from daemon.backtest.results.charts import style
+from daemon.backtest.results.charts.traces import Chart, Periods, Trace, area, bars, heat_map, line, rounded, thin
+from daemon.backtest.results.summary import DAYS_PER_YEAR, FinishedRun, drawdown
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 COSTS = ("transaction_costs", "borrow_costs", "liquidation")

@@ -15,8 +15,8 @@ from components.model.slices import RunSlice
 from components.ports import Flow
 from components.risk_monitor import divergence_of
 from components.utility_manager import UtilityManager
-from daemon.replay import ReplayResult
-from daemon.results_tables import BALANCE, iso_stamp
+from daemon.backtest.replay import ReplayResult
+from daemon.backtest.results.tables import BALANCE, iso_stamp
 
 CRUMBS = 1e-5  # of the capital: what a lot or a fee leaves over is no position
 ROUNDING = 1e-6  # of the capital

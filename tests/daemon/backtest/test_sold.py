@@ -6,10 +6,10 @@ import pytest
 
 from components.model.keys import PositionKey
 from components.model.market import Row
-from daemon import sold
+from daemon.backtest import sold
+from daemon.backtest.sold import ExitValues, exit_value, exit_value_of, row_of
 from daemon.config.settings import load_run
 from daemon.replica import Replica
-from daemon.sold import ExitValues, exit_value, exit_value_of, row_of
 from tests.daemon.one_cell import running
 
 PRICES = {

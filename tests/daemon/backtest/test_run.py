@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from components.model.errors import CFG_REQUEST, InvalidInput
-from daemon.backtest_request import RequestTexts, parse_request
-from daemon.backtests import RunOutcome, cache_folder, funding_hours, run_backtest
+from daemon.backtest.request import RequestTexts, parse_request
+from daemon.backtest.results.store import ResultsStore
+from daemon.backtest.run import RunOutcome, cache_folder, funding_hours, run_backtest
 from daemon.config.settings import load_run
-from daemon.results_store import ResultsStore
 
 MODES = {
     "pure_lending": "100000",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.model.market import Column, Stamps
-from daemon.charts.style import DIVERGING
+from daemon.backtest.results.charts.style import DIVERGING
 
 MAX_POINTS = 4_000
 DIGITS = 7

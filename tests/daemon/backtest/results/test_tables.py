@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from daemon.results_tables import Table, balance_table, cells, iso_stamps, pnl_table, quoted
+from daemon.backtest.results.tables import Table, balance_table, cells, iso_stamps, pnl_table, quoted
 from tests.daemon.handmade import CASH, SHORT, finished, stamps
 
 
