@@ -16,9 +16,9 @@ from components.ports import Happening
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Note, Outcome, Snapshot, StepEnd
 from daemon.orders.outcomes import late_of, state_of
-from daemon.recovery import Recovered
+from daemon.recorded.recovery import Recovered
+from daemon.recorded.steps import hash_of
 from daemon.replica import CellState
-from daemon.steps import hash_of
 
 if TYPE_CHECKING:
     from daemon.cell import Cell

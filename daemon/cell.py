@@ -34,8 +34,8 @@ from daemon.observer import Observer
 from daemon.orders.breaker import Breaker
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
-from daemon.recorded import make_core
-from daemon.recovery import Recovered
+from daemon.recorded.core import make_core
+from daemon.recorded.recovery import Recovered
 from daemon.replica import CellState
 from daemon.showing import Showing
 from daemon.step_ports import StepPorts

@@ -26,10 +26,10 @@ from daemon.journal.reader import DAEMON, Located, journal_folder, journals
 from daemon.journal.records import Manifest, Record
 from daemon.journal.walk import Walk
 from daemon.provenance import code_hash
-from daemon.recorded import RecordedCore
-from daemon.recovery import Recovered, recover
+from daemon.recorded.configuration import last_configuration
+from daemon.recorded.core import RecordedCore
+from daemon.recorded.recovery import Recovered, recover
 from daemon.replica import LEVELS, CellState, Replica
-from daemon.running_config import last_configuration
 from daemon.shown import positions_shown
 from daemon.state.disk import Disk, RealDisk
 from daemon.state.latch import Latch, Latches, Phase

@@ -36,7 +36,7 @@ from daemon.monitoring.readers import Reader
 from daemon.monitoring.told import ToldMetrics
 from daemon.orders.patience import patience_of
 from daemon.provenance import code_hash
-from daemon.recovery import Recovered, recover_journal
+from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper

@@ -22,7 +22,7 @@ from components.ports import Approved, RowBlock, Settlements
 from daemon.bridge import Effects
 from daemon.journal.codec import encode
 from daemon.journal.records import Answer, Events, Record
-from daemon.steps import NOTHING_SETTLED, Refusal, family_of
+from daemon.recorded.steps import NOTHING_SETTLED, Refusal, family_of
 
 T = TypeVar("T")
 

@@ -24,10 +24,10 @@ from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted
 from daemon.observer import Observer
 from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.outcomes import late_of, state_of
-from daemon.recovery import adjusted_by
+from daemon.recorded.recovery import adjusted_by
+from daemon.recorded.steps import begin_of, hash_of
 from daemon.replica import About
 from daemon.step_ports import StepPorts
-from daemon.steps import begin_of, hash_of
 from daemon.world.rows import MarketRow, window_of
 from venues.clock import Clock
 

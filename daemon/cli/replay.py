@@ -26,7 +26,7 @@ def replay(strategy: str, what_if: bool, config_path: Path | None, state: Path, 
     Exit code 0: every step repeats, bit for bit. 1: the first difference is shown. 65: the journal is damaged.
     """
     with refusals():
-        from daemon.proof import prove, what_would_change
+        from daemon.recorded.proof import prove, what_would_change
 
         folder = Path(strategy) if Path(strategy).is_dir() else state / "strategies" / strategy / "journal"
         result = what_would_change(folder, config_path) if what_if else prove(folder)

@@ -121,7 +121,7 @@ def _config(config_path: Path | None, state: Path | None) -> DaemonSlice:
     from daemon.config.secrets import Secrets
     from daemon.monitoring.log import Logs
     from daemon.process.start import configured
-    from daemon.running_config import last_configuration
+    from daemon.recorded.configuration import last_configuration
 
     place = state or (Path(os.environ["BASIS_STATE_DIR"]) if os.environ.get("BASIS_STATE_DIR") else None)
     if config_path is None and place is not None and not place.is_dir():

@@ -23,7 +23,6 @@ from daemon.cell import Cell
 from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.control.protocol import SOCKET
-from daemon.epochs import NOTE as EPOCH_NOTE
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
 from daemon.journal.records import Command, Note, Record
@@ -43,6 +42,7 @@ from daemon.process.seams import Parts
 from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
 from daemon.process.watchdog import Watch
+from daemon.recorded.epochs import NOTE as EPOCH_NOTE
 from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups

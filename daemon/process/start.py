@@ -34,8 +34,8 @@ from daemon.process.notify import Notifier
 from daemon.process.restart import check_restart
 from daemon.process.seams import Parts
 from daemon.provenance import provenance
+from daemon.recorded.configuration import keep_configuration, last_configuration
 from daemon.replica import CellState
-from daemon.running_config import keep_configuration, last_configuration
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
 from daemon.state.lock import Holder, held, state_lock

@@ -20,8 +20,8 @@ from daemon.offline import all_seen
 from daemon.process.daemon import Daemon
 from daemon.process.restart import check_restart
 from daemon.provenance import provenance
+from daemon.recorded.configuration import last_configuration
 from daemon.replica import CellState
-from daemon.running_config import last_configuration
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latches
 from tests.daemon.house import BTC, House, cell_of, replica_of, until

@@ -18,7 +18,7 @@ import trio
 from daemon.control.client import ask
 from daemon.control.protocol import SOCKET, Request
 from daemon.journal.reader import journals, verify
-from daemon.proof import Result, prove
+from daemon.recorded.proof import Result, prove
 from daemon.state.disk import RealDisk
 from tests.process.daemon_under_test import configured, venues_file
 from venues.paper.faults import Fault

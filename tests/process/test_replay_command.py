@@ -13,7 +13,7 @@ from daemon.journal.codec import decode, encode
 from daemon.journal.journal import Journal, record_of
 from daemon.journal.records import Answer, Command, ConfigChanged, Intent, Manifest, Outcome, Record
 from daemon.journal.walk import Walk
-from daemon.proof import prove
+from daemon.recorded.proof import prove
 from daemon.state.disk import RealDisk
 from tests.process.real import basis
 from tests.process.stand import Stand

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from daemon.journal.records import StepAborted, StepBegin, StepEnd
-from daemon.steps import shown
+from daemon.recorded.steps import shown
 from tests.simulation.harness import CANARY, Run
 
 FIGURES = frozenset(

@@ -34,7 +34,7 @@ from daemon.marks import marked_row
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
-from daemon.recovery import Recovered, recover_journal
+from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Record, Snapshot
-from daemon.recovery import Recovered, recover
+from daemon.recorded.recovery import Recovered, recover
 from tests.simulation.harness import THREE, Run
 from tests.simulation.test_determinism import run
 

@@ -15,7 +15,7 @@ from daemon.exits import Exit, exit_of
 from daemon.journal.codec import encode
 from daemon.process.start import check_servers, configured, socket_path
 from daemon.provenance import provenance
-from daemon.running_config import RUNNING_CONFIG, last_configuration
+from daemon.recorded.configuration import RUNNING_CONFIG, last_configuration
 
 PAPER = PACKAGED / "paper.yaml"
 

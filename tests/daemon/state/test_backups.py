@@ -13,7 +13,7 @@ import trio
 
 from components.model.errors import Refuse, Stop
 from daemon.process.daemon import Daemon
-from daemon.proof import prove
+from daemon.recorded.proof import prove
 from daemon.state import backups
 from daemon.state.backups import Backups
 from daemon.state.copy import CONTENTS, restore_state, snapshot, verify_copy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from daemon.config.daemon_file import load_daemon
 from daemon.config.settings import PACKAGED
-from daemon.running_config import RUNNING_CONFIG, keep_configuration, last_configuration
+from daemon.recorded.configuration import RUNNING_CONFIG, keep_configuration, last_configuration
 
 
 def test_what_is_kept_is_what_is_found(tmp_path: Path) -> None:

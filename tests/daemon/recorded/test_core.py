@@ -30,8 +30,8 @@ from daemon.journal.records import (
     StepEnd,
 )
 from daemon.orders.gate import EXE_HALTED
-from daemon.recorded import Difference, Diverged, RecordedCore, RecordedPorts
-from daemon.steps import NOTHING_SETTLED, Refusal, Step, begin_of, hash_of, rows_of, steps_of
+from daemon.recorded.core import Difference, Diverged, RecordedCore, RecordedPorts
+from daemon.recorded.steps import NOTHING_SETTLED, Refusal, Step, begin_of, hash_of, rows_of, steps_of
 from daemon.world.rows import MarketRow, window_of
 from tests.builders import deposit, settled
 from tests.daemon.fakes import CASH

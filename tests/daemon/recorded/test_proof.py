@@ -14,7 +14,7 @@ from daemon.journal.journal import Journal
 from daemon.journal.pruning import plan, prune
 from daemon.journal.reader import Located
 from daemon.journal.records import Answer, Manifest, Record, StepEnd
-from daemon.proof import Result, prove, what_would_change
+from daemon.recorded.proof import Result, prove, what_would_change
 from daemon.state.disk import RealDisk
 from tests.daemon.house import BTC
 from tests.daemon.recordings import eventful, journal_with
@@ -117,7 +117,7 @@ def test_the_rest_of_a_pruned_journal_repeats(tmp_path: Path) -> None:
 
 
 def test_what_if_needs_a_configuration_that_has_the_strategy(tmp_path: Path) -> None:
-    packaged = Path(__file__).parents[2] / "configs" / "paper.yaml"
+    packaged = Path(__file__).parents[3] / "configs" / "paper.yaml"
     config = tmp_path / "paper.yaml"
     config.write_text(packaged.read_text(encoding="utf-8").replace("id: btc-basis", "id: another"), encoding="utf-8")
     folder = journal_with(recorded(), tmp_path)
@@ -127,7 +127,7 @@ def test_what_if_needs_a_configuration_that_has_the_strategy(tmp_path: Path) -> 
 
 
 def test_what_if_with_another_target_names_every_decision(tmp_path: Path) -> None:
-    import daemon.proof as module
+    import daemon.recorded.proof as module
 
     run, _ = eventful()
     mode = structs.replace(run.mode, margin_ratio_target=1.5)

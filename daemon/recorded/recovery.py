@@ -35,8 +35,8 @@ from daemon.journal.records import (
     StepEnd,
 )
 from daemon.orders.outcomes import late_of
-from daemon.recorded import Diverged, RecordedCore
-from daemon.steps import Step, hash_of, rows_of, steps_of
+from daemon.recorded.core import Diverged, RecordedCore
+from daemon.recorded.steps import Step, hash_of, rows_of, steps_of
 from daemon.world.rows import MarketRow
 
 EVT_NO_CHECKPOINT = catalogued(

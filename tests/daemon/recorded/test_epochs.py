@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import Stop
-from daemon.epochs import JournalGone, check_daemon_journal
 from daemon.exits import Exit
 from daemon.journal.records import Intent, Manifest
 from daemon.process.daemon import Daemon
+from daemon.recorded.epochs import JournalGone, check_daemon_journal
 from daemon.replica import CellState
 from daemon.state.disk import RealDisk
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked

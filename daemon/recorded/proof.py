@@ -17,9 +17,9 @@ from daemon.journal.journal import record_of
 from daemon.journal.records import ConfigChanged, Manifest, Record, StepBegin, StepEnd, is_tagged
 from daemon.journal.walk import Walk
 from daemon.provenance import provenance
-from daemon.recorded import Difference, Diverged, RecordedCore
+from daemon.recorded.core import Difference, Diverged, RecordedCore
+from daemon.recorded.steps import Step, hash_of, steps_of
 from daemon.state.disk import RealDisk
-from daemon.steps import Step, hash_of, steps_of
 
 EVT_OTHER_CODE = catalogued(
     "EVT-022",

@@ -22,7 +22,7 @@ from components.model.slices import RunSlice
 from components.ports import Approved, RowBlock, Settlements, Standing
 from daemon.journal.codec import decode, encode
 from daemon.journal.records import Answer, Intent
-from daemon.steps import NOTHING_SETTLED, Refusal, Step, hash_of, rows_of, shown
+from daemon.recorded.steps import NOTHING_SETTLED, Refusal, Step, hash_of, rows_of, shown
 from daemon.world.rows import window_of
 
 EVT_DIVERGED = catalogued(

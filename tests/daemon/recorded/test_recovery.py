@@ -27,9 +27,9 @@ from daemon.journal.records import (
     StepEnd,
 )
 from daemon.orders.outcomes import late_of
-from daemon.recorded import RecordedCore
-from daemon.recovery import EVT_NO_CHECKPOINT, Recovered, recover
-from daemon.steps import Step, hash_of, rows_of, steps_of
+from daemon.recorded.core import RecordedCore
+from daemon.recorded.recovery import EVT_NO_CHECKPOINT, Recovered, recover
+from daemon.recorded.steps import Step, hash_of, rows_of, steps_of
 from tests.builders import order, rejected, trade, unknown
 from tests.daemon.fakes import CASH
 from tests.daemon.house import BTC
