@@ -17,16 +17,16 @@ from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
 from components.model.slices import RunSlice
-from daemon.doors import Doors
-from daemon.emergency import LOOK_S, Emergency, Progress
-from daemon.emergency_plan import Planned, projected
-from daemon.emergency_route import worst_delta
-from daemon.flat import overdue
 from daemon.journal.best_effort import BestEffortLog, ReserveLog
 from daemon.journal.records import LatchChanged
-from daemon.marks import marked_row
 from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.gate import Gate
+from daemon.safety.doors import Doors
+from daemon.safety.emergency import LOOK_S, Emergency, Progress
+from daemon.safety.flat import overdue
+from daemon.safety.marks import marked_row
+from daemon.safety.plan import Planned, projected
+from daemon.safety.route import worst_delta
 from daemon.state.latch import Phase
 from daemon.surroundings import Surroundings
 from daemon.world.rows import MarketRow

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from daemon.emergency_plan import Planned
 from daemon.holdings import holdings
 from daemon.replica import Replica
+from daemon.safety.plan import Planned
 
 
 def positions_shown(replicas: Iterable[Replica]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from daemon.exits import Exit
 
 if TYPE_CHECKING:
     from daemon.config.daemon_file import DaemonSlice
-    from daemon.safety import Finding
+    from daemon.process.safety import Finding
 
 COLUMNS = ("strategy", "action", "reason", "net_delta", "uncertain", "left", "unvalued", "unsellable")
 
@@ -51,7 +51,7 @@ def check(config_path: Path | None, state: Path | None, wait_s: float, output: s
     be done now and something is still awaited: 'basis safety finish' goes on, and its timer unit does so by itself.
     """
     with refusals(), _undisturbed():
-        from daemon.safety import check as run_check
+        from daemon.process.safety import check as run_check
 
         _tell(run_check(_config(config_path, state), wait_s=wait_s), output)
 
@@ -72,7 +72,7 @@ def flatten(
     """
     make_sure(f"Close everything of {', '.join(strategies) or 'all strategies'}?", yes=yes)
     with refusals(), _undisturbed():
-        from daemon.safety import flatten as run_flatten
+        from daemon.process.safety import flatten as run_flatten
 
         _tell(run_flatten(_config(config_path, state), strategies, wait_s=wait_s), output)
 
@@ -88,13 +88,13 @@ def finish(config_path: Path | None, state: Path | None, wait_s: float, output: 
     Exit codes as of 'basis safety check'.
     """
     with refusals(), _undisturbed():
-        from daemon.safety import finish as run_finish
+        from daemon.process.safety import finish as run_finish
 
         _tell(run_finish(_config(config_path, state), wait_s=wait_s), output)
 
 
 def _tell(findings: list[Finding], output: str) -> None:
-    from daemon.safety import exit_code, record_of
+    from daemon.process.safety import exit_code, record_of
 
     records = [record_of(finding) for finding in findings]
     if output == "table":

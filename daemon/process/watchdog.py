@@ -9,13 +9,13 @@ import trio
 
 from daemon.config.live_guard import LiveGuard
 from daemon.journal.committer import Committer
-from daemon.loss_guard import LossGuard
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.output import Stream
 from daemon.monitoring.readers import Reader
 from daemon.operator import Operator
 from daemon.process.notify import Notifier
+from daemon.safety.loss import LossGuard
 from daemon.state.latch import Latches
 from daemon.supervisor import Supervisor
 from daemon.world.awake import STALL_S, Lateness

@@ -12,10 +12,10 @@ from msgspec import structs
 from components.model.errors import Refuse
 from daemon.closing import AGAIN_S
 from daemon.config.daemon_file import DaemonSlice
-from daemon.emergency_plan import cost_of
 from daemon.journal.records import Intent, LatchChanged
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
+from daemon.safety.plan import cost_of
 from daemon.state.latch import Latch, Phase
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, replica_of, ticked, until
 from tests.simulation.left_open import left_open

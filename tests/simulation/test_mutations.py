@@ -21,20 +21,21 @@ from components.model.keys import PositionKey, perp
 from components.model.orders import Order, OrderGroup, OrderState, Trade
 from components.position_monitor import PositionMonitor
 from components.utility_manager import UtilityManager
-from daemon import emergency, observer, stepping
+from daemon import observer, stepping
 from daemon.bridge import Bridge
 from daemon.cell import Cell
 from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request
-from daemon.emergency import Emergency
-from daemon.flat import Flatness
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
-from daemon.marks import marked_row
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
 from daemon.recorded.recovery import Recovered, recover_journal
+from daemon.safety import emergency
+from daemon.safety.emergency import Emergency
+from daemon.safety.flat import Flatness
+from daemon.safety.marks import marked_row
 from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.supervisor import Supervisor

@@ -16,11 +16,11 @@ import structlog
 from click.testing import CliRunner, Result
 
 from daemon.cli.safety import safety
-from daemon.safety import Finding
+from daemon.process.safety import Finding
 from daemon.state.disk import RealDisk
 from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.house import LENDING, House, ticked
-from tests.daemon.test_safety import found  # the findings by strategy
+from tests.daemon.process.test_safety import found  # the findings by strategy
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_it_fails_when_somebody_has_to_look(
     action: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = Finding(strategy=LENDING, action=action, reason="a reason")  # type: ignore[arg-type]
-    monkeypatch.setattr("daemon.safety.check", lambda config, *, wait_s: [finding])
+    monkeypatch.setattr("daemon.process.safety.check", lambda config, *, wait_s: [finding])
     result = ran(tmp_path, "check")
     assert result.exit_code == code
     assert "a reason" in result.stdout
@@ -84,7 +84,7 @@ def test_flatten_closes_and_leaves_a_latch(house: House, monkeypatch: pytest.Mon
         asked.append(strategies)
         return [Finding(strategy=name, action="closed", reason="asked for") for name in strategies]
 
-    monkeypatch.setattr("daemon.safety.flatten", flat)
+    monkeypatch.setattr("daemon.process.safety.flatten", flat)
     result = ran(house.state, "flatten", LENDING, "--yes")
     assert result.exit_code == 0
     assert asked == [(LENDING,)]
@@ -102,7 +102,7 @@ def test_an_emergency_signal_does_not_end_it(house: House, monkeypatch: pytest.M
         os.kill(os.getpid(), signal.SIGUSR1)
         return [Finding(strategy=LENDING, action="closed", reason="a reason")]
 
-    monkeypatch.setattr("daemon.safety.check", signalled)
+    monkeypatch.setattr("daemon.process.safety.check", signalled)
     assert ran(house.state, "check").exit_code == 0
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL, "and afterwards it means what it meant"
 

@@ -7,9 +7,9 @@ import pytest
 from components.model.awaited import AwaitedKind
 from components.model.keys import PositionKey, base_token
 from components.model.orders import InFlight, Verb
-from daemon.emergency_route import row_of
-from daemon.flat import flatness, unvalued_of, worth
-from daemon.marks import marked_row
+from daemon.safety.flat import flatness, unvalued_of, worth
+from daemon.safety.marks import marked_row
+from daemon.safety.route import row_of
 from tests.builders import keyed, order, run_of
 from tests.venues.paper.stage import account_of
 from venues.paper.account import PaperAccount

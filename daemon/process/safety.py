@@ -24,7 +24,6 @@ from components.model.errors import Refuse, Stop
 from daemon.authority import Limits
 from daemon.closing import READ_ONLY, Books, Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
-from daemon.doors import Doors
 from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
@@ -37,6 +36,7 @@ from daemon.monitoring.told import ToldMetrics
 from daemon.orders.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.recorded.recovery import Recovered, recover_journal
+from daemon.safety.doors import Doors
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper

@@ -6,9 +6,9 @@ import pytest
 
 from components.model.orders import GroupKind, OrderGroup, Verb
 from components.position_monitor import PositionMonitor
-from daemon.doors import Doors, Reading
-from daemon.emergency_route import exit_route, reachable, situation, worst_delta
-from daemon.marks import Marked, marked_row
+from daemon.safety.doors import Doors, Reading
+from daemon.safety.marks import Marked, marked_row
+from daemon.safety.route import exit_route, reachable, situation, worst_delta
 from tests.builders import group, keyed, order, run_of
 from tests.daemon.fakes import HandVenue
 from tests.venues.paper.stage import account_of

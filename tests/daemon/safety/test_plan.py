@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from components.model.keys import base_token
-from daemon.emergency_plan import cost_of, projected
-from daemon.marks import marked_row
 from daemon.process.daemon import Daemon
+from daemon.safety.marks import marked_row
+from daemon.safety.plan import cost_of, projected
 from daemon.state.latch import Phase
 from tests.daemon.house import ask, replica_of, until
 from tests.daemon.test_flat_by_positions import NEUTRAL, house_of, in_a_steady_state, latch_of

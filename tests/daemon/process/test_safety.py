@@ -17,8 +17,8 @@ from daemon.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
 from daemon.process.daemon import Daemon
+from daemon.process.safety import Finding, check, exit_code, finish, flatten
 from daemon.replica import CellState
-from daemon.safety import Finding, check, exit_code, finish, flatten
 from daemon.state.disk import RealDisk
 from daemon.state.latch import MARKER, Latches, Phase, requested
 from daemon.state.lock import Holder, held, state_lock
@@ -288,7 +288,7 @@ def test_a_read_only_disk_keeps_it_from_nothing_but_writing(house: House, monkey
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Latches, "_write", refuses)
-    monkeypatch.setattr("daemon.safety.Journal.open", refuses)
+    monkeypatch.setattr("daemon.process.safety.Journal.open", refuses)
     assert found(flatten(house.config, (BTC,)))[BTC] == "closed"
     assert shorts(house) == []
     assert house.latches.of(BTC) is None

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from components.model.keys import base_token
-from daemon.doors import Doors
+from daemon.safety.doors import Doors
 from tests.daemon.fakes import HandVenue
 
 

@@ -11,13 +11,13 @@ from trio.testing import MockClock
 from components.model.errors import Stop
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import OrderGroup, Trade, TradeStatus, Verb, reduces_risk
-from daemon.emergency import Emergency
 from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Outcome, Record
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.orders.patience import Patience
+from daemon.safety.emergency import Emergency
 from daemon.world.rows import EmbeddedMarket
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order

@@ -25,8 +25,8 @@ from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.utility_manager import UtilityManager
-from daemon.doors import Doors, Reading
-from daemon.marks import Marked
+from daemon.safety.doors import Doors, Reading
+from daemon.safety.marks import Marked
 from daemon.world.rows import window_of
 
 REASON = "emergency stop"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from daemon.loss_guard import ETH_PRICE, LossGuard
 from daemon.replica import CellState, Replica
+from daemon.safety.loss import ETH_PRICE, LossGuard
 
 USDT = Replica(
     strategy="a", mode="m", share_class="USDT", account="a", state=CellState.RUNNING, equity=90_000.0, initial=100_000.0

@@ -26,14 +26,14 @@ from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
 from components.situation import Situation
-from daemon.doors import Doors, Reading
-from daemon.emergency_rescue import rescues
-from daemon.emergency_route import exit_route, reachable, row_of, situation
-from daemon.flat import Flatness, flatness, worth
 from daemon.journal.records import Intent, Note
-from daemon.marks import Marked, marked_row
 from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.patience import Patience
+from daemon.safety.doors import Doors, Reading
+from daemon.safety.flat import Flatness, flatness, worth
+from daemon.safety.marks import Marked, marked_row
+from daemon.safety.rescue import rescues
+from daemon.safety.route import exit_route, reachable, row_of, situation
 from daemon.world.rows import MarketRow
 from venues.clock import Clock
 from venues.interfaces import VenueClient

@@ -23,7 +23,7 @@ from components.model.requirements import HOUR_NS
 from components.planner import SAFE
 from components.routing.plan import CASH_KEPT
 from components.situation import Situation
-from daemon.flat import delay_ns
+from daemon.safety.flat import delay_ns
 
 TOP_UP = 0.05  # of the margin wanted: less is not worth a transfer, as the price moves it
 REASON = "margin of a hedge that waits for its coins"

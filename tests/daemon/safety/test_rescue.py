@@ -7,10 +7,10 @@ import pytest
 from components.model.keys import base_token
 from components.model.orders import GroupKind, InFlight, Order, Verb
 from components.position_monitor import PositionMonitor
-from daemon.emergency_rescue import Rescue, rescues
-from daemon.emergency_route import row_of, situation
+from daemon.safety.rescue import Rescue, rescues
+from daemon.safety.route import row_of, situation
 from tests.builders import keyed, run_of
-from tests.daemon.test_emergency_route import marked
+from tests.daemon.safety.test_route import marked
 
 RUN = run_of("usdt_market_neutral")
 MARK = row_of(marked()).value("okx.perp.ETH")

@@ -18,10 +18,10 @@ from components.model.orders import InFlight, OrderGroup, Trade, TradeStatus, no
 from components.model.slices import RunSlice
 from components.ports import Approved
 from components.position_monitor import PositionMonitor
-from daemon.doors import Reading
-from daemon.emergency_route import exit_route, situation
-from daemon.flat import worth
-from daemon.marks import Marked
+from daemon.safety.doors import Reading
+from daemon.safety.flat import worth
+from daemon.safety.marks import Marked
+from daemon.safety.route import exit_route, situation
 from venues.sim.world import World
 
 WAVES = 12  # arrivals that a plan looks beyond

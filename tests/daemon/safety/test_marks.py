@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.model.keys import perp, perp_quote
 from components.model.requirements import SeriesName, requirements
-from daemon.marks import marked_row
+from daemon.safety.marks import marked_row
 from daemon.world.rows import MarketRow
 from tests.builders import run_of
 
