@@ -17,7 +17,7 @@ from components.ports import Happening
 from daemon.errors import OPS_REFUSED
 
 if TYPE_CHECKING:
-    from daemon.cell import Cell
+    from daemon.cells.cell import Cell
 
 ADOPT_WITHIN_S = 5.0  # for the step under way to end
 

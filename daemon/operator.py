@@ -19,10 +19,11 @@ import trio
 from components.core import CLOSE
 from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
-from daemon.authority import Pause
 from daemon.backtest.sold import ExitValues
 from daemon.by_hand import adopt, trade_by_hand
-from daemon.cell import Cell
+from daemon.cells.authority import Pause
+from daemon.cells.cell import Cell
+from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request, Response, answer
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
@@ -34,7 +35,6 @@ from daemon.replica import CellState, Replica
 from daemon.shown import plan_shown, positions_shown
 from daemon.state.latch import ALL, Phase, requested
 from daemon.state.latch_keeper import LatchKeeper
-from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
 ASKED, ACCEPTED = "asked", "accepted"  # what was refused says so and why

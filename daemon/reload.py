@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from components.model.errors import CFG_INVALID, InvalidInput
+from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice
 from daemon.config.difference import reload as compare
 from daemon.journal.codec import encode
 from daemon.journal.records import ConfigChanged
 from daemon.orders.dispatch import OrderLog
-from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
 

@@ -18,9 +18,11 @@ import structlog
 import trio
 
 from components.model.errors import BasisError, Stop
-from daemon.authority import Limits
-from daemon.cell import Cell
-from daemon.closing import Closing
+from daemon.cells.authority import Limits
+from daemon.cells.cell import Cell
+from daemon.cells.closing import Closing
+from daemon.cells.supervisor import Ended, Supervisor
+from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.control.protocol import SOCKET
 from daemon.journal.committer import Committer
@@ -48,8 +50,6 @@ from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups
 from daemon.state.latch import ALL, Latch
 from daemon.state.latch_keeper import LatchKeeper
-from daemon.supervisor import Ended, Supervisor
-from daemon.surroundings import Surroundings
 from daemon.world.paper import PaperWorld
 
 log = structlog.get_logger()

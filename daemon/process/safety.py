@@ -21,8 +21,9 @@ import trio
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Refuse, Stop
-from daemon.authority import Limits
-from daemon.closing import READ_ONLY, Books, Closing
+from daemon.cells.authority import Limits
+from daemon.cells.closing import READ_ONLY, Books, Closing
+from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
@@ -41,7 +42,6 @@ from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.state.lock import SAFETY, Holder, held, state_lock
-from daemon.surroundings import Surroundings
 from daemon.world.awake import AwakeClock
 from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import open_world

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from daemon.bridge import NO_BATON, Baton
+from daemon.cells.bridge import NO_BATON, Baton
 from daemon.config.daemon_file import DaemonSlice
 from daemon.monitoring.output import Stream, shout
 from daemon.state.disk import Disk

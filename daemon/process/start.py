@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from components.model.errors import CFG_INVALID, BasisError, Fault, InvalidInput, Severity, Stop, catalogued
+from daemon.cells.supervisor import Ended
 from daemon.config.daemon_file import DaemonSlice, load_daemon
 from daemon.config.secrets import Secret, Secrets
 from daemon.config.settings import PACKAGED
@@ -39,7 +40,6 @@ from daemon.replica import CellState
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
 from daemon.state.lock import Holder, held, state_lock
-from daemon.supervisor import Ended
 from daemon.world.awake import AwakeClock
 from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import judge_capital, open_world

@@ -10,10 +10,10 @@ from pathlib import Path
 import structlog
 import trio
 
+from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonLimits
 from daemon.state.latch import mark, requested
 from daemon.state.latch_keeper import LatchKeeper
-from daemon.supervisor import Supervisor
 
 log = structlog.get_logger()
 CLOSE_SHARE = 0.7  # of the time of a stop, for strategies that are closed then

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import structlog
 import trio
 
+from daemon.cells.supervisor import Supervisor
 from daemon.config.live_guard import LiveGuard
 from daemon.journal.committer import Committer
 from daemon.monitoring.health import Health, Level
@@ -17,7 +18,6 @@ from daemon.operator import Operator
 from daemon.process.notify import Notifier
 from daemon.safety.loss import LossGuard
 from daemon.state.latch import Latches
-from daemon.supervisor import Supervisor
 from daemon.world.awake import STALL_S, Lateness
 
 log = structlog.get_logger()

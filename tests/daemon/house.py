@@ -18,7 +18,8 @@ from trio.testing import MockClock
 
 from components.model.keys import PositionKey
 from components.model.market import Market
-from daemon.cell import Cell
+from daemon.cells.cell import Cell
+from daemon.cells.supervisor import Ended
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.settings import PACKAGED
 from daemon.control.protocol import Request, Response
@@ -33,7 +34,6 @@ from daemon.process.seams import Parts
 from daemon.replica import CellState, Replica
 from daemon.state.disk import Disk
 from daemon.state.latch import Latches
-from daemon.supervisor import Ended
 from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import open_world, places
 from tests.disks import CrashDisk

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from components.model.errors import Refuse
 from components.model.keys import PositionKey, base_token
-from daemon.observer import Observer
+from daemon.cells.observer import Observer
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from tests.daemon.fakes import HandClock, HandVenue, Quiet

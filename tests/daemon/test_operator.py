@@ -11,7 +11,7 @@ import trio
 
 from components.model.errors import BasisError
 from components.model.orders import Verb
-from daemon.authority import Pause
+from daemon.cells.authority import Pause
 from daemon.control.protocol import Response
 from daemon.journal.records import Command, LatchChanged
 from daemon.operator import STOPPED, accepted, paused_strategies

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from components.model.keys import WALLET, base_token
 from components.model.orders import TradeStatus, Verb
-from daemon.bridge import Baton
+from daemon.cells.bridge import Baton
 from daemon.config.daemon_file import DaemonSlice
 from daemon.process.daemon import Daemon
 from tests.simulation.host_faults import OFFSET_MS, HostDisk, HostFault

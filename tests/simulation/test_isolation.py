@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from components.model.events import Event
-from daemon.cell import Cell
+from daemon.cells.cell import Cell
 from daemon.journal.codec import encode
 from daemon.journal.records import Events, Intent, Note, Outcome, Record, StepBegin, StepEnd
 from daemon.process.daemon import Daemon

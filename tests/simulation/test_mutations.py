@@ -21,9 +21,11 @@ from components.model.keys import PositionKey, perp
 from components.model.orders import Order, OrderGroup, OrderState, Trade
 from components.position_monitor import PositionMonitor
 from components.utility_manager import UtilityManager
-from daemon import observer, stepping
-from daemon.bridge import Bridge
-from daemon.cell import Cell
+from daemon.cells import core_actor as stepping
+from daemon.cells import observer
+from daemon.cells.bridge import Bridge
+from daemon.cells.cell import Cell
+from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice
 from daemon.control.protocol import Request
 from daemon.journal.errors import JournalBroken
@@ -38,7 +40,6 @@ from daemon.safety.flat import Flatness
 from daemon.safety.marks import marked_row
 from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
-from daemon.supervisor import Supervisor
 from daemon.world.rows import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.oracles import judged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.model.orders import Verb
-from daemon.authority import Authority, Circumstances, Limits
+from daemon.cells.authority import Authority, Circumstances, Limits
 from daemon.orders.breaker import MINUTE_NS, PROBE_EVERY_S, Breaker, BreakerLimits
 from daemon.replica import Contract
 from daemon.world.rows import MarketRow

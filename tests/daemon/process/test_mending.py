@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from components.model.errors import Stop
-from daemon.authority import Pause
+from daemon.cells.authority import Pause
 from daemon.journal.records import Command, Note
 from daemon.monitoring.health import Level
 from daemon.process.daemon import Daemon

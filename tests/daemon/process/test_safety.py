@@ -13,7 +13,7 @@ from components.model.awaited import AwaitedKind
 from components.model.errors import Refuse, Stop
 from components.model.keys import PositionKey
 from components.model.orders import Verb
-from daemon.closing import Closing
+from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
 from daemon.process.daemon import Daemon

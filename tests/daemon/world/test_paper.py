@@ -11,7 +11,7 @@ from msgspec import structs
 from trio.testing import MockClock
 
 from components.model.slices import RunSlice
-from daemon.cell import interval_ns
+from daemon.cells.cell import interval_ns
 from daemon.config.daemon_file import DaemonSlice, load_daemon
 from daemon.config.settings import PACKAGED, load_run
 from daemon.world.paper import PaperWorld, initial_balances

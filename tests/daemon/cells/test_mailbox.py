@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.mailbox import RowMailbox
+from daemon.cells.mailbox import RowMailbox
 from daemon.world.rows import MarketRow
 
 

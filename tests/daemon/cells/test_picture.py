@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from components.pnl_monitor import LINES
+from daemon.cells.picture import picture
 from daemon.cli.status import reasons
-from daemon.picture import picture
 from daemon.process.daemon import Daemon
 from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until

@@ -17,17 +17,17 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
 from components.ports import Approved, Happening, Settlements, Standing
-from daemon.authority import Authority, Circumstances
-from daemon.bridge import Bridge
+from daemon.cells.authority import Authority, Circumstances
+from daemon.cells.bridge import Bridge
+from daemon.cells.observer import Observer
+from daemon.cells.step_ports import StepPorts
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
-from daemon.observer import Observer
 from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.outcomes import late_of, state_of
 from daemon.recorded.recovery import adjusted_by
 from daemon.recorded.steps import begin_of, hash_of
 from daemon.replica import About
-from daemon.step_ports import StepPorts
 from daemon.world.rows import MarketRow, window_of
 from venues.clock import Clock
 

@@ -12,7 +12,7 @@ from math import isfinite
 import msgspec
 
 from components.ports import Standing
-from daemon.observer import View
+from daemon.cells.observer import View
 from daemon.replica import About, Contract
 from daemon.world.rows import MarketRow
 

@@ -10,7 +10,7 @@ import trio
 from msgspec import structs
 
 from components.model.errors import Refuse
-from daemon.closing import AGAIN_S
+from daemon.cells.closing import AGAIN_S
 from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.records import Intent, LatchChanged
 from daemon.process.daemon import Daemon

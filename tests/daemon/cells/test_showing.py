@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from daemon import showing
+from daemon.cells import showing
 from daemon.cli.status import reasons
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.observed import PER_VENUE, RATIOS, observed_columns, without_ratios
+from daemon.cells.observed import PER_VENUE, RATIOS, observed_columns, without_ratios
 from daemon.process.daemon import Daemon
 from tests.daemon.house import BTC, LENDING, House, cell_of, replica_of, ticked
 

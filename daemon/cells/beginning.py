@@ -21,7 +21,7 @@ from daemon.recorded.steps import hash_of
 from daemon.replica import CellState
 
 if TYPE_CHECKING:
-    from daemon.cell import Cell
+    from daemon.cells.cell import Cell
 
 log = structlog.get_logger()
 

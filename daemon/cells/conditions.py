@@ -11,11 +11,11 @@ import trio
 
 from components.model.orders import Order, OrderGroup
 from components.model.requirements import DAY_NS
-from daemon.authority import Circumstances
+from daemon.cells.authority import Circumstances
 from daemon.orders import terms
 
 if TYPE_CHECKING:
-    from daemon.cell import Cell
+    from daemon.cells.cell import Cell
 
 
 class Conditions:

@@ -7,8 +7,8 @@ from math import inf, nan
 import pytest
 
 from components.ports import Standing
-from daemon.authority import Authority, Circumstances, Limits
-from daemon.observer import View
+from daemon.cells.authority import Authority, Circumstances, Limits
+from daemon.cells.observer import View
 from daemon.replica import Contract
 from daemon.world.rows import MarketRow
 from tests.daemon.fakes import SECOND_NS, HandVenue, settled

@@ -15,9 +15,9 @@ import trio
 
 from components.model.errors import CFG_STATE, BasisError, Stop
 from components.model.orders import Order
-from daemon.authority import Pause
-from daemon.cell import Cell
-from daemon.closing import Closing
+from daemon.cells.authority import Pause
+from daemon.cells.cell import Cell
+from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.exits import Exit, exit_of
 from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short

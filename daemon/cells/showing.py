@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from daemon.picture import picture, withheld
+from daemon.cells.picture import picture, withheld
 from daemon.replica import Replica
 
 if TYPE_CHECKING:
-    from daemon.cell import Cell
+    from daemon.cells.cell import Cell
 
 log = structlog.get_logger()
 

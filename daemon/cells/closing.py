@@ -17,6 +17,7 @@ from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.orders import InFlight, Order, OrderId
 from components.model.slices import RunSlice
+from daemon.cells.surroundings import Surroundings
 from daemon.journal.best_effort import BestEffortLog, ReserveLog
 from daemon.journal.records import LatchChanged
 from daemon.orders.dispatch import Dispatch, OrderLog
@@ -28,7 +29,6 @@ from daemon.safety.marks import marked_row
 from daemon.safety.plan import Planned, projected
 from daemon.safety.route import worst_delta
 from daemon.state.latch import Phase
-from daemon.surroundings import Surroundings
 from daemon.world.rows import MarketRow
 from venues.interfaces import VenueClient
 

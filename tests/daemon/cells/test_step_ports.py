@@ -15,12 +15,12 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade, Verb
 from components.model.positions import Book
 from components.ports import Approved, RowBlock, Settlements
+from daemon.cells.step_ports import StepPorts
 from daemon.errors import OPS_REFUSED
 from daemon.journal.codec import decode
 from daemon.journal.records import Answer, Events, Record
 from daemon.orders.gate import EXE_HALTED, TradingHalted
 from daemon.recorded.steps import NOTHING_SETTLED, Refusal, family_of
-from daemon.step_ports import StepPorts
 from tests.builders import group, order, trade
 from tests.daemon.fakes import CASH
 from tests.daemon.handmade import batch, event

@@ -9,9 +9,9 @@ import pytest
 
 from components.model.orders import Verb
 from components.model.requirements import DAY_NS
-from daemon.authority import Pause
-from daemon.cell import Cell
-from daemon.conditions import Conditions
+from daemon.cells.authority import Pause
+from daemon.cells.cell import Cell
+from daemon.cells.conditions import Conditions
 from daemon.world.rows import MarketRow
 from tests.builders import START, group, order
 

@@ -12,7 +12,7 @@ from components.model.events import EventType
 from components.model.keys import PositionKey, base_token
 from components.model.orders import Order, Verb
 from components.ports import Happening
-from daemon.observer import RESYNC_POLLS, Observer, Taken, key_of
+from daemon.cells.observer import RESYNC_POLLS, Observer, Taken, key_of
 from tests.daemon.fakes import CASH, SECOND_NS, HandClock, HandVenue, Quiet, settled, virtual
 from venues.interfaces import Unavailable
 

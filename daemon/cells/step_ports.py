@@ -19,7 +19,7 @@ from components.model.market import Window
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
 from components.ports import Approved, RowBlock, Settlements
-from daemon.bridge import Effects
+from daemon.cells.bridge import Effects
 from daemon.journal.codec import encode
 from daemon.journal.records import Answer, Events, Record
 from daemon.recorded.steps import NOTHING_SETTLED, Refusal, family_of

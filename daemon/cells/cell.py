@@ -17,11 +17,17 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import Order, Trade
 from components.model.slices import RunSlice
 from components.ports import Happening
-from daemon.authority import Authority, Pause
-from daemon.beginning import begin
-from daemon.bridge import Bridge
-from daemon.closing import Books, Closing
-from daemon.conditions import Conditions
+from daemon.cells.authority import Authority, Pause
+from daemon.cells.beginning import begin
+from daemon.cells.bridge import Bridge
+from daemon.cells.closing import Books, Closing
+from daemon.cells.conditions import Conditions
+from daemon.cells.core_actor import CoreActor, Outbound, StepOutcome
+from daemon.cells.mailbox import RowMailbox
+from daemon.cells.observer import Observer
+from daemon.cells.showing import Showing
+from daemon.cells.step_ports import StepPorts
+from daemon.cells.surroundings import Account, CellLog, Surroundings
 from daemon.config.daemon_file import StrategyEntry
 from daemon.journal.codec import encode
 from daemon.journal.records import (
@@ -29,18 +35,12 @@ from daemon.journal.records import (
     ConfigChanged,
     Settlement,
 )
-from daemon.mailbox import RowMailbox
-from daemon.observer import Observer
 from daemon.orders.breaker import Breaker
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.recorded.core import make_core
 from daemon.recorded.recovery import Recovered
 from daemon.replica import CellState
-from daemon.showing import Showing
-from daemon.step_ports import StepPorts
-from daemon.stepping import CoreActor, Outbound, StepOutcome
-from daemon.surroundings import Account, CellLog, Surroundings
 from daemon.world.rows import MarketRow
 from venues.interfaces import VenueClient
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from daemon.bridge import Bridge
+from daemon.cells.bridge import Bridge
 from tests.simulation.baton import VirtualBaton, run_seeded
 
 T = TypeVar("T")

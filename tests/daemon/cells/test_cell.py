@@ -7,10 +7,10 @@ from pathlib import Path
 import trio
 
 from components.model.orders import Verb
+from daemon.cells.core_actor import CHECKPOINT_STEPS
 from daemon.journal.records import StepAborted, StepEnd
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
-from daemon.stepping import CHECKPOINT_STEPS
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 
 

@@ -9,14 +9,14 @@ from components.model.errors import BasisError
 from components.model.keys import WALLET, base_token
 from components.model.orders import Order
 from components.utility_manager import UtilityManager
-from daemon.observed import observed_columns, without_ratios
+from daemon.cells.observed import observed_columns, without_ratios
 from daemon.orders.terms import price_usdt
 from daemon.replica import LEVELS, CellState, OpenOrder, Replica
 from daemon.safety.flat import unsellable_of, unvalued_of, worth
 from daemon.world.rows import window_of
 
 if TYPE_CHECKING:
-    from daemon.cell import Cell
+    from daemon.cells.cell import Cell
 
 
 def picture(cell: Cell) -> Replica:

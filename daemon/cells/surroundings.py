@@ -7,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 
-from daemon.authority import Limits
-from daemon.bridge import NO_BATON, Baton
+from daemon.cells.authority import Limits
+from daemon.cells.bridge import NO_BATON, Baton
+from daemon.cells.observer import VenueTelemetry
 from daemon.journal.best_effort import ReserveLog
 from daemon.journal.frames import Head
-from daemon.observer import VenueTelemetry
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.dispatch import OrderLog, Telemetry
 from daemon.orders.patience import Patience
