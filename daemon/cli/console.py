@@ -92,7 +92,7 @@ def looked_at(state: Path, kind: str, strategy: str | None = None, words: Mappin
         except BasisError as error:
             if error.code != OPS_NOT_RUNNING or holder_of(state_lock(state)) is not None:
                 raise
-            from daemon.offline import view
+            from daemon.control.offline import view
 
             seen = view(state, kind, strategy, words or {}, now().timestamp())
             if seen is None:

@@ -24,7 +24,9 @@ from daemon.cells.closing import Closing
 from daemon.cells.supervisor import Ended, Supervisor
 from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
+from daemon.control.operator import Operator, accepted, paused_strategies
 from daemon.control.protocol import SOCKET
+from daemon.control.reload import Reloader
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
 from daemon.journal.records import Command, Note, Record
@@ -34,7 +36,6 @@ from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.narrator import Narrator
 from daemon.monitoring.readers import Reader
 from daemon.monitoring.told import Reports, ToldMetrics, ToldReports, count, show
-from daemon.operator import Operator, accepted, paused_strategies
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.patience import patience_of
 from daemon.process.journals import AUDIT, Journals
@@ -45,7 +46,6 @@ from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
 from daemon.process.watchdog import Watch
 from daemon.recorded.epochs import NOTE as EPOCH_NOTE
-from daemon.reload import Reloader
 from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups
 from daemon.state.latch import ALL, Latch

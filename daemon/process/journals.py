@@ -10,13 +10,13 @@ from pathlib import Path
 
 from components.model.errors import CFG_STATE, InvalidInput
 from daemon.config.daemon_file import StrategyEntry
+from daemon.control.offline import Seen
 from daemon.journal.committer import Committer
 from daemon.journal.errors import unavailable
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.journal.queries import INDEX_FILE
 from daemon.journal.records import Command, Note, Record
-from daemon.offline import Seen
 from daemon.process.restart import misfit
 from daemon.recorded.epochs import Epochs, check_daemon_journal
 from daemon.recorded.recovery import Recovered, recover_journal

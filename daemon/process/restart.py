@@ -14,8 +14,8 @@ import msgspec
 from components.model.errors import CFG_STATE, Fault, InvalidInput, Stop
 from components.model.slices import ModeSlice
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
+from daemon.control.offline import Seen, seen
 from daemon.journal.reader import DAEMON, Located, journals
-from daemon.offline import Seen, seen
 from daemon.state.disk import Disk
 
 STRUCTURE = ("asset", "share_class", "lst_type", "spot_venue", "collateral")  # and which venues hedge

@@ -9,12 +9,12 @@ import trio
 
 from daemon.cells.supervisor import Supervisor
 from daemon.config.live_guard import LiveGuard
+from daemon.control.operator import Operator
 from daemon.journal.committer import Committer
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.output import Stream
 from daemon.monitoring.readers import Reader
-from daemon.operator import Operator
 from daemon.process.notify import Notifier
 from daemon.safety.loss import LossGuard
 from daemon.state.latch import Latches

@@ -14,9 +14,9 @@ import pytest
 from components.model.errors import InvalidInput
 from daemon.config.daemon_file import DaemonSlice, load_daemon
 from daemon.config.settings import PACKAGED
+from daemon.control.offline import all_seen
 from daemon.journal.reader import journals, verify
 from daemon.journal.records import Manifest
-from daemon.offline import all_seen
 from daemon.process.daemon import Daemon
 from daemon.process.restart import check_restart
 from daemon.provenance import provenance

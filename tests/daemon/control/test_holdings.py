@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.holdings import Holding, holdings
+from daemon.control.holdings import Holding, holdings
 from daemon.replica import Replica
 from tests.daemon.one_cell import running
 

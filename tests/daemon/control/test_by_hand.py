@@ -7,7 +7,7 @@ import pytest
 from components.model.errors import Refuse
 from components.model.events import EventType
 from components.model.orders import Verb
-from daemon.by_hand import adoption, trade_by_hand
+from daemon.control.by_hand import adoption, trade_by_hand
 from tests.builders import keyed, order
 
 

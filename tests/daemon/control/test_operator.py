@@ -12,9 +12,9 @@ import trio
 from components.model.errors import BasisError
 from components.model.orders import Verb
 from daemon.cells.authority import Pause
+from daemon.control.operator import STOPPED, accepted, paused_strategies
 from daemon.control.protocol import Response
 from daemon.journal.records import Command, LatchChanged
-from daemon.operator import STOPPED, accepted, paused_strategies
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import Phase

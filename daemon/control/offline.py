@@ -18,6 +18,7 @@ from components.model.keys import GAS, PositionKey, PositionType, token_of
 from components.model.slices import RunSlice
 from components.utility_manager import UtilityManager
 from daemon.backtest.sold import exit_value_of
+from daemon.control.shown import positions_shown
 from daemon.journal.codec import decode
 from daemon.journal.journal import record_of
 from daemon.journal.opening import Resume
@@ -30,7 +31,6 @@ from daemon.recorded.configuration import last_configuration
 from daemon.recorded.core import RecordedCore
 from daemon.recorded.recovery import Recovered, recover
 from daemon.replica import LEVELS, CellState, Replica
-from daemon.shown import positions_shown
 from daemon.state.disk import Disk, RealDisk
 from daemon.state.latch import Latch, Latches, Phase
 from daemon.world.rows import MarketRow, window_of

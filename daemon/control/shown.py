@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from daemon.holdings import holdings
+from daemon.control.holdings import holdings
 from daemon.replica import Replica
 from daemon.safety.plan import Planned
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from daemon.cli.main import main
+from daemon.control.offline import all_seen, seen, view
 from daemon.journal.reader import Located, journal_folder
-from daemon.offline import all_seen, seen, view
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState, Replica
 from daemon.state.disk import RealDisk

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import nan
 
 from components.model.orders import Verb
+from daemon.control.shown import plan_shown, positions_shown
 from daemon.safety.plan import Planned
-from daemon.shown import plan_shown, positions_shown
 from tests.builders import group, order
 from tests.daemon.one_cell import running
 

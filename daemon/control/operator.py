@@ -20,19 +20,19 @@ from components.core import CLOSE
 from components.model.capital import above_equity
 from components.model.errors import BasisError, Refuse, Stop
 from daemon.backtest.sold import ExitValues
-from daemon.by_hand import adopt, trade_by_hand
 from daemon.cells.authority import Pause
 from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice
+from daemon.control.by_hand import adopt, trade_by_hand
 from daemon.control.protocol import Request, Response, answer
+from daemon.control.shown import plan_shown, positions_shown
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
 from daemon.orders.dispatch import OrderLog
 from daemon.orders.outcomes import late_of
 from daemon.replica import CellState, Replica
-from daemon.shown import plan_shown, positions_shown
 from daemon.state.latch import ALL, Phase, requested
 from daemon.state.latch_keeper import LatchKeeper
 
