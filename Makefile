@@ -35,7 +35,7 @@ check: $(READY) tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy components venues daemon
 	$(BIN)/lint-imports
-	$(BIN)/python -m daemon.docs_reference --check
+	$(BIN)/python -m ops.reference --check
 	$(BIN)/python -m ops.grafana.generate --check
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --agreed-skips tests/agreed-skips.txt
 
@@ -47,7 +47,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 docs: $(READY)
-	$(BIN)/python -m daemon.docs_reference
+	$(BIN)/python -m ops.reference
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis results

@@ -21,9 +21,9 @@ from components.model.errors import (
     Refuse,
     Stop,
 )
-from daemon import docs_reference
 from daemon.exits import OF_CODE, TABLE, Exit, exit_of, of_answer
 from daemon.journal.journal import Journal  # noqa: F401  (its errors are catalogued)
+from ops import reference
 from tests.daemon.cli.calls import call
 
 HERE = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def test_the_exit_code_tells_whose_fault_it_is(error: BasisError, code: Exit) ->
 
 
 def test_every_error_of_the_operator_is_in_the_table() -> None:
-    docs_reference.pages()  # imports all that is catalogued
+    reference.pages()  # imports all that is catalogued
     operators = {code for code in CATALOGUE if code.startswith("OPS-")}
     assert operators <= OF_CODE.keys() <= CATALOGUE.keys()
     assert of_answer("OPS-004") is Exit.NOT_FOUND

@@ -8,7 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from components.model.events import GENESIS, Event, EventType, SettlementBatch, canonical_bytes, chain_hash
+from components.model.events import (
+    EVENT_MEANINGS,
+    GENESIS,
+    Event,
+    EventType,
+    SettlementBatch,
+    canonical_bytes,
+    chain_hash,
+)
 from tests.builders import HOUR_NS, START, key
 
 BTC, USDT, OKX = key("binance:BaseToken:BTC"), key("binance:BaseToken:USDT"), key("okx:BaseToken:USDT")
@@ -74,3 +82,8 @@ def test_a_batch_is_as_long_as_its_items() -> None:
 def test_a_batch_of_uneven_columns_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         batch([0, 0], [1], [1.0]).events()
+
+
+def test_each_event_has_one_meaning_of_its_own() -> None:
+    assert set(EVENT_MEANINGS) == set(EventType)
+    assert len(set(EVENT_MEANINGS.values())) == len(EVENT_MEANINGS)

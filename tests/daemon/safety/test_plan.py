@@ -13,7 +13,7 @@ from daemon.safety.marks import marked_row
 from daemon.safety.plan import cost_of, projected
 from daemon.state.latch import Phase
 from tests.daemon.house import ask, replica_of, until
-from tests.daemon.test_flat_by_positions import NEUTRAL, house_of, in_a_steady_state, latch_of
+from tests.daemon.safety.test_flat_by_positions import NEUTRAL, house_of, in_a_steady_state, latch_of
 from tests.venues.paper.stage import account_of
 
 

@@ -1,6 +1,6 @@
 """Writes the reference pages of the docs from the code: configuration keys and error codes.
 
-`python -m daemon.docs_reference` writes them, `--check` compares and exits 1 when a page is out of date. Meanings come
+`python -m ops.reference` writes them, `--check` compares and exits 1 when a page is out of date. Meanings come
 from the field descriptions of `components.config.schema`, values from the packaged files, errors from the catalogue.
 """
 
@@ -21,16 +21,15 @@ from components.config.overrides import RESERVED, RESERVED_PREFIXES
 from components.config.reading import described, section_of
 from components.config.schema import VENUE_KINDS, ModeFile, ShareClassFile
 from components.model.errors import CATALOGUE
-from components.model.events import EventType
+from components.model.events import EVENT_MEANINGS, EventType
 from daemon.config.schema import DaemonFile, StrategyKeys
 from daemon.config.settings import MODES, PACKAGED, SHARE_CLASSES, VENUES
-from daemon.event_meanings import EVENT_MEANINGS
 from daemon.journal.records import Record
 from daemon.monitoring.families import reference_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "docs" / "reference"
-_NOTE = "<!-- Written by `python -m daemon.docs_reference`; a test compares it with the code. -->\n"
+_NOTE = "<!-- Written by `python -m ops.reference`; a test compares it with the code. -->\n"
 
 _LONG_VALUE = 200
 

@@ -27,7 +27,7 @@ from daemon.state.latch import Latches
 from tests.daemon.house import BTC, House, cell_of, replica_of, until
 from venues.paper.store import read_ledger
 
-STATES = Path(__file__).resolve().parents[1] / "data" / "states"
+STATES = Path(__file__).resolve().parents[2] / "data" / "states"
 ALL = ("btc-basis", "eth-leveraged", "lending", "market-neutral")
 
 
