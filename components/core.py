@@ -21,7 +21,7 @@ from components.model.events import EventType
 from components.model.keys import GAS, PositionKey
 from components.model.market import Row, Window
 from components.model.measures import Kind, Measure
-from components.model.orders import TradeStatus, Verb
+from components.model.orders import DONE, TradeStatus, Verb
 from components.model.slices import RunSlice
 from components.pieces import prices_of
 from components.pnl_monitor import PnlMonitor, PnlState, Steps
@@ -58,7 +58,6 @@ ASKED = Measure(Kind.ASKED)
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", "too_small", CLOSE})
-DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
 ROUNDING = 1e-9  # of equity: as much above it is no more than rounding
 WAYS = 3  # in which what leaves or hedges is tried on one row, when venues refuse

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from components.maths.costs import round_to_lot
 from components.model.keys import Instrument, VenueName
-from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb, reduces_risk
+from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb, part_of, reduces_risk
 from components.model.slices import CexSlice
 from components.situation import Situation
 
@@ -108,7 +108,7 @@ def _made(group: OrderGroup, shares: list[list[float]], count: int) -> list[Orde
             if share[i]:
                 id = sha256(f"{order.id}/{i}".encode()).hexdigest()[:28]
                 last = order.everything and i == count - 1
-                orders.append(structs.replace(order, id=id, amount=share[i], everything=last))
+                orders.append(structs.replace(part_of(order, share[i]), id=id, everything=last))
         if orders:
             kind = group.kind if len(orders) > 1 else GroupKind.ONE
             out.append(structs.replace(group, id=f"{group.id}/{i}", kind=kind, orders=tuple(orders)))

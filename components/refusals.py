@@ -1,7 +1,8 @@
 """What venues refused: the same order is not sent again and again in the same circumstances.
 
 After the first refusal a leg rests for an hour, and what it was for is done another way; what makes a position smaller
-rests for a minute. After the second in a row it rests until the circumstances have changed, another amount or other
+rests for a minute. So it is, however often, where no price was to be had within the limit of an order: prices move.
+After the second in a row it rests until the circumstances have changed, another amount or other
 means by a tenth; what makes a position smaller may also be tried once a day: getting out is never given up. A fill on
 the leg wipes its slate.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from components.model.keys import VenueName
-from components.model.orders import Order, Trade, TradeStatus, Verb
+from components.model.orders import DONE, Order, Trade, TradeStatus, Verb
 from components.model.requirements import DAY_NS, HOUR_NS
 from components.situation import Situation
 
@@ -53,14 +54,14 @@ class Refusals:
             if trade.status is TradeStatus.REJECTED and not trade.transient:
                 before = self._by_leg.get(leg)
                 self._by_leg[leg] = Refusal(
-                    count=1 if before is None else before.count + 1,
+                    count=1 if before is None or trade.expired else before.count + 1,
                     reason=trade.reason,
                     at=now.row.timestamp,
                     amount=abs(order.amount),
                     means=_means(order, now),
                 )
                 refused = True
-            elif trade.status in (TradeStatus.FILLED, TradeStatus.PARTIAL):
+            elif trade.status in DONE:
                 self._by_leg.pop(leg, None)
         return refused
 

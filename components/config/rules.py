@@ -7,6 +7,7 @@ rule names a mode: what a mode is follows from its keys. It *stakes* when its da
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -101,6 +102,12 @@ def _cost_bounds_in_order(mode: ModeFile) -> Iterator[Problem]:
             f"{bounds.warning:g}",
             f"at least routine ({bounds.routine:g}): a warning may cost more",
         )
+
+
+def _price_caps_widen(mode: ModeFile) -> Iterator[Problem]:
+    steps = mode.price_caps.emergency
+    if any(after <= before for before, after in itertools.pairwise(steps)):
+        yield Problem("price_caps.emergency", shown(steps), "steps that widen: each more than the one before")
 
 
 def _funding_gap_grammar(mode: ModeFile) -> Iterator[Problem]:
@@ -291,6 +298,7 @@ BUSINESS_RULES: tuple[Rule[ModeFile], ...] = (
     (("margin_ratio_band", "margin_ratio_target"), _target_inside_band),
     (("risk.margin", "margin_ratio_target", "hedge_allocation"), _margin_warning_below_target),
     (("cost_bounds",), _cost_bounds_in_order),
+    (("price_caps",), _price_caps_widen),
     (("funding_gap",), _funding_gap_grammar),
     (
         ("plausible.funding_largest", "plausible.funding_median", "hedge_allocation", "funding_gap"),

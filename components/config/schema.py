@@ -71,6 +71,15 @@ class CostBoundKeys(Section):
     dust: Positive = Field(description="small change: reward tokens that are sold, a gas debt that is repaid")
 
 
+class PriceCapKeys(Section):
+    order: Positive = Field(
+        description="of an order of a plan; one that reduces what is critical has the widest of `emergency`"
+    )
+    emergency: list[Positive] = Field(
+        min_length=1, description="of an order of an emergency stop, try by try; after the last it is a market order"
+    )
+
+
 class MedianAndRowKeys(Section):
     median: Share = Field(description="in the median of the rows both have")
     row: float = Field(gt=0, description="in any one row")
@@ -136,6 +145,10 @@ class ModeFile(Section):
     minimum_trade_usdt: NotNegative = Field(description="smaller corrections are left alone, USDT")
     cost_bounds: CostBoundKeys = Field(
         description="most that a step may cost (fee, impact, discount, gas), basis points of what it moves"
+    )
+    price_caps: PriceCapKeys = Field(
+        description="how far from the price known an order may be done, basis points; what is not to be had "
+        "within them at once is not done"
     )
     gas_debt_limit: Positive = Field(description="USDT class: a larger gas debt is repaid, ETH")
     gas_reserve: NotNegative = Field(description="ETH class: kept in the wallet for gas, ETH")

@@ -15,6 +15,15 @@ def impact_fraction(notional_usdt: float, impact: Impact) -> float:
     return min(impact.ceiling, impact.base + impact.slope * math.sqrt(abs(notional_usdt) / 1e6))
 
 
+def notional_within(fraction: float, impact: Impact) -> float:
+    """The largest notional (USDT) whose impact is no more than `fraction`; 0 when none is, inf when any is."""
+    if fraction >= impact.ceiling or (impact.slope == 0.0 and fraction >= impact.base):
+        return math.inf
+    if fraction < impact.base or impact.slope == 0.0:
+        return 0.0
+    return ((fraction - impact.base) / impact.slope) ** 2 * 1e6
+
+
 def fill_price(price: float, signed_quantity: float, impact: float) -> float:
     """The price a taker gets: above the known price when buying, below when selling."""
     return price * (1.0 + impact) if signed_quantity > 0.0 else price * (1.0 - impact)

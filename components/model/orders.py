@@ -55,6 +55,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `amount` is in native units of `token`; for a WITHDRAW, REPAY, SWAP or STAKE it is the underlying amount (not the
     scaled balance). `source` and `target` are the positions it takes from and adds to where the verb leaves a choice.
+    `limit_price` (USDT per unit) is the worst average price of a SPOT or PERP, `at_least` the least that a SWAP gives
+    (units of `into_token`); None is the market. What cannot be had within them at once is not done: nothing rests.
     """
 
     id: OrderId
@@ -68,7 +70,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     into_token: Token | None = None
     reduce_only: bool = False
     everything: bool = False  # close the whole position, whatever `amount` rounds to
-    at_least: float | None = None  # refuse a fill that gives less than this
+    at_least: float | None = None
+    limit_price: float | None = None
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +89,9 @@ class TradeStatus(StrEnum):
     PARTIAL = "partial"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
+
+
+DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)  # something happened
 
 
 class OrderState(StrEnum):
@@ -176,6 +182,13 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     refusal: RejectKind | None = None  # of a rejected one, where its venue says
     final: bool = True  # False: a reorganisation of its chain may take it back
     block: str = ""  # hash of the block it is in; "" off chain
+    expired: bool = False  # what is missing was not to be had within the limit price (or `at_least`) of the order
+
+
+def part_of(order: Order, amount: float) -> Order:
+    """The same order for a part of its amount."""
+    least = None if order.at_least is None else order.at_least * (amount / order.amount)
+    return msgspec.structs.replace(order, amount=amount, at_least=least, everything=False)
 
 
 def nothing(
@@ -186,6 +199,7 @@ def nothing(
     *,
     transient: bool = False,
     refusal: RejectKind | None = None,
+    expired: bool = False,
 ) -> Trade:
     """A trade that did nothing (or of which nothing is known)."""
     return Trade(
@@ -200,6 +214,7 @@ def nothing(
         reason=reason,
         transient=transient,
         refusal=refusal,
+        expired=expired,
     )
 
 

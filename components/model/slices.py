@@ -54,6 +54,18 @@ class CostBounds(msgspec.Struct, frozen=True):
     dust: float = 500.0
 
 
+class PriceCaps(msgspec.Struct, frozen=True, kw_only=True):
+    """How far from the price known an order may be done, basis points: an order of a plan (None = at any price), and
+    one of an emergency, wider with every try; after the last of these it is a market order."""
+
+    order: float | None = None
+    emergency: tuple[float, ...] = ()
+
+    @property
+    def widest(self) -> float | None:
+        return self.emergency[-1] if self.emergency else self.order
+
+
 class Band(msgspec.Struct, frozen=True):
     low: float
     high: float
@@ -132,6 +144,7 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
     position_subscriptions: tuple[str, ...]
     target_apy: float
     cost_bounds: CostBounds = CostBounds()  # the default is for journals from before the key
+    price_caps: PriceCaps = PriceCaps()  # the default is for journals from before the key: their orders had none
 
     @property
     def target_ltv(self) -> float:

@@ -19,6 +19,7 @@ from components.model.keys import (
     perp,
 )
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
+from components.price_caps import capped
 from components.refusals import Refusals
 from components.routing.worth import gas_of
 from components.situation import Situation
@@ -108,6 +109,11 @@ class Stage:
         if all(verb is Verb.TRANSFER for verb in verbs):
             return max(bound, bounds.transfer)
         return max(bound, bounds.dust) if self._plan.sell_dust or self._plan.repay_gas else bound
+
+    def _cap(self) -> float | None:
+        """How far from the price known an order of the plan may be done, basis points; None at any price."""
+        caps = self._mode.price_caps
+        return caps.widest if self._plan.urgency is Urgency.CRITICAL else caps.order
 
     def _is_pairs(self) -> bool:
         """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""
@@ -250,7 +256,7 @@ class Stage:
         source: PositionKey | None = None,
     ) -> Order:
         content = f"{self._run_id}/{self._plan.step}/{self._groups}/{leg}/0"
-        return Order(
+        order = Order(
             id=sha256(content.encode()).hexdigest()[:28],
             verb=verb,
             venue=venue,
@@ -262,6 +268,7 @@ class Stage:
             reduce_only=reduce_only,
             source=source,
         )
+        return capped(order, self._now, self._cap())
 
     def _group(self, kind: GroupKind, orders: list[Order]) -> OrderGroup:
         self._groups += 1

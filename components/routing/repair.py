@@ -20,6 +20,7 @@ from components.model.orders import (
     Verb,
     coins_moved,
 )
+from components.price_caps import capped
 from components.situation import Situation
 
 
@@ -69,7 +70,7 @@ def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situ
     if trade.quantity > 0.0:
         amount = -amount
     size = now.size(order.venue) if order.verb is Verb.PERP else 0.0
-    return Order(
+    back = Order(
         id=sha256(f"{group.id}/{order.leg}/unwind".encode()).hexdigest()[:28],
         verb=order.verb,
         venue=order.venue,
@@ -78,6 +79,7 @@ def _back(group: OrderGroup, order: Order, trade: Trade, share: float, now: Situ
         leg=f"{order.leg}_back",
         reduce_only=size * amount < 0.0 and abs(amount) <= abs(size),  # taking back a close opens again
     )
+    return capped(back, now, now.mode.price_caps.widest)
 
 
 def _swapped_back(group: OrderGroup, order: Order, share: float, now: Situation) -> Order | None:
@@ -85,7 +87,7 @@ def _swapped_back(group: OrderGroup, order: Order, share: float, now: Situation)
     amount = min(coins_moved(order, now.coin, now.reference()) * share, now.wallet(now.coin))
     if amount * now.reference() <= now.mode.minimum_trade_usdt:
         return None
-    return Order(
+    back = Order(
         id=sha256(f"{group.id}/{order.leg}/unwind".encode()).hexdigest()[:28],
         verb=Verb.SWAP,
         venue=order.venue,
@@ -94,3 +96,4 @@ def _swapped_back(group: OrderGroup, order: Order, share: float, now: Situation)
         amount=amount,
         leg=f"{order.leg}_back",
     )
+    return capped(back, now, now.mode.price_caps.widest)

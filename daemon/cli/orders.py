@@ -27,7 +27,7 @@ from daemon.cli.output import emit, output_option, terminal_width, text_of
 from daemon.exits import Exit
 
 WIDE = 100
-ORDER_COLUMNS = ("at", "strategy", "order", "amount", "price", "state", "reason", "origin", "id")
+ORDER_COLUMNS = ("at", "strategy", "order", "amount", "price", "limit", "state", "reason", "origin", "id")
 EVENT_COLUMNS = ("at", "strategy", "event", "amount", "detail")
 
 
@@ -42,10 +42,16 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
         emit_records(response, output)
         return
     records = [
-        {**record, "at": _stamp(record.get("at")), "order": joined(record, "verb"), "amount": amount_of(record)}
+        {
+            **record,
+            "at": _stamp(record.get("at")),
+            "order": joined(record, "verb"),
+            "amount": amount_of(record),
+            "limit": limit_of(record),
+        }
         for record in plain(response) or []
     ]
-    emit(records, output, columns=_without(strategy, ORDER_COLUMNS), optional=("reason", "origin", "id"))
+    emit(records, output, columns=_without(strategy, ORDER_COLUMNS), optional=("reason", "limit", "origin", "id"))
 
 
 @click.command()
@@ -89,6 +95,13 @@ def amount_of(record: Mapping[str, Any]) -> str:
     """An amount with its token."""
     amount = record.get("amount")
     return "-" if amount is None else f"{text_of(amount)} {record.get('token') or ''}".rstrip()
+
+
+def limit_of(record: Mapping[str, Any]) -> str:
+    """The worst price that an order was to be done at, or the least that a swap was to give."""
+    if record.get("at_least") is not None:
+        return f"gives {text_of(record['at_least'])}"
+    return "-" if record.get("limit_price") is None else text_of(record["limit_price"])
 
 
 def _without(strategy: str | None, columns: tuple[str, ...]) -> tuple[str, ...]:

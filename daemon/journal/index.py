@@ -31,7 +31,7 @@ from daemon.journal.told import events_of
 from daemon.journal.walk import Place, Walk
 from daemon.state.disk import Disk
 
-LAYOUT = 3
+LAYOUT = 4
 EVENTS_KEPT = 10_000  # of each journal; nobody may ask for more
 ORDERS_KEPT = 10_000
 _BATCH = 1000
@@ -72,6 +72,8 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     amount: float | None = None  # as asked, native units
     quantity: float | None = None  # as done, signed, native units
     price: float | None = None
+    limit_price: float | None = None  # the worst price asked for, USDT per unit; None: at any
+    at_least: float | None = None  # of a swap: the least asked for, units of what it gives
     reason: str = ""
     venue_reference: str = ""
 
@@ -219,7 +221,7 @@ class Index:
         row = OrderRow(
             strategy=journal, id=order.id, sequence=sequence, at=intent.at, state=OrderState.INTENT,
             origin=intent.origin, group=group.id, action=group.action, venue=order.venue, verb=order.verb,
-            token=order.token, amount=order.amount,
+            token=order.token, amount=order.amount, limit_price=order.limit_price, at_least=order.at_least,
         )  # fmt: skip
         self._insert("orders", journal, order.id, sequence, number, row.state, encode(row))
 

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from components.model.keys import VenueName
-from components.model.orders import Order, Trade, TradeStatus
+from components.model.orders import DONE, Order, Trade
 from daemon.replica import Contract
 
 PROBE_EVERY_S = 30.0
 MINUTE_NS = 60_000_000_000
-DONE = (TradeStatus.FILLED, TradeStatus.PARTIAL)
 
 
 class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 It needs no core, no core thread, no journal, no file and no market row: it reads what the venues hold and say of
 prices, plans a full exit with the same routing the core uses, and sends it through a dispatch of its own. Flat is
 judged by positions: two readings in a row with nothing to await, the second later than any order of before could still
-arrive. What travels keeps its hedge and is closed when it arrives; a venue that is silent delays no other. Order ids
+arrive. What travels keeps its hedge and is closed when it arrives; a venue that is silent delays no other. Orders are
+limited by what the doors quote, wider with every try, and are market orders at last. Order ids
 come from the latch, the attempt and the leg, so a restart that closes again never does the same thing twice.
 """
 
@@ -33,7 +34,7 @@ from daemon.safety.doors import Doors, Reading
 from daemon.safety.flat import Flatness, flatness, worth
 from daemon.safety.marks import Marked, marked_row
 from daemon.safety.rescue import rescues
-from daemon.safety.route import exit_route, reachable, row_of, situation
+from daemon.safety.route import exit_route, limited, reachable, row_of, situation
 from daemon.world.rows import MarketRow
 from venues.clock import Clock
 from venues.interfaces import VenueClient
@@ -105,6 +106,7 @@ class Emergency:
         self._doubted: dict[OrderId, float] = {}
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
         self._landed: set[str] = set()  # flights that are at their targets
+        self._beyond: Counter[str] = Counter()  # legs that found no price within their limit, how often
         self._failed: Counter[str] = Counter()  # legs that failed for that: another way is looked for
         self._stopped = trio.Event()
         self.progress = Progress()
@@ -146,6 +148,7 @@ class Emergency:
         """Knows what a try before has learned: what it did at doors that are silent since, what has landed."""
         self.doors.inherit(before.doors)
         self.rescued, self._landed = dict(before.rescued), set(before._landed)
+        self._beyond = before._beyond.copy()
 
     def _arrivals(self, reading: Reading) -> None:
         """Where the door that tells what travels is silent, coins that are due and stand at their target travel no
@@ -205,7 +208,8 @@ class Emergency:
         planned, done = 0, False
         try:
             for group in groups():
-                for part in reachable(group, self.doors, reading, marked):
+                for found in reachable(group, self.doors, reading, marked):
+                    part = limited(found, now, marked, self._beyond)
                     if not self._fits(part, now.net_coins()):
                         return planned, done
                     planned += 1
@@ -263,8 +267,9 @@ class Emergency:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
             if trade.status is TradeStatus.UNKNOWN:
                 self.doubts[order.id] = order
+            self._beyond[order.leg] += trade.expired
             if trade.status is TradeStatus.REJECTED:
-                self._failed[order.leg] += 1 if trade.transient else TRIES
+                self._failed[order.leg] += 1 if trade.transient or trade.expired else TRIES
         failed = [t for t in trades if t.status in (TradeStatus.UNKNOWN, TradeStatus.REJECTED)]
         self.progress.error = next((t.reason for t in failed if t.reason), "" if not failed else self.progress.error)
         return not failed

@@ -21,6 +21,7 @@ from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.planner import Planner
 from components.position_monitor import PositionMonitor
+from components.price_caps import capped
 from components.routing.route import Route
 from components.situation import Situation
 from components.strategies.factory import make_strategy
@@ -180,6 +181,21 @@ def reachable(group: OrderGroup, doors: Doors, reading: Reading, marked: Marked)
     if not first or not last or not _are_pairs(orders):
         return [_with(group, orders, "")]
     return [_with(group, first, ""), _with(group, last, "/unpriced")]
+
+
+def limited(group: OrderGroup, now: Situation, marked: Marked, beyond: Mapping[str, int]) -> OrderGroup:
+    """The group with price limits of an emergency, from what the doors quote: wider with every time that a leg found no
+    price within its limit (`beyond`), and none any more after the widest, for what closes a position. A leg that nobody
+    has a price of has no limit: that must not stop it."""
+    steps = now.mode.price_caps.emergency
+    orders = []
+    for order in group.orders:
+        tries, cap = beyond.get(order.leg, 0), None
+        if f"{order.venue}.{order.verb.value}.{order.token}" not in marked.missing and steps:
+            closes = order.verb is not Verb.PERP or order.reduce_only or order.everything
+            cap = None if tries >= len(steps) and closes else steps[min(tries, len(steps) - 1)]
+        orders.append(capped(order, now, cap))
+    return msgspec.structs.replace(group, orders=tuple(orders))
 
 
 def _is_cut_off(order: Order, doors: Doors, reading: Reading) -> bool:

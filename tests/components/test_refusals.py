@@ -79,3 +79,12 @@ def test_it_goes_on_where_it_was() -> None:
     assert other.forbids(SHORT, hour(5))
     other.forget()
     assert not other.forbids(SHORT, hour(5))
+
+
+def test_what_found_no_price_within_its_limit_rests_as_after_a_first_refusal_however_often() -> None:
+    """Prices move; a closing that was outrun twice is not given up for a day."""
+    found = Refusals()
+    for row in range(4):
+        assert found.note([CLOSE, SHORT], [rejected(CLOSE, expired=True), rejected(SHORT, expired=True)], hour(row))
+        assert found.forbids(CLOSE, hour(row)) and found.forbids(SHORT, hour(row))
+        assert not found.forbids(CLOSE, hour(row + 1)) and not found.forbids(SHORT, hour(row + 1))

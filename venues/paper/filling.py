@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from components.model.keys import GAS, base_token
-from components.model.orders import CostKind, GroupKind, Order, OrderGroup, Trade, TradeStatus, nothing
+from components.model.orders import DONE, CostKind, GroupKind, Order, OrderGroup, Trade, TradeStatus, nothing, part_of
 from components.ports import Approved
 from venues.interfaces import ReportStatus
 from venues.paper.registry import OrderRecord, Registry, answer_of, merged
@@ -70,10 +70,10 @@ class Filling:
         for record in due:
             trade = self._world.execute_one(record.left or record.order)
             self._filled((trade,))
-            if trade.status is TradeStatus.FILLED:
+            if trade.status in DONE:
                 self._done(record, merged(record.trade, trade))
             else:
-                self._close(record, now, trade.reason)
+                self._close(record, now, trade.reason, expired=trade.expired)
         return bool(due)
 
     def cancel(self, record: OrderRecord, at: int) -> OrderRecord:
@@ -85,7 +85,7 @@ class Filling:
         (order,) = group.orders
         done: Trade | None = None
         if handling.fraction > 0.0:
-            part = msgspec.structs.replace(order, amount=order.amount * handling.fraction, everything=False)
+            part = part_of(order, order.amount * handling.fraction)
             done = self._world.execute_one(part)
             self._filled((done,))
         refused = done is not None and done.status is TradeStatus.REJECTED
@@ -97,20 +97,25 @@ class Filling:
             arrived_at=at,
             status=ReportStatus.OPEN,
             trade=partial,
-            left=msgspec.structs.replace(order, amount=order.amount * (1.0 - handling.fraction)),
+            left=msgspec.structs.replace(
+                part_of(order, order.amount * (1.0 - handling.fraction)), everything=order.everything
+            ),
             fills_at=handling.fills_at,
         )
         self._registry.note(record)
         if done is not None and refused:
-            record = self._close(record, at, done.reason)
+            record = self._done(record, done)
         elif handling.fills_at is None:
             record = self._close(record, at, "the venue cancelled what was left")
         return answer_of(record, at)
 
-    def _close(self, record: OrderRecord, at: int, reason: str, *, transient: bool = False) -> OrderRecord:
+    def _close(
+        self, record: OrderRecord, at: int, reason: str, *, transient: bool = False, expired: bool = False
+    ) -> OrderRecord:
         """Ends an order with what it has."""
         if record.trade is None:
-            return self._done(record, nothing(record.order, TradeStatus.REJECTED, at, reason, transient=transient))
+            trade = nothing(record.order, TradeStatus.REJECTED, at, reason, transient=transient, expired=expired)
+            return self._done(record, trade)
         return self._done(record, msgspec.structs.replace(record.trade, reason=reason))
 
     def _done(self, record: OrderRecord, trade: Trade) -> OrderRecord:
@@ -145,7 +150,7 @@ class Filling:
         return msgspec.structs.replace(trade, changes=changes, costs=costs)
 
     def _filled(self, trades: tuple[Trade, ...]) -> None:
-        self._registry.fills.extend(trade for trade in trades if trade.status is TradeStatus.FILLED)
+        self._registry.fills.extend(trade for trade in trades if trade.status in DONE)
 
 
 def single(group: OrderGroup) -> Order | None:

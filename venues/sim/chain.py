@@ -30,7 +30,11 @@ Balances = Mapping[PositionKey, float]
 
 
 class Failure(Exception):
-    """One step cannot be done; the message says why."""
+    """One step cannot be done; the message says why. `expired`: not within the limit of its order."""
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -68,7 +72,7 @@ class SimChain:
         try:
             done = self._step(order, row, balances)
         except Failure as failure:
-            return rejected(order, row, str(failure))
+            return rejected(order, row, str(failure), expired=failure.expired)
         draft = dict(balances)
         for key, change in done.changes.items():
             draft[key] = draft.get(key, 0.0) + change
@@ -89,7 +93,8 @@ class SimChain:
             try:
                 done = self._step(order, row, draft)
             except Failure as failure:
-                return tuple(rejected(o, row, f"{order.leg}: {failure}") for o in group.orders)
+                why = f"{order.leg}: {failure}"
+                return tuple(rejected(o, row, why, expired=failure.expired) for o in group.orders)
             trade = self._trade(order, row, done, () if trades else gas)
             for key, change in trade.changes.items():
                 draft[key] = draft.get(key, 0.0) + change
@@ -175,6 +180,8 @@ class SimChain:
         eth_usdt = self._costs.eth_usdt(row)
         notional = amount * known * (1.0 if order.into_token == "USDT" else eth_usdt)
         received = amount * got * self._costs.swap_keeps(pair, notional)
+        if order.at_least is not None and received < order.at_least:
+            raise Failure(f"gives {received:.8g} {order.into_token}, less than {order.at_least:.8g}", expired=True)
         cost = Cost(CostKind.SLIPPAGE, order.into_token or "", amount * known - received)
         return Done({source: -amount, target: received}, -amount, received / amount, (cost,))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from components.maths.costs import gas_eth, impact_fraction
+from math import inf
+
+from components.maths.costs import gas_eth, impact_fraction, notional_within
 from components.model.keys import VenueName
 from components.model.market import Row
-from components.model.orders import Cost, CostKind
+from components.model.orders import Cost, CostKind, Verb
 from components.model.requirements import reference_price
 from components.model.slices import RunSlice, TransferTerms
 
@@ -26,6 +28,13 @@ class CostModel:
 
     def perp_impact(self, venue: VenueName, notional_usdt: float) -> float:
         return 0.0 if self.free else impact_fraction(notional_usdt, self._run.exchanges[venue].perp_impact)
+
+    def notional_within(self, venue: VenueName, verb: Verb, fraction: float) -> float:
+        """The largest notional, USDT, that trades within `fraction` of the known price."""
+        if self.free:
+            return inf if fraction >= 0.0 else 0.0
+        exchange = self._run.exchanges[venue]
+        return notional_within(fraction, exchange.spot_impact if verb is Verb.SPOT else exchange.perp_impact)
 
     def spot_fee(self, venue: VenueName) -> float:
         return 0.0 if self.free else self._run.exchanges[venue].spot_fees.taker

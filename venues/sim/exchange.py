@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from msgspec.structs import replace
 
-from components.maths.costs import fill_price
+from components.maths.costs import fill_price, round_to_lot
 from components.maths.perps import equity_after_liquidation, maintenance_usdt, realised_on_reduce, unrealised_usdt
 from components.model.events import EventType
 from components.model.keys import PositionKey, base_token, perp, perp_quote
 from components.model.market import Column, Row, Window
-from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing
+from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing, part_of
 from components.model.slices import CexSlice, ModeSlice
 from components.ports import Happening
 from venues.sim.costs import CostModel
 
 ROUNDING = 1e-9
+SLIGHTLY_LESS = 1.0 - 1e-6  # than the most: rounding leaves it within
 
 
 class SimExchange:
@@ -123,7 +125,9 @@ class SimExchange:
             return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
         if quantity < 0.0 and balances.get(coin_key, 0.0) + quantity < -ROUNDING * abs(quantity):
             return rejected(order, row, f"sells {-quantity!r} {order.token}, has {balances.get(coin_key, 0.0)!r}")
-        fill = fill_price(price, quantity, self._costs.spot_impact(self.name, notional))
+        fill = self._fill(order.verb, price, quantity)
+        if is_beyond(order, quantity, fill):
+            return self._within(order, row, quantity, price, minimum, balances)
         fee = abs(quantity) * fill * self._costs.spot_fee(self.name)
         received, cash_fee = quantity, fee
         cost = Cost(CostKind.FEE, "USDT", fee)
@@ -163,7 +167,9 @@ class SimExchange:
         minimum = self._config.instruments[f"perp.{order.token}"].minimum_notional_usdt
         if notional < minimum and not order.reduce_only and not self._costs.free:
             return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
-        fill = fill_price(mark, change, self._costs.perp_impact(self.name, notional))
+        fill = self._fill(order.verb, mark, change)
+        if is_beyond(order, change, fill):
+            return self._within(order, row, change, mark, 0.0 if order.reduce_only else minimum, balances)
         fee = abs(change) * fill * self._costs.perp_fee(self.name)
         if size + change == 0.0:
             realised = quote - change * fill
@@ -187,6 +193,36 @@ class SimExchange:
             costs=(Cost(CostKind.FEE, "USDT", fee), Cost(CostKind.SLIPPAGE, "USDT", abs(fill - mark) * abs(change))),
         )
 
+    def _fill(self, verb: Verb, price: float, quantity: float) -> float:
+        impact = self._costs.spot_impact if verb is Verb.SPOT else self._costs.perp_impact
+        return fill_price(price, quantity, impact(self.name, abs(quantity) * price))
+
+    def _within(
+        self,
+        order: Order,
+        row: Row,
+        quantity: float,
+        price: float,
+        minimum: float,
+        balances: Mapping[PositionKey, float],
+    ) -> Trade:
+        """As much of an order as the market takes within its limit price; the rest expires. `quantity` (signed) is what
+        would be done without one, less than `minimum` USDT is nothing."""
+        limit = order.limit_price or 0.0
+        allowed = limit / price - 1.0 if quantity > 0.0 else 1.0 - limit / price
+        lot = 0.0 if self._costs.free else self._config.instruments[f"{order.verb.value}.{order.token}"].lot
+        most = min(self._costs.notional_within(self.name, order.verb, allowed) / price, abs(quantity))
+        done = round_to_lot(most * SLIGHTLY_LESS, lot)
+        signed = -done if quantity < 0.0 else done
+        if done * price <= minimum or is_beyond(order, signed, self._fill(order.verb, price, signed)):
+            return rejected(order, row, f"nothing to be had within the limit price {limit:.8g}", expired=True)
+        part = part_of(order, signed)
+        trade = self._spot(part, row, balances) if order.verb is Verb.SPOT else self._perp(part, row, balances)
+        if trade.status is not TradeStatus.FILLED:
+            return trade
+        reason = f"no more to be had within the limit price {limit:.8g}"
+        return replace(trade, status=TradeStatus.PARTIAL, reason=reason, expired=True)
+
     def _carries(
         self, row: Row, balances: Mapping[PositionKey, float], size: float, quote: float, cash_change: float
     ) -> bool:
@@ -199,6 +235,13 @@ class SimExchange:
         return equity >= self._config.initial_margin_rate * abs(size) * mark
 
 
-def rejected(order: Order, row: Row, reason: str) -> Trade:
-    """A trade that did nothing."""
-    return nothing(order, TradeStatus.REJECTED, row.timestamp, reason)
+def is_beyond(order: Order, quantity: float, fill: float) -> bool:
+    """Whether a fill of so much (signed) would be worse than the limit of an order."""
+    if order.limit_price is None:
+        return False
+    return fill > order.limit_price if quantity > 0.0 else fill < order.limit_price
+
+
+def rejected(order: Order, row: Row, reason: str, *, expired: bool = False) -> Trade:
+    """A trade that did nothing; `expired` when the market gives nothing within the limit of its order."""
+    return nothing(order, TradeStatus.REJECTED, row.timestamp, reason, expired=expired)

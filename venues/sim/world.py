@@ -19,7 +19,7 @@ from components.model.keys import (
     base_token,
 )
 from components.model.market import Column, Market, Row, Window
-from components.model.orders import GroupKind, InFlight, Order, Trade, TradeStatus, Verb
+from components.model.orders import DONE, GroupKind, InFlight, Order, Trade, Verb
 from components.model.positions import Book
 from components.model.requirements import reward_tokens
 from components.model.slices import RunSlice
@@ -309,7 +309,7 @@ class World:
         return found
 
     def _book(self, trade: Trade) -> None:
-        if trade.status is not TradeStatus.FILLED:
+        if trade.status not in DONE:
             return
         for key, change in trade.changes.items():
             self._add(key, change)

@@ -19,6 +19,7 @@ from tests.builders import build, faults
         ("btc_basis", "risk.margin.warning", 1.0, "less than margin_ratio_target (1)"),
         ("eth_leveraged", "risk.liquidation.warning", 0.005, "expected warning above critical"),
         ("btc_basis", "margin_ratio_band.low", 1.0, "low < margin_ratio_target (1) < high"),
+        ("btc_basis", "price_caps.emergency", [100, 100], "steps that widen"),
         ("btc_basis", "funding_gap", "ignore", "expected refuse, skip or venue:<name>"),
         ("btc_basis", "plausible.accepted", ["okx"], "expected a series like okx.perp.ETH"),
         ("btc_basis", "plausible.accepted", ["okx.perp.ETH@yesterday"], "okx.perp.ETH@2024-10-28T21:00Z"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.maths.costs import fill_price, gas_eth, impact_fraction, round_to_lot
+from components.maths.costs import fill_price, gas_eth, impact_fraction, notional_within, round_to_lot
 from components.model.slices import Impact
 
 IMPACT = Impact(base=0.0001, slope=0.0004, ceiling=0.001)
@@ -49,3 +51,16 @@ def test_a_quantity_is_rounded_towards_zero(quantity: float, lot: float, rounded
 @given(st.integers(min_value=-10_000_000, max_value=10_000_000), st.sampled_from([0.001, 0.01, 0.1, 0.00001]))
 def test_a_multiple_of_the_lot_keeps_all_its_lots(lots: int, lot: float) -> None:
     assert round_to_lot(lots * lot, lot) == pytest.approx(lots * lot, rel=1e-12, abs=0.0)
+
+
+@given(st.floats(0.0, 0.02), st.floats(0.0, 0.01), st.floats(0.0, 0.01), st.floats(0.0, 0.02))
+def test_what_trades_within_a_fraction_has_no_more_impact(
+    fraction: float, base: float, slope: float, ceiling: float
+) -> None:
+    impact = Impact(base, slope, max(base, ceiling))
+    most = notional_within(fraction, impact)
+    if most == inf:
+        assert impact_fraction(1e15, impact) <= fraction
+    else:
+        assert most == 0.0 or impact_fraction(most, impact) == pytest.approx(min(fraction, impact.ceiling))
+        assert impact_fraction(most + 1.0 + 1e-6 * most, impact) > fraction * (1.0 - 1e-12)

@@ -81,3 +81,23 @@ def test_adopting_names_strategy_and_venue(tmp_path: Path) -> None:
         assert call("adopt", "btc", "okx", "--yes", "--key", "k", "--state", str(tmp_path)) == 0
     (request,) = daemon.asked
     assert (request.strategy, dict(request.arguments), request.key) == ("btc", {"venue": "okx"}, "k")
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown"),
+    [({"limit_price": 2_310.5, "at_least": None}, "2,310.5"), ({"limit_price": None, "at_least": 12.5}, "gives 12.5")],
+)
+def test_the_limit_of_an_order_is_in_its_row(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, float | None],
+    shown: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    row = {"at": 1_704_067_200_000_000_000, "venue": "okx", "verb": "perp", "token": "ETH", "amount": -1.0,
+           "price": 2_300.0, "state": "filled", "reason": "", **limits}  # fmt: skip
+    with running(tmp_path, {"orders": answer([row])}):
+        assert call("orders", "btc", "--state", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "limit" in out and shown in out

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from components.model.errors import Stop
@@ -249,3 +250,20 @@ def test_tables_are_strict(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute("INSERT INTO events VALUES ('x', 'not a number', 1, 'trade', x'')")
     connection.close()
+
+
+def test_the_limit_of_an_order_is_kept_with_it(tmp_path: Path) -> None:
+    disk, asked = CrashDisk(), intent("a", "b")
+    limited = tuple(
+        msgspec.structs.replace(each, limit_price=limit, at_least=least)
+        for each, limit, least in zip(asked.group.orders, (60_300.0, None), (None, 1.25), strict=True)
+    )
+    asked = msgspec.structs.replace(asked, group=msgspec.structs.replace(asked.group, orders=limited))
+    write(disk, STATE, "btc", [asked, filled("a")])
+    index = Index.open(tmp_path / "index.sqlite")
+    index.catch_up(disk, of("btc"))
+    assert [(row.state, row.limit_price, row.at_least) for row in index.orders("btc")] == [
+        ("filled", 60_300.0, None),
+        ("intent", None, 1.25),
+    ]
+    index.close()

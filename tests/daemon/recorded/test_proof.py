@@ -8,15 +8,18 @@ import pytest
 from msgspec import structs
 
 from components.model.errors import Refuse
-from components.model.orders import Trade
+from components.model.orders import Trade, Verb
+from components.model.slices import PriceCaps
+from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.codec import decode, encode
 from daemon.journal.journal import Journal
 from daemon.journal.pruning import plan, prune
 from daemon.journal.reader import Located
-from daemon.journal.records import Answer, Manifest, Record, StepEnd
+from daemon.journal.records import Answer, Intent, Manifest, Outcome, Record, StepEnd
+from daemon.process.daemon import Daemon
 from daemon.recorded.proof import Result, prove, what_would_change
 from daemon.state.disk import RealDisk
-from tests.daemon.house import BTC
+from tests.daemon.house import BTC, House, ticked
 from tests.daemon.recordings import eventful, journal_with
 
 
@@ -138,3 +141,30 @@ def test_what_if_with_another_target_names_every_decision(tmp_path: Path) -> Non
     assert not result.identical
     assert len(result.differences) >= 2, "one difference does not hide the next"
     assert {difference.what for difference in result.differences} != {"the state after the step"}
+
+
+def test_a_run_whose_orders_found_less_than_they_asked_for_repeats(tmp_path: Path) -> None:
+    """Limits are made from the recorded rows again, and what expired is answered from the journal."""
+
+    def tight(config: DaemonSlice) -> DaemonSlice:
+        (entry,) = config.strategies
+        caps = PriceCaps(order=1.2, emergency=(0.2, 1.0))
+        run = structs.replace(entry.run, mode=structs.replace(entry.run.mode, price_caps=caps))
+        return structs.replace(config, strategies=(structs.replace(entry, run=run),))
+
+    house = House(tmp_path / "house", BTC, changed=tight)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 4)
+
+    house.live(play)
+    records = house.records(BTC)
+    orders = {order.id: order for each in records if isinstance(each, Intent) for order in each.group.orders}
+    outcomes = [each.trade for each in records if isinstance(each, Outcome) and each.trade is not None]
+    assert any(trade.expired and trade.quantity for trade in outcomes)
+    for trade in outcomes:
+        if trade.verb is Verb.SPOT and trade.quantity:
+            limit = orders[trade.order_id].limit_price
+            assert limit is not None and trade.price is not None and trade.price <= limit
+    result = prove(journal_with(records, tmp_path))
+    assert result.identical, result.in_words()

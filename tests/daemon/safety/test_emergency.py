@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from components.model.errors import Stop
 from components.model.keys import base_token, perp, perp_quote
 from components.model.orders import OrderGroup, Trade, TradeStatus, Verb, reduces_risk
+from components.model.slices import PriceCaps
 from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Outcome, Record
@@ -288,5 +290,76 @@ def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing() 
     async def act(account: Account) -> None:
         account.fresh(log=BestEffortLog(Broken(0), lambda text: None))
         assert await account.flatten()
+
+    play(act)
+
+
+# Price limits
+
+
+def caps(account: Account, *steps: float) -> Emergency:
+    """A program whose limits are these, basis points; spot costs 1 bp and more, perps half of that."""
+    run = account.desk.account.run
+    mode = replace(run.mode, price_caps=PriceCaps(order=500.0, emergency=steps))
+    account.desk.account.run = replace(run, mode=mode)
+    return account.fresh()
+
+
+def limits(account: Account, leg: str) -> list[float | None]:
+    """Of the orders of a leg, basis points from the quote, as the journal has them."""
+    quotes = account.desk.account.marks("binance")
+    found = []
+    for each in (each for closing in account.groups for each in closing.orders if each.leg == leg):
+        quote = quotes[f"binance.{each.verb.value}.BTC"]
+        found.append(None if each.limit_price is None else round(abs(each.limit_price / quote - 1.0) * 1e4, 6))
+    return found
+
+
+def test_limits_come_from_the_quote_of_the_door_and_widen_with_every_try() -> None:
+    async def act(account: Account) -> None:
+        caps(account, 0.1, 0.8, 60.0)
+        assert await account.flatten()
+        assert account.held == {}
+        assert limits(account, "binance_perp")[:2] == limits(account, "binance_spot")[:2] == [0.1, 0.8]
+        quotes = account.desk.account.marks("binance")
+        for trade in account.fills:
+            quote = quotes[f"binance.{trade.verb.value}.BTC"]
+            assert trade.price is not None and abs(trade.price / quote - 1.0) * 1e4 <= 60.0
+
+    play(act)
+
+
+def test_after_the_widest_limit_it_is_a_market_order_that_only_reduces() -> None:
+    async def act(account: Account) -> None:
+        caps(account, 0.1, 0.2)
+        assert await account.flatten()
+        assert account.held == {}
+        assert limits(account, "binance_spot") == [0.1, 0.2, None]
+        assert limits(account, "binance_perp") == [0.1, 0.2, None]
+        last = account.groups[-1]
+        assert all(reduces_risk(each, last.action) for each in last.orders)
+
+    play(act)
+
+
+def test_a_price_that_nobody_says_is_no_limit_and_stops_nothing() -> None:
+    async def act(account: Account) -> None:
+        caps(account, 0.1)
+        account.desk.faulty("connect_refused", duration_s=1e6, endpoint="marks")
+        assert await account.flatten()
+        assert account.held == {}
+        assert limits(account, "binance_spot") == [None]
+
+    play(act)
+
+
+def test_a_try_that_follows_goes_on_with_the_limit_it_had_come_to() -> None:
+    async def act(account: Account) -> None:
+        before = caps(account, 0.1, 0.2, 60.0)
+        before._attempts = 1
+        assert not await account.flatten()
+        account.fresh().carry_on(before)
+        assert await account.flatten("again")
+        assert limits(account, "binance_spot")[:2] == [0.1, 0.2]
 
     play(act)

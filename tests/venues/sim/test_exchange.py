@@ -355,3 +355,52 @@ def test_interest_is_charged_only_below_zero_and_only_on_unified_accounts() -> N
     assert Bench({}, "collateral=unified").exchange.funded_interest(window, 5.0, None) is None
     assert Bench({}).exchange.funded_interest(window, -5.0, None) is None
     assert Bench({}, "collateral=unified", "usdt_borrow_rate=0").exchange.funded_interest(window, -5.0, None) is None
+
+
+# Limit prices
+
+
+@pytest.mark.parametrize("verb", [Verb.SPOT, Verb.PERP])
+def test_within_its_limit_an_order_is_done_as_without_one(verb: Verb) -> None:
+    bench = Bench({CASH: 600_000.0})
+    plain, limited = (
+        bench.exchange.execute(order(verb, "binance", "BTC", 5.0, limit_price=limit), bench.market_row, bench.balances)
+        for limit in (None, 50_000.0 * 1.0003)
+    )
+    assert limited == plain and not limited.expired
+
+
+@pytest.mark.parametrize(("verb", "way"), [(Verb.SPOT, 1), (Verb.SPOT, -1), (Verb.PERP, 1), (Verb.PERP, -1)])
+def test_only_as_much_is_done_as_the_limit_allows(verb: Verb, way: int) -> None:
+    """base + slope × √0.0625: 62,500 USDT of the 250,000."""
+    base, slope = (1e-4, 2.5e-4) if verb is Verb.SPOT else (0.5e-4, 2e-4)
+    limit = 50_000.0 * (1.0 + way * (base + 0.25 * slope))
+    bench = Bench({CASH: 600_000.0, SPOT: 5.0})
+    one = order(verb, "binance", "BTC", 5.0 * way, limit_price=limit)
+    trade = bench.exchange.execute(one, bench.market_row, bench.balances)
+    assert (trade.status, trade.expired) == (TradeStatus.PARTIAL, True)
+    assert abs(trade.quantity) == pytest.approx(1.25, abs=0.002)
+    assert trade.price is not None and way * trade.price <= way * limit
+    assert "limit price" in trade.reason
+    lot = 0.00001 if verb is Verb.SPOT else 0.001
+    assert abs(trade.quantity) / lot == pytest.approx(round(abs(trade.quantity) / lot), abs=1e-6)
+
+
+@pytest.mark.parametrize("limit", [49_990.0, 50_000.0, 50_001.0])
+def test_where_the_limit_gives_nothing_nothing_is_done(limit: float) -> None:
+    trade = Bench({CASH: 600_000.0}).spot(5.0, limit_price=limit)
+    assert (trade.status, trade.expired, trade.quantity) == (TradeStatus.REJECTED, True, 0.0)
+    assert trade.changes == {} and not trade.transient
+
+
+def test_what_is_left_of_a_closed_position_stays_open() -> None:
+    bench = Bench({CASH: 600_000.0, SIZE: -5.0, QUOTE: 250_000.0})
+    trade = bench.perp(5.0, reduce_only=True, everything=True, limit_price=50_000.0 * (1.0 + 0.5e-4 + 0.25 * 2e-4))
+    assert trade.status is TradeStatus.PARTIAL and trade.quantity == pytest.approx(1.249)
+    assert keyed({QUOTE: pytest.approx(-50_000.0 * 1.249)}).items() <= dict(trade.changes).items()
+
+
+def test_without_costs_the_price_of_the_row_is_within_any_limit_that_includes_it() -> None:
+    bench = Bench({CASH: 600_000.0}, "costs=none")
+    assert bench.spot(5.0, limit_price=50_000.0).status is TradeStatus.FILLED
+    assert bench.spot(5.0, limit_price=49_999.0).expired
