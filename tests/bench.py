@@ -28,7 +28,7 @@ from daemon.config.settings import load_run
 from tests import bench_daemon
 from tests.decisions import figures
 from venues import history
-from venues.sim.market import generate, write_tree
+from venues.embedded import generate, write_tree
 
 START = int(np.datetime64("2024-01-01", "ns").astype(np.int64))
 MINUTE_NS = HOUR_NS // 60

@@ -19,7 +19,7 @@ from components.model.errors import CFG_REQUEST, Fault, InvalidInput, nearest_na
 from components.model.requirements import Grid
 from components.ports import Flow
 from daemon.config.settings import MODES, PACKAGED
-from venues.sim.market.stress import SCENARIOS
+from venues.embedded.stress import SCENARIOS
 
 DEFAULT_SEED = 7
 CALM = "calm"

@@ -30,8 +30,8 @@ from daemon.backtest.results.store import ResultsStore
 from daemon.backtest.results.summary import SUSDE_APY, FinishedRun, Summary, benchmark_columns, summarise
 from daemon.backtest.results.tables import BALANCE, iso_stamp
 from daemon.config.settings import load_run
+from venues.embedded import generate
 from venues.history.loader import load
-from venues.sim.market import generate
 
 LEFT_OUT = (
     EventType.ENTRY_SKIPPED,

@@ -95,7 +95,7 @@ def generate(
     """Write a synthetic market as a data folder DIR."""
     with refusals():
         from daemon.backtest.request import Reading
-        from venues.sim import market
+        from venues import embedded as market
 
         reading = Reading()
         grid = reading.grid(start, end, step)

@@ -15,7 +15,7 @@ from components.config.reading import is_known
 from components.model.errors import Fault, nearest_name
 from components.model.slices import RunSlice
 from daemon.config.schema import DaemonFile, MarketKeys, StrategyKeys
-from venues.sim.market.stress import SCENARIOS
+from venues.embedded.stress import SCENARIOS
 
 DAEMON = "daemon"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")

@@ -27,8 +27,8 @@ from components.strategies.factory import make_strategy
 from daemon.config.daemon_file import MarketFeed, StrategyEntry
 from daemon.world.clocks import SECOND_NS, MarketClock
 from daemon.world.rows import EmbeddedMarket, MarketRow
+from venues.embedded import Continued
 from venues.interfaces import VenueClient
-from venues.sim.market import Continued
 
 log = structlog.get_logger()
 FIRST_DAYS = 28

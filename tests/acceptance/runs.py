@@ -17,8 +17,8 @@ from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
 from daemon.backtest.results.events import write_events
 from daemon.backtest.results.tables import pnl_table
 from daemon.config.settings import load_run
+from venues.embedded import generate
 from venues.history import load
-from venues.sim.market import generate
 
 DATA = Path(os.environ.get("BASIS_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"real market data is not at {DATA.name}")

@@ -12,7 +12,7 @@ from tests.acceptance.runs import MODES
 from tests.decisions.cases import Case
 from tests.decisions.history import history_of
 from tests.decisions.playing import smallest_of
-from venues.sim.market.stress import SCENARIOS
+from venues.embedded.stress import SCENARIOS
 
 TWO = "hedge_allocation={binance: 0.6, bybit: 0.4}"
 NEUTRAL = ("usdt_market_neutral", "usdt_market_neutral_no_leverage")

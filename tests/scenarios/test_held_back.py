@@ -8,7 +8,7 @@ from daemon.config.settings import load_run
 from tests.scenarios import sketch
 from tests.scenarios.play import deposit, play
 from tests.scenarios.sketch import at
-from venues.sim.market import generate
+from venues.embedded import generate
 
 LOPSIDED = "hedge_allocation={binance: 0.999, bybit: 0.001}"
 

@@ -21,7 +21,7 @@ from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult
 from daemon.config.settings import load_run
 from tests.acceptance.runs import grid
 from tests.scenarios.play import events_of
-from venues.sim.market import generate
+from venues.embedded import generate
 
 MODES = ("usdt_market_neutral_no_leverage", "usdt_market_neutral")
 SCENARIOS = ("squeeze", "rally", "crash", "depeg")

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from venues.sim.market.streams import stream
+from venues.embedded.streams import stream
 
 SECOND_NS = 1_000_000_000
 CHAIN = "chain"

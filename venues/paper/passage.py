@@ -20,10 +20,10 @@ import trio
 from components.model.keys import VenueName
 from components.model.orders import OrderId
 from venues.clock import Clock
+from venues.embedded.streams import stream
 from venues.paper.account import PaperAccount
 from venues.paper.faults import Fault, FaultPlan
 from venues.paper.store import LedgerFailed
-from venues.sim.market.streams import stream
 
 T = TypeVar("T")
 UNREACHED = {

@@ -22,6 +22,7 @@ from components.model.keys import PositionKey
 from components.model.requirements import Grid, requirements
 from components.model.slices import RunSlice
 from components.ports import Flow
+from venues.embedded import generate
 from venues.interfaces import VenueClient
 from venues.paper.account import PaperAccount
 from venues.paper.faults import Fault, FaultPlan
@@ -29,7 +30,6 @@ from venues.paper.passage import Profile
 from venues.paper.store import decode, encode, open_account
 from venues.paper.venue import doors
 from venues.paper.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
-from venues.sim.market import generate
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.model.requirements import Grid
 from daemon.world.rows import EmbeddedMarket, MarketRow, window_of
-from venues.sim.market import generate
+from venues.embedded import generate
 
 MINUTE_NS = 60_000_000_000
 

@@ -10,7 +10,7 @@ from components.model.errors import InvalidInput, MissingData
 from components.model.market import Market
 from components.model.requirements import HOUR_NS, Grid
 from tests.builders import START
-from venues.sim.market.generate import NAMES, Continued, generate
+from venues.embedded.generate import NAMES, Continued, generate
 
 MINUTE_NS = HOUR_NS // 60
 DAY_NS = 24 * HOUR_NS

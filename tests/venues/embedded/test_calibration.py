@@ -9,7 +9,7 @@ import pytest
 
 from components.model.market import Column, Market
 from components.model.requirements import HOUR_NS, Grid
-from venues.sim.market import SCENARIOS, generate
+from venues.embedded import SCENARIOS, generate
 
 START = 1_704_067_200_000_000_000
 SEEDS = (1, 7, 42)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from venues.sim.market.defects import CANDLES, DEFECTS, FUNDING, Rows
+from venues.embedded.defects import CANDLES, DEFECTS, FUNDING, Rows
 
 IN_THE_WRITER = {"comments"}  # works on the text around the rows
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.model.requirements import DAY_NS, HOUR_NS, Grid
 from tests.acceptance.runs import stamp
-from venues.sim.market import generate
+from venues.embedded import generate
 
 START = stamp("2024-01-01")
 

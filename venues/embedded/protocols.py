@@ -12,8 +12,8 @@ import numpy as np
 from components.maths.aave import borrow_rate, supply_rate
 from components.model.market import Column, RewardPeriod
 from components.model.requirements import DAY_NS
-from venues.sim.market import stress
-from venues.sim.market.streams import DAY_HOURS, YEAR_HOURS, Clock, Memory, stream
+from venues.embedded import stress
+from venues.embedded.streams import DAY_HOURS, YEAR_HOURS, Clock, Memory, stream
 
 UTILISATION = {"USDT": (0.81, 0.94, 0.45), "WETH": (0.845, 0.97, 0.25)}  # mean, daily persistence, sd of the logit
 BASE = {"USDT": 0.0, "WETH": 0.0}

@@ -7,7 +7,7 @@ import pytest
 
 from components.model.requirements import HOUR_NS, Grid
 from tests.builders import START
-from venues.sim.market.streams import Clock, autoregress, stream
+from venues.embedded.streams import Clock, autoregress, stream
 
 
 def test_a_stream_is_its_seed_and_its_name() -> None:

@@ -10,10 +10,10 @@ import msgspec
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput, MissingData, nearest_name
 from components.model.market import Column, FundingSeries, Market, Provenance
 from components.model.requirements import Grid, SeriesName
-from venues.sim.market.prices import Exchanges
-from venues.sim.market.protocols import Protocols
-from venues.sim.market.streams import HOUR_NS, Clock, Memory
-from venues.sim.market.stress import SCENARIOS
+from venues.embedded.prices import Exchanges
+from venues.embedded.protocols import Protocols
+from venues.embedded.streams import HOUR_NS, Clock, Memory
+from venues.embedded.stress import SCENARIOS
 
 VERSION = 1
 EXCHANGES = ("binance", "bybit", "okx")

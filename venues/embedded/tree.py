@@ -18,8 +18,8 @@ import numpy as np
 from components.model.errors import CFG_REQUEST, Fault, InvalidInput, nearest_name
 from components.model.market import Column, Market, RewardPeriod, Stamps
 from components.model.requirements import DAY_NS, HOUR_NS, SeriesName
-from venues.sim.market.defects import CANDLES, DEFECTS, FUNDING, Defect, Rows
-from venues.sim.market.streams import stream
+from venues.embedded.defects import CANDLES, DEFECTS, FUNDING, Defect, Rows
+from venues.embedded.streams import stream
 
 SPOT = "market_data/spot_prices"
 PERPS = "market_data/derivatives/futures_ohlcv"

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from components.model.market import Column, FundingSeries
-from venues.sim.market import stress
-from venues.sim.market.streams import HOUR_NS, YEAR_HOURS, Clock, Memory
+from venues.embedded import stress
+from venues.embedded.streams import HOUR_NS, YEAR_HOURS, Clock, Memory
 
 START = {"BTC": 42_500.0, "ETH": 2_300.0}
 HOURLY_SD = {"BTC": 0.00529, "ETH": 0.00729}
