@@ -33,7 +33,7 @@ from daemon.state.disk import RealDisk
 from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import QUICK, places
 from venues.paper.account import PaperAccount
-from venues.paper.faults import FaultPlan
+from venues.paper.door.faults import FaultPlan
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # figures, not what is going on
 INSTANT = msgspec.structs.replace(QUICK, latency_s=0.0, spread=0.0)

@@ -14,10 +14,10 @@ from components.smallest_capital import too_small
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.world.paper import PaperWorld, Place
 from venues.paper.account import PaperAccount
-from venues.paper.faults import FaultPlan
-from venues.paper.passage import Profile
+from venues.paper.door.door import PaperVenue
+from venues.paper.door.faults import FaultPlan
+from venues.paper.door.passage import Profile
 from venues.paper.store import LedgerBroken, PaperStore, open_account
-from venues.paper.venue import PaperVenue
 
 QUICK = Profile(latency_s=0.004, spread=0.3, requests_per_minute=1_000_000)  # paper pays no rate limits
 MOST_ROW = 5_000_000  # of a number without a checksum: ten years, minute by minute

@@ -39,8 +39,8 @@ from daemon.world.paper_places import open_world, places
 from tests.disks import CrashDisk
 from tests.simulation.baton import VirtualBaton, run_seeded
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, FaultPlan
-from venues.paper.passage import Profile
+from venues.paper.door.faults import Fault, FaultPlan
+from venues.paper.door.passage import Profile
 
 WIRE = Profile(latency_s=0.05, spread=0.0, requests_per_minute=1_000_000)
 LENDING, BTC = "lending", "btc-basis"

@@ -33,7 +33,7 @@ from daemon.world.awake import AwakeClock
 from daemon.world.paper import PaperWorld, Place, initial_balances
 from daemon.world.paper_places import RowFile
 from tests.disks import kill_at_point
-from venues.paper.passage import Profile
+from venues.paper.door.passage import Profile
 from venues.paper.remote import RemoteAccount, remote_doors
 from venues.paper.server import AccountConfig, ServerConfig, write_config
 

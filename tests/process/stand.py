@@ -21,7 +21,7 @@ from daemon.journal.reader import journals, verify
 from daemon.recorded.proof import Result, prove
 from daemon.state.disk import RealDisk
 from tests.process.daemon_under_test import configured, venues_file
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 from venues.paper.remote import RemoteAccount
 from venues.paper.truth import Truth
 

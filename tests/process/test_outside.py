@@ -27,7 +27,7 @@ from daemon.journal.walk import Walk
 from daemon.state.disk import RealDisk
 from tests.process.real import Daemon, basis, daemon_file
 from tests.process.stand import Stand
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 
 BTC = "btc-basis"
 

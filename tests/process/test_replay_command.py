@@ -17,7 +17,7 @@ from daemon.recorded.proof import prove
 from daemon.state.disk import RealDisk
 from tests.process.real import basis
 from tests.process.stand import Stand
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 
 STRATEGY = "btc-basis"
 HOUR_S = 3600.0

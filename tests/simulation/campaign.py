@@ -11,7 +11,7 @@ from tests.simulation.harness import THREE, Run, operator, simulate
 from tests.simulation.host_faults import HostFault
 from tests.simulation.oracles import judged
 from tests.simulation.score import Score, score
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 
 FIRST_S = 900.0
 LONG_HOURS, LONG_POLL_S = 48.0, 300.0  # a long campaign asks its venues less often between rows,

@@ -43,8 +43,8 @@ from tests.simulation.operator import operator as operator
 from tests.simulation.plans import IndexedPlan
 from tests.simulation.samples import Sample, sample_of
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, campaign
-from venues.paper.passage import Profile
+from venues.paper.door.faults import Fault, campaign
+from venues.paper.door.passage import Profile
 
 HOUR_NS = 3_600_000_000_000
 DOORS = ("binance", "bybit", "okx", "chain")

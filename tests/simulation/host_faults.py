@@ -1,6 +1,6 @@
 """Faults of the host and of other people's hands, as data; what each does, and what shows that it was noticed.
 
-Those between us and a venue are in `venues.paper.faults`; here is what happens to disk, process, clock, feed and
+Those between us and a venue are in `venues.paper.door.faults`; here is what happens to disk, process, clock, feed and
 account. `campaign` spreads all kinds over a stretch of time; the same seed gives the same list.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from venues.paper.faults import Fault, FaultPlan
+from venues.paper.door.faults import Fault, FaultPlan
 
 
 class IndexedPlan(FaultPlan):

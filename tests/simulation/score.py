@@ -15,7 +15,7 @@ from components.model.orders import CostKind
 from daemon.journal.records import ConfigChanged, Events, LatchChanged, Manifest, Outcome, StepBegin
 from tests.simulation.harness import Run
 from tests.simulation.host_faults import HostFault
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 
 AFTER_NS = 180_000_000_000  # a look at the books may come two rows later
 ROWS_AN_HOUR = 60.0

@@ -8,7 +8,7 @@ from tests.simulation.campaign import Report, host_plan, plan_of, read, run_camp
 from tests.simulation.harness import FIVE, simulate
 from tests.simulation.host_faults import KINDS as HOST_KINDS
 from tests.simulation.oracles import judged
-from venues.paper.faults import KINDS
+from venues.paper.door.faults import KINDS
 
 RARE = frozenset({"open_orders_truncated"})  # nothing rests at a venue for longer than a late fill takes
 BRIEF = frozenset({"balance_lag", "rpc_behind", "mute_stream", "dropped_frame"})  # a poll later it may be over

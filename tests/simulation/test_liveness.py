@@ -13,7 +13,7 @@ import pytest
 from daemon.replica import CellState
 from tests.simulation.harness import DOORS, Run, operator, simulate
 from tests.simulation.oracles import judged
-from venues.paper.faults import SECOND_NS, Fault, campaign
+from venues.paper.door.faults import SECOND_NS, Fault, campaign
 
 HOURS = 0.5
 HEALED_S = 900.0

@@ -43,7 +43,7 @@ from daemon.state.latch_keeper import LatchKeeper
 from daemon.world.rows import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.oracles import judged
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 
 ONE, NEUTRAL = ("btc-basis",), ("market-neutral",)
 MINUTE_NS = HOUR_NS // 60

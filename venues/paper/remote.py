@@ -14,10 +14,10 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, OrderId, Trade, Verb
 from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
-from venues.paper.faults import Fault, FaultReport
+from venues.paper.door.door import served_by
+from venues.paper.door.faults import Fault, FaultReport
 from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
-from venues.paper.venue import served_by
 from venues.paper.wire import Answer, Call, raised, receive, send, value_of
 
 

@@ -25,10 +25,10 @@ from components.ports import Flow
 from venues.embedded import generate
 from venues.interfaces import VenueClient
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, FaultPlan
-from venues.paper.passage import Profile
+from venues.paper.door.door import doors
+from venues.paper.door.faults import Fault, FaultPlan
+from venues.paper.door.passage import Profile
 from venues.paper.store import decode, encode, open_account
-from venues.paper.venue import doors
 from venues.paper.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
 
 

@@ -17,7 +17,7 @@ from components.model.errors import BasisError, Refuse, Severity, catalogued
 from components.model.keys import PositionKey
 from components.model.orders import OrderGroup, OrderId, Trade, Verb
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
-from venues.paper.faults import Fault, FaultReport
+from venues.paper.door.faults import Fault, FaultReport
 from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 

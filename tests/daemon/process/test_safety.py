@@ -27,7 +27,7 @@ from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, t
 from tests.simulation.left_open import left_open
 from venues.interfaces import Unavailable
 from venues.paper.account import PaperAccount
-from venues.paper.venue import PaperVenue
+from venues.paper.door.door import PaperVenue
 
 
 @pytest.fixture(name="house")

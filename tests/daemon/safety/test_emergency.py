@@ -23,7 +23,7 @@ from daemon.safety.emergency import Emergency
 from daemon.world.rows import EmbeddedMarket
 from tests.daemon.fakes import Log, Quiet, virtual
 from tests.venues.paper.stage import Desk, basis_market, group, order
-from venues.paper.passage import Profile
+from venues.paper.door.passage import Profile
 
 PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=3.0, legs_s=4.0)
 GRACE_S = PATIENCE.order_grace_s + PATIENCE.unknown_budget_s

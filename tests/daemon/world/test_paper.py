@@ -19,8 +19,8 @@ from daemon.world.paper_places import places
 from daemon.world.rows import MarketRow
 from tests.daemon.fakes import virtual
 from venues.paper.account import PaperAccount
-from venues.paper.faults import FaultPlan
-from venues.paper.passage import Profile
+from venues.paper.door.faults import FaultPlan
+from venues.paper.door.passage import Profile
 
 WIRE = Profile(latency_s=0.0, spread=0.0, requests_per_minute=1_000_000)
 

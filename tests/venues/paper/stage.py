@@ -15,9 +15,9 @@ from components.model.slices import RunSlice
 from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import embedded, slice_of
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, FaultPlan
-from venues.paper.passage import Profile
-from venues.paper.venue import PaperVenue, doors
+from venues.paper.door.door import PaperVenue, doors
+from venues.paper.door.faults import Fault, FaultPlan
+from venues.paper.door.passage import Profile
 
 T = TypeVar("T")
 USDT = base_token("binance", "USDT")

@@ -17,8 +17,8 @@ from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import stamp
 from tests.venues.paper.stage import BTC, END, RICH, START, USDT, basis_run, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
-from venues.paper.faults import Fault
-from venues.paper.passage import Profile
+from venues.paper.door.faults import Fault
+from venues.paper.door.passage import Profile
 from venues.paper.remote import RemoteAccount, RemoteVenue, remote_doors
 from venues.paper.server import AccountConfig, Server, ServerConfig, ToldClock, write_config
 from venues.paper.wire import LENGTH

@@ -15,6 +15,7 @@ from components.model.orders import Trade
 from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.account import PaperAccount
+from venues.paper.door.door import doors
 from venues.paper.filling import Handling
 from venues.paper.store import (
     FILE_MAGIC,
@@ -31,7 +32,6 @@ from venues.paper.store import (
     read_ledger,
 )
 from venues.paper.truth import Change
-from venues.paper.venue import doors
 
 
 def opened(folder: Path) -> PaperAccount:

@@ -12,7 +12,7 @@ from components.model.orders import Verb
 from tests.venues.paper.stage import USDT, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.account import SIM_NO_ROW
-from venues.paper.faults import Fault
+from venues.paper.door.faults import Fault
 from venues.paper.remote import RemoteAccount, RemoteVenue
 from venues.paper.store import decode, encode
 from venues.paper.wire import (

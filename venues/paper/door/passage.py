@@ -22,7 +22,7 @@ from components.model.orders import OrderId
 from venues.clock import Clock
 from venues.embedded.streams import stream
 from venues.paper.account import PaperAccount
-from venues.paper.faults import Fault, FaultPlan
+from venues.paper.door.faults import Fault, FaultPlan
 from venues.paper.store import LedgerFailed
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.venues.paper.stage import Desk, played
-from venues.paper.passage import Lost, Passage, Profile, Refused
+from venues.paper.door.passage import Lost, Passage, Profile, Refused
 
 
 def passage(desk: Desk, profile: Profile | None = None) -> Passage:

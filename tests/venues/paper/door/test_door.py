@@ -13,8 +13,8 @@ from components.model.keys import CHAIN_VENUES, TRANSIT
 from components.model.orders import CostKind, Trade, TradeStatus, Verb
 from tests.venues.paper.stage import BTC, GAS, RICH, USDT, Desk, group, order, played
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
-from venues.paper.faults import KINDS
-from venues.paper.passage import Profile
+from venues.paper.door.faults import KINDS
+from venues.paper.door.passage import Profile
 
 Ask = Callable[[VenueClient], Awaitable[object]]
 QUESTIONS: dict[str, Ask] = {

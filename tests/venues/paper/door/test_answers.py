@@ -6,7 +6,7 @@ import pytest
 
 from components.model.orders import Verb
 from tests.venues.paper.stage import BTC, RICH, USDT, Desk, group, order
-from venues.paper.answers import Answers
+from venues.paper.door.answers import Answers
 from venues.paper.filling import Handling
 
 

@@ -9,7 +9,7 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderId
 from venues.interfaces import SettledPage
 from venues.paper.account import PaperAccount
-from venues.paper.faults import SECOND_NS, FaultPlan
+from venues.paper.door.faults import SECOND_NS, FaultPlan
 
 LAGGING = ("balance_lag", "rpc_behind")
 

@@ -21,10 +21,10 @@ from venues.interfaces import (
     Unavailable,
 )
 from venues.paper.account import CHAIN, PaperAccount
-from venues.paper.answers import Answers
-from venues.paper.faults import SECOND_NS, Fault, FaultPlan
+from venues.paper.door.answers import Answers
+from venues.paper.door.faults import SECOND_NS, Fault, FaultPlan
+from venues.paper.door.passage import Lost, Passage, Profile, Refused
 from venues.paper.filling import AT_ONCE, Handling, single
-from venues.paper.passage import Lost, Passage, Profile, Refused
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venues.paper.faults import KINDS, SECOND_NS, Fault, FaultPlan, campaign
+from venues.paper.door.faults import KINDS, SECOND_NS, Fault, FaultPlan, campaign
 
 VENUES = ("binance", "bybit", "chain")
 DAY_NS = 86_400 * SECOND_NS
