@@ -34,8 +34,8 @@ from daemon.world.paper import PaperWorld, Place, initial_balances
 from daemon.world.paper_places import RowFile
 from tests.disks import kill_at_point
 from venues.paper.door.passage import Profile
-from venues.paper.remote import RemoteAccount, remote_doors
-from venues.paper.server import AccountConfig, ServerConfig, write_config
+from venues.paper.remote.client import RemoteAccount, remote_doors
+from venues.paper.remote.server import AccountConfig, ServerConfig, write_config
 
 MOST_ROWS = 28 * 24 * 60
 SLOW = Profile(latency_s=float(os.environ.get("STAND_LATENCY_S", "0.002")), spread=0.2, requests_per_minute=10**6)

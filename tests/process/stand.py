@@ -22,7 +22,7 @@ from daemon.recorded.proof import Result, prove
 from daemon.state.disk import RealDisk
 from tests.process.daemon_under_test import configured, venues_file
 from venues.paper.door.faults import Fault
-from venues.paper.remote import RemoteAccount
+from venues.paper.remote.client import RemoteAccount
 from venues.paper.truth import Truth
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,15 @@ class Stand:
 
         daemon_under_test.SLOW = msgspec.structs.replace(daemon_under_test.SLOW, latency_s=self._latency)
         venues_file(self._file, configured(self.state, self.speed, self.ids))
-        command = [sys.executable, "-m", "venues.paper.server", "--socket", self._socket, "--config", str(self._file)]
+        command = [
+            sys.executable,
+            "-m",
+            "venues.paper.remote.server",
+            "--socket",
+            self._socket,
+            "--config",
+            str(self._file),
+        ]
         self.venues = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + READY_S
         while not Path(self._socket).exists():

@@ -1,4 +1,4 @@
-"""Simulated venues as a process of their own: `python -m venues.paper.server --socket PATH --config FILE`.
+"""Simulated venues as a process of their own: `python -m venues.paper.remote.server --socket PATH --config FILE`.
 
 It serves the accounts of a configuration over a unix socket, keeps every request that reached it, and survives the
 death of any client: a request that was received is worked on whoever still listens. Market time is what callers say it
@@ -28,8 +28,8 @@ from venues.paper.account import PaperAccount
 from venues.paper.door.door import doors
 from venues.paper.door.faults import Fault, FaultPlan
 from venues.paper.door.passage import Profile
+from venues.paper.remote.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
 from venues.paper.store import decode, encode, open_account
-from venues.paper.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +162,7 @@ async def _listening(path: Path) -> trio.socket.SocketType:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="venues.paper.server", description="Simulated venues as a process of their own"
+        prog="venues.paper.remote.server", description="Simulated venues as a process of their own"
     )
     parser.add_argument("--socket", type=Path, required=True, help="where to listen")
     parser.add_argument("--config", type=Path, required=True, help="a file made by write_config")

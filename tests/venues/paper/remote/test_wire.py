@@ -13,9 +13,8 @@ from tests.venues.paper.stage import USDT, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.account import SIM_NO_ROW
 from venues.paper.door.faults import Fault
-from venues.paper.remote import RemoteAccount, RemoteVenue
-from venues.paper.store import decode, encode
-from venues.paper.wire import (
+from venues.paper.remote.client import RemoteAccount, RemoteVenue
+from venues.paper.remote.wire import (
     LENGTH,
     LONGEST,
     METHODS,
@@ -29,6 +28,7 @@ from venues.paper.wire import (
     send,
     value_of,
 )
+from venues.paper.store import decode, encode
 
 
 def call(method: str, *arguments: object) -> Call:

@@ -11,7 +11,7 @@ from components.model.keys import CHAIN_VENUES, TRANSIT
 from daemon.world.clocks import MarketClock
 from tests.venues.paper.stage import group
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
-from venues.paper.remote import RemoteAccount, RemoteVenue, remote_doors
+from venues.paper.remote.client import RemoteAccount, RemoteVenue, remote_doors
 
 
 def test_a_remote_door_is_named_and_answers_for_what_the_door_does() -> None:

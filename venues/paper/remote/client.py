@@ -16,9 +16,9 @@ from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
 from venues.paper.door.door import served_by
 from venues.paper.door.faults import Fault, FaultReport
+from venues.paper.remote.wire import Answer, Call, raised, receive, send, value_of
 from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
-from venues.paper.wire import Answer, Call, raised, receive, send, value_of
 
 
 class Gone(Exception):

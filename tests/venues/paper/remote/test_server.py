@@ -19,9 +19,9 @@ from tests.venues.paper.stage import BTC, END, RICH, START, USDT, basis_run, gro
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.door.faults import Fault
 from venues.paper.door.passage import Profile
-from venues.paper.remote import RemoteAccount, RemoteVenue, remote_doors
-from venues.paper.server import AccountConfig, Server, ServerConfig, ToldClock, write_config
-from venues.paper.wire import LENGTH
+from venues.paper.remote.client import RemoteAccount, RemoteVenue, remote_doors
+from venues.paper.remote.server import AccountConfig, Server, ServerConfig, ToldClock, write_config
+from venues.paper.remote.wire import LENGTH
 
 QUICK = dict.fromkeys(("binance", "bybit", "okx", "chain"), Profile(latency_s=0.0))
 
@@ -151,8 +151,8 @@ async def test_time_is_what_callers_say_and_never_goes_back() -> None:
 def test_a_server_of_its_own_survives_a_killed_client(tmp_path: Path) -> None:
     path, file = str(tmp_path / "venues.sock"), tmp_path / "venues.config"
     write_config(file, config(folder=str(tmp_path / "kept")))
-    command = [sys.executable, "-m", "venues.paper.server", "--socket", path, "--config", str(file)]
-    root = Path(__file__).resolve().parents[3]
+    command = [sys.executable, "-m", "venues.paper.remote.server", "--socket", path, "--config", str(file)]
+    root = Path(__file__).resolve().parents[4]
     clock = MarketClock(stamp(START))
     account = RemoteAccount(path, "a", clock)
     venue = RemoteVenue(path, "a", "binance", clock)
@@ -189,7 +189,7 @@ CLIENT = f"""
 import sys, trio
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from daemon.world.clocks import MarketClock
-from venues.paper.remote import RemoteVenue
+from venues.paper.remote.client import RemoteVenue
 order = Order(id="o1", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="leg")
 group = OrderGroup(id="g", kind=GroupKind.ONE, action=Action.ENTRY_FULL, reason="test", orders=(order,))
 trio.run(RemoteVenue(sys.argv[1], "a", "binance", MarketClock({stamp(START)})).submit, group)
