@@ -14,7 +14,7 @@ from tests.daemon.cli.calls import call
 from tests.venues.history.modes import PLAUSIBLE, mode_of
 from tests.venues.history.trees import grid
 from venues.history import UnusableData, load
-from venues.history.sidecar import declared_zones
+from venues.history.files.sidecar import declared_zones
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ import msgspec
 
 from components.model.errors import DAT_NOT_COVERED, Fault, InvalidInput
 from components.model.requirements import SeriesName
-from venues.history.align import Samples
 from venues.history.library import Choice, Library
-from venues.history.prices import PRICE_KINDS
+from venues.history.series.align import Samples
+from venues.history.series.prices import PRICE_KINDS
 
 
 class Chosen(msgspec.Struct, frozen=True):

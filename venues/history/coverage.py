@@ -10,11 +10,11 @@ import msgspec
 
 from components.model.errors import Fault
 from components.model.requirements import Grid
-from venues.history.align import Gap, Samples, gaps_of
-from venues.history.catalogue import Ignored
-from venues.history.funding import Schedule
-from venues.history.rewards import Rewards
-from venues.history.stamps import iso
+from venues.history.files.catalogue import Ignored
+from venues.history.files.stamps import iso
+from venues.history.series.align import Gap, Samples, gaps_of
+from venues.history.series.funding import Schedule
+from venues.history.series.rewards import Rewards
 
 
 class SeriesCoverage(msgspec.Struct, frozen=True, kw_only=True):

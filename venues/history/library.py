@@ -15,15 +15,15 @@ import numpy as np
 from components.model.errors import DAT_CONFLICT, DAT_IMPLAUSIBLE, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
 from components.model.requirements import DAY_NS, HOUR_NS, SeriesName
 from components.model.slices import PlausibleSlice
-from venues.history.align import Samples
-from venues.history.cache import ColumnCache
-from venues.history.catalogue import Ignored, Shelf, SourceFile, stock
-from venues.history.places import CONTRACT_SIZE, expected_place
-from venues.history.plausible import Verdict, judge, judge_extreme
-from venues.history.rebuild import completed_days, refuse_implausible, slashings
-from venues.history.schema import FUNDING, ORACLE, RESERVE
-from venues.history.stamps import length
-from venues.history.tables import Table, joined, read_table
+from venues.history.files.cache import ColumnCache
+from venues.history.files.catalogue import Ignored, Shelf, SourceFile, stock
+from venues.history.files.places import CONTRACT_SIZE, expected_place
+from venues.history.files.schema import FUNDING, ORACLE, RESERVE
+from venues.history.files.stamps import length
+from venues.history.files.tables import Table, joined, read_table
+from venues.history.series.align import Samples
+from venues.history.series.plausible import Verdict, judge, judge_extreme
+from venues.history.series.rebuild import completed_days, refuse_implausible, slashings
 
 _PLACEHOLDER_ROWS = 24
 _SHOWN = 5

@@ -16,13 +16,13 @@ from components.model.errors import DAT_NOT_COVERED, Fault, InvalidInput
 from components.model.market import Column, Flags, FundingSeries, Market, Provenance, Stamps
 from components.model.requirements import Grid, SeriesName
 from components.model.slices import ModeSlice
-from venues.history.align import Gap, Samples, align, extreme_between
-from venues.history.cache import combined_hash
 from venues.history.coverage import CoverageReport
-from venues.history.funding import listed
+from venues.history.files.cache import combined_hash
+from venues.history.files.stamps import MINUTE_NS, iso
 from venues.history.library import Library
-from venues.history.prices import PRICE_KINDS, Prices
-from venues.history.stamps import MINUTE_NS, iso
+from venues.history.series.align import Gap, Samples, align, extreme_between
+from venues.history.series.funding import listed
+from venues.history.series.prices import PRICE_KINDS, Prices
 from venues.history.survey import Survey, Surveyor
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import Fault
-from venues.history.cells import quantity
-from venues.history.read import unreadable
+from venues.history.files.cells import quantity
+from venues.history.files.read import unreadable
 
 
 def validate_margin_parameters(file: str, content: bytes) -> tuple[Fault, ...]:

@@ -13,7 +13,6 @@ from components.model.errors import DAT_CONFLICT, DAT_IMPLAUSIBLE, DAT_NOT_COVER
 from components.model.market import RewardPeriod
 from components.model.requirements import HOUR_NS, Grid, SeriesName, requirements
 from components.model.slices import ModeSlice
-from venues.history.align import Samples
 from venues.history.choose import Chooser
 from venues.history.coverage import (
     CoverageReport,
@@ -26,12 +25,13 @@ from venues.history.coverage import (
     uncovered,
     window_faults,
 )
-from venues.history.funding import Schedule, Settled, settle
-from venues.history.intervals import DEFAULT_INTERVAL_NS
+from venues.history.files.stamps import iso
 from venues.history.library import Choice, Library
-from venues.history.plausible import judge_pairs
-from venues.history.rewards import Rewards, eigen_rewards, ethfi_rewards
-from venues.history.stamps import iso
+from venues.history.series.align import Samples
+from venues.history.series.funding import Schedule, Settled, settle
+from venues.history.series.intervals import DEFAULT_INTERVAL_NS
+from venues.history.series.plausible import judge_pairs
+from venues.history.series.rewards import Rewards, eigen_rewards, ethfi_rewards
 
 BENCHMARK = "ethena.apy.sUSDe"
 _GRAVEST_FIRST = (DAT_CONFLICT, DAT_UNREADABLE, DAT_IMPLAUSIBLE, DAT_NOT_COVERED)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from components.model.errors import DAT_NOT_COVERED, DAT_UNREADABLE, Fault
 from components.model.requirements import HOUR_NS
 from tests.venues.history.trees import Tree
-from venues.history.align import Samples
 from venues.history.choose import Chooser
+from venues.history.files.stamps import MINUTE_NS
 from venues.history.library import Library
-from venues.history.stamps import MINUTE_NS
+from venues.history.series.align import Samples
 
 FALLBACK = {"okx.spot": "binance.spot"}
 

@@ -5,8 +5,8 @@ import pytest
 
 from components.model.requirements import HOUR_NS
 from tests.venues.history.trees import at
-from venues.history.align import Samples
 from venues.history.coverage import Need, covered_by, report_of, window_faults
+from venues.history.series.align import Samples
 
 START = at("2024-06-01T00")
 

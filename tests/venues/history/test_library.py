@@ -5,8 +5,8 @@ import pytest
 from components.model.errors import DAT_CONFLICT, DAT_NOT_COVERED, InvalidInput
 from components.model.requirements import DAY_NS, HOUR_NS
 from tests.venues.history.trees import BARS, Tree, grown, hourly
+from venues.history.files.stamps import MINUTE_NS
 from venues.history.library import Library
-from venues.history.stamps import MINUTE_NS
 
 
 def library(tree: Tree) -> Library:

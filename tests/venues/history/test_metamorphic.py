@@ -21,8 +21,8 @@ from components.model.market import Market
 from tests.venues.history.modes import PLAUSIBLE, mode_of
 from tests.venues.history.trees import Tree, at, grid
 from venues.history import UnusableData, load
-from venues.history.places import FUNDING_FOLDER, PERP_FOLDER, SPOT_FOLDER
-from venues.history.stamps import iso
+from venues.history.files.places import FUNDING_FOLDER, PERP_FOLDER, SPOT_FOLDER
+from venues.history.files.stamps import iso
 
 START = at("2024-06-01T00")
 HOUR = 3_600_000_000_000

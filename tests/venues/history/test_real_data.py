@@ -13,13 +13,14 @@ from components.model.market import Market
 from components.model.requirements import DAY_NS
 from tests.venues.history.modes import SEVEN, mode_of, seven
 from tests.venues.history.trees import HOUR_NS, at, grid
-from venues.history import UnusableData, available, coverage, load, tables, validate_margin_parameters
-from venues.history.cache import ColumnCache
-from venues.history.catalogue import SourceFile
+from venues.history import UnusableData, available, coverage, load, validate_margin_parameters
+from venues.history.files import tables
+from venues.history.files.cache import ColumnCache
+from venues.history.files.catalogue import SourceFile
+from venues.history.files.schema import FUNDING, ORACLE, SPOT
+from venues.history.files.tables import joined, read_table
 from venues.history.library import Library
 from venues.history.parameters import reserve_terms
-from venues.history.schema import FUNDING, ORACLE, SPOT
-from venues.history.tables import joined, read_table
 
 YEAR = grid("2024-06-01T00", "2025-09-01T00")
 THREE = {"binance": 0.4, "bybit": 0.3, "okx": 0.3}

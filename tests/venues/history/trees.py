@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from components.model.requirements import DAY_NS, HOUR_NS, Grid
-from venues.history.stamps import parse_stamp
+from venues.history.files.stamps import parse_stamp
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 BARS = "timestamp,open,high,low,close,volume,source,symbol,data_type"
