@@ -237,6 +237,7 @@ def test_nowhere_to_remember_is_no_error(tmp_path: Path) -> None:
 
 
 def test_settings_import_neither_pydantic_nor_yaml_nor_numpy() -> None:
-    code = "import sys, daemon.config.settings; print([m for m in ('pydantic', 'yaml', 'numpy', 'pandas') if m in sys.modules])"
+    heavy = "('pydantic', 'yaml', 'numpy', 'pandas')"
+    code = f"import sys, daemon.config.settings; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGED.parent)
     assert done.stdout.strip() == "[]"
