@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping
+from operator import itemgetter
 from typing import TypeVar, overload
 
 import msgspec
@@ -72,7 +73,7 @@ class Book(Mapping[PositionKey, float]):
 
     def snapshot(self) -> dict[PositionKey, float]:
         """The balances that are not zero, in key order."""
-        return {key: balance for key, balance in self._balances.items() if balance != 0.0}
+        return dict(filter(itemgetter(1), self._balances.items()))
 
     def differences(
         self, observed: Mapping[PositionKey, float], *, absolute: float, relative: float, venues: frozenset[str]
