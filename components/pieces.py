@@ -33,8 +33,9 @@ class Limits(msgspec.Struct, frozen=True):
 
     def largest(self, order: Order) -> float | None:
         exchange = self.exchanges.get(order.venue) if order.verb in (Verb.SPOT, Verb.PERP) else None
-        bounds = [self.guard_usdt, None if exchange is None else exchange.max_trade_usdt]
-        return min((bound for bound in bounds if bound is not None), default=None)
+        if exchange is None:
+            return self.guard_usdt
+        return exchange.max_trade_usdt if self.guard_usdt is None else min(self.guard_usdt, exchange.max_trade_usdt)
 
     def instrument(self, order: Order) -> Instrument | None:
         exchange = self.exchanges.get(order.venue)
@@ -61,10 +62,9 @@ def prices_of(group: OrderGroup, now: Situation) -> dict[str, float]:
     """USDT per unit, by id of the orders that have an exchange price."""
     prices = {}
     for order in group.orders:
-        name = f"{order.venue}.{order.verb.value}.{order.token}"
-        if order.verb in (Verb.SPOT, Verb.PERP) and name in now.row.market.columns:
-            price = now.row.value(name)
-            if isfinite(price):
+        if order.verb in (Verb.SPOT, Verb.PERP):
+            name = f"{order.venue}.{order.verb.value}.{order.token}"
+            if name in now.row.market.columns and isfinite(price := now.value(name)):
                 prices[order.id] = price
     return prices
 
@@ -72,11 +72,13 @@ def prices_of(group: OrderGroup, now: Situation) -> dict[str, float]:
 def pieces(group: OrderGroup, prices_usdt: Mapping[str, float], limits: Limits) -> tuple[OrderGroup, ...]:
     """`group` as groups none of which has an order above its limit, unless a single lot is; an atomic group, and one
     whose pieces would be too small for their venues, as it is."""
+    if group.kind is GroupKind.ATOMIC:
+        return (group,)
     bounds = [limits.largest(order) for order in group.orders]
     prices = [prices_usdt.get(order.id, 0.0) for order in group.orders]
     legs = list(zip(group.orders, bounds, prices, strict=True))
     times = max((abs(o.amount) * price / bound for o, bound, price in legs if bound), default=0.0)
-    if times <= ROUNDING or group.kind is GroupKind.ATOMIC:
+    if times <= ROUNDING:
         return (group,)
     most = max(_lots(order, limits) for order in group.orders)
     count = min(ceil(times / ROUNDING), most)

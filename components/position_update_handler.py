@@ -88,8 +88,8 @@ class PositionUpdateHandler:
         before the first group that may leave does."""
         done: list[Trade] = []
         sent: list[Order] = []
-        for group in self._pieces(groups, prices, standing):
-            verdict = self._venues.approve(group, prices(group), standing, doubt())
+        for group, known in self._pieces(groups, prices, standing):
+            verdict = self._venues.approve(group, known, standing, doubt())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
                 return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True, orders=tuple(sent))
@@ -118,9 +118,14 @@ class PositionUpdateHandler:
                 return TightLoopResult(tuple(done), stopped, unreconciled=True, orders=tuple(sent))
         return TightLoopResult(tuple(done), None, orders=tuple(sent))
 
-    def _pieces(self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing) -> Iterator[OrderGroup]:
+    def _pieces(
+        self, groups: Iterable[OrderGroup], prices: Prices, standing: Standing
+    ) -> Iterator[tuple[OrderGroup, Mapping[str, float]]]:
+        """Groups that fit their venues, with the prices of their orders."""
         for group in groups:
-            yield from self._venues.pieces(group, prices(group), standing)
+            known = prices(group)
+            for piece in self._venues.pieces(group, known, standing):
+                yield piece, known if piece is group else prices(piece)
 
     def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
         venues = frozenset(key.venue for trade in trades for key in trade.changes)

@@ -51,15 +51,15 @@ class VenueManager:
     ) -> Approved | Withheld:
         """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
         reasons = [reason for order in group.orders for reason in self._faults(order)]
-        legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
-        reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in doubt.legs]
+        if doubt.legs:
+            legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
+            reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in doubt.legs]
         reasons += standing.no_trade
-        is_adding, limits = adds_risk(group, doubt), Limits(self._exchanges)
+        is_adding = adds_risk(group, doubt)
+        limits = Limits(self._exchanges, standing.max_trade_usdt if is_adding else None)
         if is_adding:
-            limits = Limits(self._exchanges, standing.max_trade_usdt)
-            if standing.no_risk or doubt.orders:
-                reasons += standing.no_risk
-                reasons += [f"the outcome of order {order} is not known" for order in doubt.orders]
+            reasons += standing.no_risk
+            reasons += [f"the outcome of order {order} is not known" for order in doubt.orders]
         sizes = (too_large(order, group.action, prices_usdt.get(order.id), limits) for order in group.orders)
         reasons += [reason for reason in sizes if reason]
         return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group, is_adding)

@@ -27,11 +27,9 @@ class Route(CashStage, ChainStage, ExchangeStage):
         """What is to be done now; a group waits while the outcome of an order on one of its legs is not known, and one
         that a venue refused is not asked for again before something has changed."""
         for group in self._passes():
-            waiting = self._now.open_legs()
-            legs = [leg for order in group.orders if (leg := leg_of(order, self._now.run.exchanges)) in waiting]
-            if legs:
-                self._wait(legs[0])
-            elif again := [order for order in group.orders if self._refusals.forbids(order, self._now)]:
+            if leg := self._open_leg(group):
+                self._wait(leg)
+            elif self._refusals and (again := [o for o in group.orders if self._refusals.forbids(o, self._now)]):
                 self._skip(f"{again[0].leg}: refused, and nothing has changed since")
             elif not self._is_worth_it(group):
                 self.too_dear = True
@@ -45,6 +43,13 @@ class Route(CashStage, ChainStage, ExchangeStage):
                 else:
                     self._done -= 1
                     self._skip(f"{group.orders[-1].leg}: no ETH for its gas")
+
+    def _open_leg(self, group: OrderGroup) -> str | None:
+        """The first leg of a group on which the outcome of an order is not known."""
+        waiting = self._now.open_legs()
+        if not waiting:
+            return None
+        return next((leg for order in group.orders if (leg := leg_of(order, self._now.run.exchanges)) in waiting), None)
 
     def _missing_gas(self, group: OrderGroup) -> float:
         """ETH that an ETH class lacks for the gas of a group: it keeps gas and owes none."""
