@@ -5,7 +5,8 @@ Read-only and cheap: it asks the position monitor afresh each time, so it is tru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import lru_cache
 
 from components.maths.costs import impact_fraction
 from components.model.keys import (
@@ -30,6 +31,9 @@ from components.position_monitor import PositionMonitor
 from components.strategies.strategy import View
 from components.utility_manager import UtilityManager
 
+ETH_PRICE = reference_price("ETH")
+LONG, EQUITY = "long coins", "equity"  # beside the names of venues, whose accounts are known with them
+
 
 class Situation:
     def __init__(self, run: RunSlice, row: Row, positions: PositionMonitor, prices: UtilityManager) -> None:
@@ -38,11 +42,21 @@ class Situation:
         self.row = row
         self.coin = run.mode.asset
         self._positions = positions
-        self._known: dict[str, tuple[int, float]] = {}
+        self._version = positions.expected.version
+        self._known: dict[str, float] = {}  # worked out of the book as of that version
+        self._read: dict[str, float] = {}  # values of the row, which does not change
+        self._coins: dict[PositionKey, float] = {}  # per unit of what is long, at the row
         self.held = positions.expected.of  # native balance of a key
         self._prices = prices
         self.lst = run.mode.lst_type
         self.ratio = row.value(f"{LST_PROTOCOL[self.lst]}.ratio.{self.lst}") if self.lst else 1.0
+
+    def value(self, name: str) -> float:
+        """A series at the row."""
+        value = self._read.get(name)
+        if value is None:
+            value = self._read[name] = self.row.value(name)
+        return value
 
     def cash(self, venue: str) -> float:
         """USDT on an exchange or in the wallet."""
@@ -55,7 +69,8 @@ class Situation:
         return self.held(base_token(RESERVE, self.mode.share_class))
 
     def spot_price(self, venue: str) -> float:
-        return self.row.value(f"{venue}.spot.{self.coin}")
+        """USDT per coin on an exchange."""
+        return self.value(f"{venue}.spot.{self.coin}")
 
     def has_price(self, venue: str) -> bool:
         """Whether the market knows a spot price of the coin there, and trades are made at it."""
@@ -63,16 +78,15 @@ class Situation:
         return known and (venue in self.run.exchanges or self.mode.costs == "default")
 
     def mark(self, venue: str) -> float:
-        return self.row.value(f"{venue}.perp.{self.coin}")
+        return self.value(f"{venue}.perp.{self.coin}")
 
     def reference(self) -> float:
         """USDT per coin of the asset; 1 where the asset is USDT."""
-        return 1.0 if self.coin == "USDT" else self.row.value(reference_price(self.coin))
+        return 1.0 if self.coin == "USDT" else self.value(reference_price(self.coin))
 
     def eth_usdt(self) -> float:
         """USDT per ETH; 1 where a mode needs no such price, and then amounts in USDT are amounts in ETH."""
-        name = reference_price("ETH")
-        return self.row.value(name) if name in self.row.market.columns else 1.0
+        return self.value(ETH_PRICE) if ETH_PRICE in self.row.market.columns else 1.0
 
     def value_usdt(self, key: PositionKey) -> float:
         """USDT per native unit of a key."""
@@ -88,10 +102,14 @@ class Situation:
 
     def account(self, venue: str) -> float:
         """Cash + unrealised, USDT."""
-        size = self.size(venue)
-        if size == 0.0:
-            return self.cash(venue)
-        return self.cash(venue) + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
+        known = self._known_now()
+        account = known.get(venue)
+        if account is None:
+            size, account = self.size(venue), self.cash(venue)
+            if size != 0.0:
+                account = account + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
+            known[venue] = account
+        return account
 
     def buyer(self) -> VenueName | None:
         """The exchange where coins for the chain are bought and sold and that hedges nothing: its cash is margin of
@@ -121,26 +139,26 @@ class Situation:
 
     def long_coins(self) -> float:
         """Coins of the asset over everything but perps; debt and gas debt count against."""
-        return self._once("long coins", self._long_coins)
-
-    def _long_coins(self) -> float:
-        total = 0.0
-        for key, native in self._positions.expected.items():
-            kind = key.position_type
-            if native == 0.0 or kind in (PositionType.PERP, PositionType.PERP_QUOTE):
-                continue
-            token = token_of(key)
-            if token == self.coin or (self.coin == "ETH" and token in ETH_TOKENS):
-                total += native * self._prices.coins_at(self.row, key)
+        known = self._known_now()
+        total = known.get(LONG)
+        if total is None:
+            total, per_unit = 0.0, self._coins
+            for key in _long(tuple(self._positions.expected), self.coin):
+                native = self.held(key)
+                if native != 0.0:
+                    coins = per_unit.get(key)
+                    if coins is None:
+                        coins = per_unit[key] = self._prices.coins_at(self.row, key)
+                    total += native * coins
+            known[LONG] = total
         return total
 
-    def _once(self, name: str, compute: Callable[[], float]) -> float:
-        """What `compute` gives, worked out once for each state of the book."""
+    def _known_now(self) -> dict[str, float]:
+        """What was worked out of the book as it is now: forgotten with its next change."""
         version = self._positions.expected.version
-        known = self._known.get(name)
-        if known is None or known[0] != version:
-            known = self._known[name] = (version, compute())
-        return known[1]
+        if version != self._version:
+            self._version, self._known = version, {}
+        return self._known
 
     def on_its_way(self, target: PositionKey) -> float:
         """What arrives at `target` later."""
@@ -190,13 +208,10 @@ class Situation:
 
     def equity(self) -> float:
         """Share-class value of everything, in key order."""
-        return self._once("equity", self._equity)
-
-    def _equity(self) -> float:
-        total = 0.0
-        for key, native in self._positions.expected.items():
-            if native != 0.0:
-                total += native * self._prices.value_at(self.row, key)
+        known = self._known_now()
+        total = known.get(EQUITY)
+        if total is None:
+            total = known[EQUITY] = self._prices.worth_at(self.row, self._positions.expected)
         return total
 
     def view(self) -> View:
@@ -213,6 +228,8 @@ class Situation:
         if not self.mode.hedge_allocation:
             return 0.0, 0.0
         net = self.long_coins() + sum(self.size(venue) for venue in self.mode.hedge_allocation)
+        if not self._positions.doubts:
+            return net, net
         moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.doubts.values()]
         return net + sum(min(move, 0.0) for move in moves), net + sum(max(move, 0.0) for move in moves)
 
@@ -225,10 +242,9 @@ class Situation:
         if self.mode.costs == "none" or self.lst is None:
             return self.ratio
         chain = self.run.chain
-        market = self.row.value(f"dex.ratio.{self.lst}")
+        market = self.value(f"dex.ratio.{self.lst}")
         pair = f"{self.lst}/ETH"
-        eth_usdt = self.row.value(reference_price("ETH"))
-        impact = impact_fraction(lst_units * self.ratio * eth_usdt, chain.swap_impact[pair])
+        impact = impact_fraction(lst_units * self.ratio * self.value(ETH_PRICE), chain.swap_impact[pair])
         return market * (1.0 - chain.swap_fee[pair]) * (1.0 - impact)
 
     def units_for(self, eth: float) -> float:
@@ -243,4 +259,12 @@ class Situation:
         return tuple(name for name in names if self.row.is_stale(name))
 
     def _index(self, name: str, scaled: float) -> float:
-        return self.row.value(name) if scaled != 0.0 else 1.0
+        return self.value(name) if scaled != 0.0 else 1.0
+
+
+@lru_cache(maxsize=64)
+def _long(keys: tuple[PositionKey, ...], coin: str) -> tuple[PositionKey, ...]:
+    """Those that move with the coin and are no perp, in the same order."""
+    tokens = ETH_TOKENS if coin == "ETH" else (coin,)
+    perps = (PositionType.PERP, PositionType.PERP_QUOTE)
+    return tuple(key for key in keys if key.position_type not in perps and token_of(key) in tokens)

@@ -11,7 +11,7 @@ still raises MissingData: missing data is never zero.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -63,13 +63,15 @@ class UtilityManager:
     def unit(self, market: Market, key: PositionKey) -> Unit:
         """What one native unit of `key` is worth; MissingData when a required series is not there."""
         if market is not self._market:
-            self._market = market
-            self._units = {}
-            self._row = -1
+            self._turn_to(market)
         unit = self._units.get(key)
         if unit is None:
             unit = self._units[key] = self._valued(market, key)
         return unit
+
+    def _turn_to(self, market: Market) -> None:
+        """What was known of another market is forgotten, the row too: a live market has one row, and its index is 0."""
+        self._market, self._units, self._row = market, {}, -1
 
     def is_valued(self, row: Row, key: PositionKey) -> bool:
         """Whether there is a price of this key at all."""
@@ -77,13 +79,28 @@ class UtilityManager:
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
-        unit = self.unit(row.market, key)
+        values = self._values_at(row)
+        value = values.get(key)
+        if value is None:
+            value = values[key] = _at(row, self.unit(row.market, key).value)
+        return value
+
+    def worth_at(self, row: Row, balances: Mapping[PositionKey, float]) -> float:
+        """Share-class value of balances at one row, summed in their order; a balance of zero needs no price."""
+        values, total = self._values_at(row), 0.0
+        for key, native in balances.items():
+            if native != 0.0:
+                value = values.get(key)
+                total += native * (self.value_at(row, key) if value is None else value)
+        return total
+
+    def _values_at(self, row: Row) -> dict[PositionKey, float]:
+        """What is known of one row."""
+        if row.market is not self._market:
+            self._turn_to(row.market)
         if row.index != self._row:
             self._row, self._values = row.index, {}
-        value = self._values.get(key)
-        if value is None:
-            value = self._values[key] = _at(row, unit.value)
-        return value
+        return self._values
 
     def coins_at(self, row: Row, key: PositionKey) -> float:
         """Coins of the key's coin that one native unit moves with, at one row."""
