@@ -39,7 +39,7 @@ from daemon.journal.codec import decode, encode
 from daemon.orders.outcomes import late_of
 from daemon.orders.undone import undone
 from venues.interfaces import Unavailable
-from venues.sim.world import World, WorldState
+from venues.sim.world import SimWorld, SimWorldState
 
 VENUES = ("binance", "bybit", "okx", *CHAIN_VENUES)
 
@@ -102,7 +102,7 @@ class Cut(msgspec.Struct, frozen=True):
 
     row: int
     core: bytes
-    world: WorldState
+    world: SimWorldState
     cues: tuple[Cue, ...]
     lost: dict[str, tuple[Order, Trade]]
     scheduled: tuple[tuple[int, Happening], ...]
@@ -123,7 +123,7 @@ class Trip:
         row: int = 0,
     ) -> None:
         held = {PositionKey(key): amount for key, amount in balances.items()}
-        world, positions = World(run, market), PositionMonitor()
+        world, positions = SimWorld(run, market), PositionMonitor()
         world.stand_at(held, row)
         positions.place(held)
         self.now = Situation(run, Row(market, row), positions, UtilityManager(run.mode.share_class))
@@ -155,7 +155,7 @@ class Stage:
     def __init__(self, run: RunSlice, market: Market, *, flows: Iterable[Flow] = ()) -> None:
         self.run = run
         self.market = market
-        self.world = World(run, market, tuple(flows))
+        self.world = SimWorld(run, market, tuple(flows))
         self.row = 0
         self.groups: list[OrderGroup] = []
         self.trades: list[Trade] = []

@@ -17,7 +17,7 @@ from components.model.slices import RunSlice
 from components.pnl_monitor import PARTS
 from components.ports import Flow, RowBlock
 from daemon.backtest.sold import exit_value
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class Replay:
     def __init__(self, run: RunSlice, market: Market, request: ReplayRequest) -> None:
         self._request = request
         self._market = market
-        self.world = World(run, market, request.flows)
+        self.world = SimWorld(run, market, request.flows)
         self.sink = MemorySink()
         venues = (*run.exchanges, *CHAIN_VENUES)
         ports = Ports(

@@ -24,7 +24,7 @@ from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.utility_manager import UtilityManager
 from daemon.replica import Replica
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 _PROVENANCE = Provenance(source="picture", data_hash="")
 
@@ -34,7 +34,7 @@ def exit_value(run: RunSlice, row: Row, held: Mapping[PositionKey, float]) -> fl
 
     A leg that cannot be sold, because its price is stale or its depth used up, counts at book value.
     """
-    world = World(run, row.market)
+    world = SimWorld(run, row.market)
     world.costs.waive_delays = True
     world.stand_at(held, row.index)
     positions = PositionMonitor()

@@ -22,7 +22,7 @@ from daemon.safety.doors import Reading
 from daemon.safety.flat import worth
 from daemon.safety.marks import Marked
 from daemon.safety.route import exit_route, situation
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 WAVES = 12  # arrivals that a plan looks beyond
 
@@ -45,7 +45,7 @@ def projected(
     book = PositionMonitor()
     book.place(positions)
     now = situation(run, marked, book)
-    world = World(run, now.row.market)
+    world = SimWorld(run, now.row.market)
     world.stand_at(positions, 0)
     flights = {flight.id: flight for flight in _known(run, positions, in_flight)}
     steps: list[Planned] = []
@@ -82,7 +82,7 @@ def cost_of(steps: Iterable[Planned]) -> float | None:
     return None if isnan(total) else total
 
 
-def _done(world: World, group: OrderGroup) -> tuple[Trade, ...]:
+def _done(world: SimWorld, group: OrderGroup) -> tuple[Trade, ...]:
     try:
         return world.execute(Approved(group))
     except BasisError as error:

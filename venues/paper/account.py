@@ -28,7 +28,7 @@ from venues.paper.listing import Listing, foreign_item, items_of
 from venues.paper.pending import Pending
 from venues.paper.registry import Registry
 from venues.paper.truth import Change, Ledger, Truth
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 SIM_NO_ROW = catalogued(
     "SIM-001", Severity.ERROR, "The simulated market has no such row", "Extend the market before advancing the venues"
@@ -50,7 +50,7 @@ class PaperAccount:
         self.run = run
         self.doors: tuple[str, ...] = (*run.exchanges, CHAIN)
         self.row = market.first - 1  # the last row lived through
-        self.world = World(run, market, flows)
+        self.world = SimWorld(run, market, flows)
         self.world.place(balances)
         self.registry = Registry()
         self.pending = Pending()

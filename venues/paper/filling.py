@@ -12,7 +12,7 @@ from components.model.orders import DONE, CostKind, GroupKind, Order, OrderGroup
 from components.ports import Approved
 from venues.interfaces import ReportStatus
 from venues.paper.registry import OrderRecord, Registry, answer_of, merged
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 GAS_KEY = base_token(GAS, "ETH")
 
@@ -35,7 +35,7 @@ AT_ONCE = Handling()
 
 
 class Filling:
-    def __init__(self, world: World, registry: Registry) -> None:
+    def __init__(self, world: SimWorld, registry: Registry) -> None:
         self._world = world
         self._registry = registry
 

@@ -11,14 +11,14 @@ from components.model.keys import PositionKey
 from components.model.orders import OrderId, Trade
 from venues.paper.listing import Listed
 from venues.paper.registry import Message, OrderRecord
-from venues.sim.world import WorldState
+from venues.sim.world import SimWorldState
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What changed since the last one: the world as it is now, and everything that came on top. The first has all."""
 
     row: int
-    world: WorldState
+    world: SimWorldState
     orders: tuple[OrderRecord, ...] = ()
     listed: tuple[Listed, ...] = ()
     messages: tuple[Message, ...] = ()

@@ -32,7 +32,7 @@ from venues.sim.rewards import IN_WALLET, SUPPLIED, RewardMeter
 from venues.sim.transfers import SimTransfers
 
 
-class WorldState(msgspec.Struct, frozen=True, kw_only=True):
+class SimWorldState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a world carries from row to row; with the same market it goes on from here byte for byte.
 
     `holdings` are the changes of (when, weETH in the wallet, weETH supplied), `rewards_paid` how many were credited.
@@ -46,7 +46,7 @@ class WorldState(msgspec.Struct, frozen=True, kw_only=True):
     rewards_paid: int
 
 
-class World:
+class SimWorld:
     def __init__(self, run: RunSlice, market: Market, flows: tuple[Flow, ...] = ()) -> None:
         self._mode = run.mode
         self._market = market
@@ -114,8 +114,8 @@ class World:
         for at, wallet, supplied in self._holdings:
             self._rewards.holds({IN_WALLET: wallet, SUPPLIED: supplied}, at)
 
-    def state(self) -> WorldState:
-        return WorldState(
+    def state(self) -> SimWorldState:
+        return SimWorldState(
             row=self._market.first + self._row.index,
             balances=dict(self.balances),
             flights=tuple(self._flights.values()),
@@ -124,7 +124,7 @@ class World:
             rewards_paid=self._rewards_paid,
         )
 
-    def restore(self, state: WorldState) -> None:
+    def restore(self, state: SimWorldState) -> None:
         """Goes on where a world with this state stopped."""
         self.balances = dict(state.balances)
         self._flights = {flight.id: flight for flight in state.flights}

@@ -9,16 +9,16 @@ from components.model.positions import Book
 from components.ports import Flow, Settlements
 from tests.venues.paper.stage import RICH, USDT, basis_market, basis_run, order
 from venues.paper.listing import Listing, foreign_item, items_of
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 BYBIT = base_token("bybit", "USDT")
 
 
-def settled() -> tuple[World, Settlements]:
+def settled() -> tuple[SimWorld, Settlements]:
     """Two short perps over the first day, with a deposit on the first row."""
     run = basis_run()
     market = basis_market(run)
-    world = World(run, market, (Flow(int(market.timestamps[0]), 10.0, "d"),))
+    world = SimWorld(run, market, (Flow(int(market.timestamps[0]), 10.0, "d"),))
     world.place(RICH)
     for venue in ("binance", "bybit"):
         world.execute_one(order(f"p-{venue}", Verb.PERP, -1.0, venue=venue))

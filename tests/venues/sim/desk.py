@@ -15,7 +15,7 @@ from components.model.slices import RunSlice
 from components.ports import Approved, Flow, Settlements
 from daemon.config.settings import load_run
 from tests.scenarios.sketch import Sketch
-from venues.sim.world import World
+from venues.sim.world import SimWorld
 
 GAS = "gas:BaseToken:ETH"
 ETH = "wallet:BaseToken:ETH"
@@ -77,7 +77,7 @@ class Desk:
     ) -> None:
         self.run = run_of(mode, *overrides)
         self.market = sketch.market()
-        self.world = World(self.run, self.market, flows)
+        self.world = SimWorld(self.run, self.market, flows)
         self.world.stand_at(keyed(balances or {}), row)
 
     @property
