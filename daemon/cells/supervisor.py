@@ -23,7 +23,7 @@ from daemon.exits import Exit, exit_of
 from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Latches, requested
-from venues.paper.store import SIM_LEDGER_BROKEN
+from daemon.world.traces import ACCOUNT_BROKEN
 
 log = structlog.get_logger()
 
@@ -167,7 +167,7 @@ class Supervisor:
             root = first(error)
             if isinstance(root, BasisError) and (exit_of(root) is Exit.DAMAGED or root.code == CFG_STATE):
                 self.broken[entry.id] = root  # starting again reads the same file
-                if root.code in (CFG_STATE, SIM_LEDGER_BROKEN):  # nothing is wrong with the positions
+                if root.code == CFG_STATE or root.code in ACCOUNT_BROKEN:  # nothing is wrong with the positions
                     await self._hold(entry, error)
                 else:
                     await self._give_up(entry, error)

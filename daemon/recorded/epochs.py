@@ -9,7 +9,6 @@ least, so its sequence is never below the epoch). A file is written before the f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -21,8 +20,7 @@ from daemon.journal.reader import journal_folder
 from daemon.journal.records import Note, Record
 from daemon.state.disk import Disk
 from daemon.state.latch import Latches, Phase
-from venues.paper.store import NAME as LEDGER
-from venues.paper.store import read_ledger
+from daemon.world.traces import has_traded
 
 log = structlog.get_logger()
 EVT_GONE = catalogued(
@@ -79,10 +77,7 @@ class Epochs:
         latch = Latches(self._state).own(strategy)
         if latch is not None and latch.phase is not Phase.REQUESTED:
             return f"its latch stands at {latch.phase.value}"
-        with suppress(Stop):  # a damaged ledger is told by whoever opens it
-            if any(change.orders for change in read_ledger(self._state / "strategies" / strategy / "venues" / LEDGER)):
-                return "its accounts have seen orders"
-        return None
+        return "its accounts have seen orders" if has_traded(self._state / "strategies" / strategy) else None
 
     def _own(self, strategy: str) -> int:
         try:
