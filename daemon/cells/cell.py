@@ -134,7 +134,7 @@ class Cell:
             lambda: self.run_slice,
             self.clients,
             lambda: self.around,
-            journal,
+            lambda: journal,
             lambda: str(self.epoch),
             books=self._books,
             publish=self.publish,

@@ -7,6 +7,7 @@ crash). It closes as often as a latch asks for it anew, and goes on for as long 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import inf
 
 import structlog
@@ -56,7 +57,7 @@ class Closing:
         run: Callable[[], RunSlice],
         clients: tuple[VenueClient, ...],
         around: Callable[[], Surroundings],
-        journal: ReserveLog | None,
+        journal: Callable[[], ReserveLog | None],
         life: Callable[[], str],
         *,
         books: Callable[[], Books] = Books,
@@ -189,7 +190,7 @@ class Closing:
 
     async def _flatten(self, id: str) -> None:
         around, books, until, before = self._around, self.books(), self.until, self.program
-        best = BestEffortLog(self._journal, around.shout)
+        best = BestEffortLog(self._journal, around.shout, partial(around.owe, self.strategy))
         program = self.program = Emergency(
             self._run(),
             self.strategy,

@@ -12,6 +12,7 @@ from daemon.cells.bridge import NO_BATON, Baton
 from daemon.cells.observer import VenueTelemetry
 from daemon.journal.best_effort import ReserveLog
 from daemon.journal.frames import Head
+from daemon.journal.records import Record
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.dispatch import OrderLog, Telemetry
 from daemon.orders.patience import Patience
@@ -53,6 +54,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: CellTelemetry
     publish: Callable[[Replica], None]
     shout: Callable[[str], None]
+    owe: Callable[[str, Record, bool], None]  # whose it is, what no journal took, whether it was told already
     free_bytes: Callable[[], int | None]
     clock_offset_ms: Callable[[], float | None]
     breaker: BreakerLimits | None = None

@@ -1,4 +1,4 @@
-"""The journal of an emergency: written where it can be, shouted where it cannot; it never holds up a closing."""
+"""The journal of an emergency: written where it can be, shouted and owed where not; it never holds up a closing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,25 @@ class BestEffortLog:
     """The journal, else its reserve, else a shout: the one exception to "durable before it is sent".
 
     A disk that does not answer within `within_s` counts as one that takes nothing; from then on nobody waits for it.
+    `journal` is asked each time: it may come back. What it did not take is left with `owe`, with whether a journal has
+    told it to those who listen already; who has the journal writes it there as soon as that can be done.
     """
 
-    def __init__(self, log: ReserveLog | None, shout: Callable[[str], None], *, within_s: float = 2.0) -> None:
-        self._log = log
+    def __init__(
+        self,
+        journal: Callable[[], ReserveLog | None],
+        shout: Callable[[str], None],
+        owe: Callable[[Record, bool], None] = lambda record, told: None,
+        *,
+        within_s: float = 2.0,
+    ) -> None:
+        self._journal = journal
         self._shout = shout
+        self._owe = owe
         self._within = within_s
         self._waiting: list[Record] = []
-        self.failed = ""  # why records are shouted
+        self.failed = ""  # why nothing is written any more
+        self.deaf = ""  # why nobody hears what is shouted
 
     def append(self, record: Record) -> int:
         """Kept until `commit`; the sequence is given out there."""
@@ -39,21 +50,24 @@ class BestEffortLog:
         records, self._waiting = self._waiting, []
         if not records:
             return
-        why = "there is no journal" if self._log is None else self.failed
-        if self._log is not None and not self.failed:
+        log, told = self._journal(), False
+        why = "there is no journal" if log is None else self.failed
+        if log is not None and not self.failed:
+            told = True
             try:
                 with trio.fail_after(self._within):
-                    await self._log.record_emergency(*records)
+                    await log.record_emergency(*records)
                 return
             except trio.TooSlowError:
                 why = self.failed = f"the disk has not answered for {self._within:g} s"
             except (Stop, OSError) as error:
                 why = error.message if isinstance(error, Stop) else str(error)
         for record in records:
+            self._owe(record, told)
             self._say(f"not journaled ({why}): {record}")
 
     def _say(self, text: str) -> None:
         try:
             self._shout(text)
-        except (OSError, ValueError):  # nobody hears it: a full or closed terminal stops no closing
-            self.failed = self.failed or "nobody hears what is shouted"
+        except (OSError, ValueError) as error:  # a full or closed terminal stops no closing, and is no reason of a disk
+            self.deaf = str(error)

@@ -123,6 +123,11 @@ class Journal:
         return bool(self.reason)
 
     @property
+    def closed(self) -> bool:
+        """Whether its files were let go: nothing is written any more, not even to the reserve."""
+        return self._closed
+
+    @property
     def anchor_due_at(self) -> float | None:
         """Process time at which the anchor has to follow; None when it is not behind."""
         return None if self._unanchored_since is None else self._unanchored_since + ANCHOR_AFTER_S

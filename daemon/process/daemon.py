@@ -94,7 +94,10 @@ class Daemon:
         )
         self.latches = LatchKeeper(self._state, threads=parts.threads)
         code = parts.provenance.get("code_hash", "")
-        self._journals = Journals(parts.disk, self._state, self.committer, self._hear, code_hash=code, at=world.at)
+        self._reader = trio.CapacityLimiter(1)
+        self._journals = Journals(
+            parts.disk, self._state, self.committer, self._hear, self._asking, code_hash=code, at=world.at
+        )
         self._audit = self._journals.audit
         self.supervisor = Supervisor(
             config,
@@ -107,7 +110,6 @@ class Daemon:
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
         commands = [record for record in self._journals.audited if isinstance(record, Command)]
         self._queries = Queries(parts.disk, self._state)
-        self._reader = trio.CapacityLimiter(1)
         self._stopping = Stopping(self.supervisor, self.latches, self.clock.now, self._state)
         self._mending = Mending(
             self._audit,
@@ -116,6 +118,8 @@ class Daemon:
             lambda folder: self._asking(partial(self._journals.opened, AUDIT, folder, self.clock.now())),
             self._free_bytes,
             self.clock.now,
+            strategies=lambda: self.supervisor.closings,
+            mend=lambda strategy: self._journals.mend(strategy, self.clock.now()),
         )
         self._backups = Backups(self._state, self._made, threads=parts.threads)
         self.operator = Operator(
@@ -230,8 +234,7 @@ class Daemon:
     async def _make_cell(self, entry: StrategyEntry) -> Cell:
         config, place = self.supervisor.config, self.world.place(entry.id)
         entry = next(each for each in config.strategies if each.id == entry.id)
-        await self._journals.let_go(entry.id)
-        journal, recovered = await self._asking(partial(self._journals.recover, entry, self.clock.now()))
+        journal, recovered = await self._journals.recover(entry, self.clock.now())
         with suppress(BasisError):  # the file of the strategy says it as well
             self._audit.append(Note(at=self.clock.now(), kind=EPOCH_NOTE, detail=f"{entry.id} {recovered.epoch + 1}"))
             await self._audit.commit()
@@ -247,15 +250,14 @@ class Daemon:
         return cell
 
     def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:
-        """For a strategy whose cell cannot live; its journal, if it is open and takes anything, is still written."""
-        usable = self._journals.usable(entry.id)
+        """For a strategy whose cell cannot live; its journal, as long as it takes anything, is still written."""
         began = self.clock.now()  # no epoch is known: the time makes the ids of its orders its own
         return Closing(
             entry.id,
             lambda: entry.run,
             self.world.place(entry.id).clients,
             lambda: self._surroundings(self.supervisor.config),
-            usable,
+            partial(self._journals.usable, entry.id),
             lambda: f"at{began}",
             publish=publish,
         )
@@ -272,6 +274,7 @@ class Daemon:
             telemetry=ToldMetrics(self.metrics, self._to_metrics),
             publish=self._publish,
             shout=self._parts.shout,
+            owe=self._journals.owe,
             free_bytes=self._free_bytes,
             clock_offset_ms=self._parts.clock_offset_ms,
             breaker=breaker if guard.circuit_breaker_enabled else None,

@@ -30,6 +30,7 @@ from daemon.exits import Exit
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
+from daemon.journal.owed import Owed
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.output import outputs, shout
 from daemon.monitoring.readers import Reader
@@ -173,6 +174,7 @@ class _Program:
         self._latches = latches
         self._committer = committer
         self._place = world.place(entry.id)
+        self._owed = Owed()
 
     async def run(self, asked: bool | None, wait_s: float) -> Finding:
         entry, latch = self._entry, self._latches.of(self._entry.id)
@@ -195,6 +197,7 @@ class _Program:
         self._latched(latch, reason)
         mark(self._config.state_dir, True)  # who is killed from here on is gone on for
         phase = await closing.once(wait_s)
+        await self._pay(journal)
         progress = closing.progress
         actions: Mapping[Phase, Action] = {Phase.FLAT: "closed", Phase.CLOSING: "closing"}
         return Finding(
@@ -237,6 +240,7 @@ class _Program:
             telemetry=ToldMetrics(Metrics(now=lambda: 0.0), Reader("metrics")),
             publish=lambda replica: None,
             shout=shout,
+            owe=lambda strategy, record, told: self._owed.records.append(record),
             free_bytes=lambda: None,
             clock_offset_ms=lambda: None,
             max_trade_usdt=config.guard.max_trade_size_usd,
@@ -248,7 +252,7 @@ class _Program:
             lambda: entry.run,
             self._place.clients,
             lambda: around,
-            journal,
+            lambda: journal,
             lambda: life,
             books=lambda: books,
         )
@@ -258,13 +262,31 @@ class _Program:
             at, uid = self._world.clock.now(), os.getuid()
             self._latches.set(requested(self._entry.id, f"safety: {reason}", at=at, uid=uid))
 
+    async def _pay(self, journal: JournalLog | None) -> None:
+        """Once more, what could not be written while it was done: the next start reads the journal."""
+        if not self._owed.records:
+            return
+        try:
+            if journal is not None and journal.journal.poisoned:
+                await self._committer.close(journal.journal)
+            if journal is None or journal.journal.closed:
+                journal = self._opened()
+            with trio.fail_after(ANSWER_S):
+                await self._owed.pay(journal, self._world.clock.now(), trio.to_thread.run_sync)
+        except (Stop, OSError, trio.TooSlowError) as error:
+            log.critical("safety.journal", strategy=self._entry.id, error=str(error))
+
+    def _opened(self) -> JournalLog:
+        folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
+        journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
+        return JournalLog(journal, self._committer, lambda _: None)
+
     def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
         """What the journal says; nothing when it is damaged, or the disk does not let it be opened."""
-        folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
         try:
-            journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
-            recovered = recover_journal(journal, self._entry.run, self._entry.id, code_hash())
+            journal = self._opened()
+            recovered = recover_journal(journal.journal, self._entry.run, self._entry.id, code_hash())
         except (Stop, OSError) as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error))
             return None, None
-        return recovered, JournalLog(journal, self._committer, lambda _: None)
+        return recovered, journal

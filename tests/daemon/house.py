@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -104,6 +105,9 @@ class House:
     def live(self, play: Play, *, reload: Callable[[], DaemonSlice] | None = None) -> Daemon:
         """One life of the daemon: it starts, `play` happens, it stops in order."""
         lived: list[Daemon] = []
+        if not structlog.is_configured():  # else every crash is drawn with all its locals, a second each
+            drawn = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+            structlog.configure(processors=[*structlog.get_config()["processors"][:-1], drawn])
 
         async def main(clock: MockClock) -> None:
             world = self._world()

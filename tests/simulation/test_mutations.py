@@ -33,6 +33,7 @@ from daemon.journal.records import Outcome
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
+from daemon.process.journals import Journals
 from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.safety import emergency
 from daemon.safety.emergency import Emergency
@@ -42,7 +43,8 @@ from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.world.rows import EmbeddedMarket, MarketRow
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
-from tests.simulation.oracles import judged
+from tests.simulation.host_faults import HostDisk
+from tests.simulation.oracles import DISK_ERRORS, judged
 from venues.paper.door.faults import Fault
 
 ONE, NEUTRAL = ("btc-basis",), ("market-neutral",)
@@ -254,6 +256,27 @@ def stopped_on_a_full_disk() -> Run:
     return simulate(15, 2.0, ids=ONE, script=script)
 
 
+def closed_without_a_journal() -> Run:
+    """No journal can be had when a strategy is closed: the disk is full, its cell starts again and again, and what the
+    emergency does is read by nobody until the operator resumes it."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        assert isinstance(result.disk, HostDisk)
+        result.disk.is_full = True
+        while not daemon._journals.of[ONE[0]].journal.closed:
+            await trio.sleep(1.0)
+        await daemon.operator.emergency(ONE[0], "test", 0)
+        await trio.sleep(300.0)
+        result.disk.is_full = False
+        await trio.sleep(60.0)
+        await daemon.operator.handle(Request(kind="resume", strategy=ONE[0], key="resume"), 0)
+
+    run = simulate(16, 1.2, ids=ONE, script=script)
+    run.crashes = [crash for crash in run.crashes if not any(error in crash for error in DISK_ERRORS)]
+    return run
+
+
 def _no_room(path: Path, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -459,6 +482,11 @@ def a_latch_is_a_file(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LatchKeeper, "_read", Latches._read)
 
 
+def only_shouted(patch: pytest.MonkeyPatch) -> None:
+    """Ours: what an emergency did without a journal never came into the books."""
+    patch.setattr(Journals, "owe", lambda self, strategy, record, told: None)
+
+
 BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (silence, timeout_is_failure),
     (silence, network_error_is_not_found),
@@ -477,6 +505,7 @@ BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (adopted_after_the_entry, the_last_look_is_adopted),
     (stopped_with_a_broken_journal, only_a_cell_can_close),
     (stopped_on_a_full_disk, a_latch_is_a_file),
+    (closed_without_a_journal, only_shouted),
 )
 SCENARIOS = tuple(dict.fromkeys(scenario for scenario, _ in BUGS))
 

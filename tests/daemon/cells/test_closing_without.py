@@ -11,12 +11,15 @@ import trio
 from daemon.journal.committer import Committer
 from daemon.journal.log import JournalLog
 from daemon.journal.reader import journal_folder
-from daemon.journal.records import Intent
+from daemon.journal.owed import NOTE as OWED
+from daemon.journal.records import Intent, LatchChanged, Note
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import ALL, Latch, Latches, Phase, requested
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
+from tests.simulation.host_faults import HostDisk
 from tests.simulation.left_open import left_open
+from venues.paper.door.faults import Fault
 
 
 def in_phase(daemon: Daemon, strategy: str, phase: Phase) -> bool:
@@ -76,6 +79,45 @@ def test_a_broken_journal_over_naked_positions_closes_them_by_itself(tmp_path: P
         assert left_open(account) == ()
 
     house.live(play)
+
+
+@pytest.mark.parametrize("silent_s", [20.0, 600.0])
+def test_a_moment_of_silence_closes_no_hedged_book(tmp_path: Path, silent_s: float) -> None:
+    """Who cannot be asked is asked again for a minute; only then is unknown the worst end."""
+    house = House(tmp_path, LENDING, BTC)
+    with_positions(house)
+    damaged(house, BTC)
+    plan = house.plans[BTC]
+    plan.add(Fault(kind="connect_refused", venue="okx", at=0, duration_s=1e10))
+
+    async def play(daemon: Daemon) -> None:
+        await trio.sleep(silent_s)
+        plan.heal()
+        await in_state(daemon, CellState.FAILED if silent_s < 60.0 else CellState.LATCHED, BTC)
+        await trio.sleep(300.0)
+        assert (left_open(house.accounts[BTC]) != ()) == (silent_s < 60.0)
+
+    house.live(play)
+
+
+def test_a_strategy_that_wants_for_a_journal_goes_on_by_itself_when_the_disk_takes_it_again(tmp_path: Path) -> None:
+    """Restarts may be used up by then: what is hedged is held, and nobody has to come for a disk that is well again."""
+    disk = HostDisk()
+    house = House(tmp_path, BTC, disk=disk)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        disk.is_full = True
+        await in_state(daemon, CellState.FAILED, BTC)
+        assert replica_of(daemon, BTC).restart_at is not None
+        await trio.sleep(90.0)
+        assert replica_of(daemon, BTC).state in (CellState.FAILED, CellState.BACKING_OFF)
+        assert daemon.latches.of(BTC) is None, "hedged, so held"
+        disk.is_full = False
+        await in_state(daemon, CellState.RUNNING, BTC)
+
+    house.live(play)
+    assert left_open(house.accounts[BTC]) != ()
 
 
 def test_restarts_used_up_before_the_first_step_is_not_hedged_by_default(tmp_path: Path) -> None:
@@ -237,3 +279,52 @@ def test_a_latch_that_appears_on_the_disk_is_heard(tmp_path: Path, scope: str) -
 
     house.live(play)
     assert [record.origin for record in house.records(BTC) if isinstance(record, Intent)].count("emergency") >= 1
+
+
+@pytest.mark.parametrize("comes_back", ["while it is closed", "when it is resumed"])
+def test_what_was_done_without_a_journal_is_in_the_books_as_soon_as_it_is_back(tmp_path: Path, comes_back: str) -> None:
+    """Nothing of it is lost to the next life of the strategy, and nobody has to adopt what we did ourselves."""
+    disk = HostDisk()
+    house = House(tmp_path, BTC, disk=disk)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        disk.is_full = True
+        await until(lambda: replica_of(daemon, BTC).state is CellState.BACKING_OFF)
+        await until(lambda: daemon._journals.of[BTC].journal.closed)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: in_phase(daemon, BTC, Phase.FLAT))
+        assert left_open(house.accounts[BTC]) == ()
+        assert not any(isinstance(each, Intent) and each.origin == "emergency" for each in house.records(BTC))
+        disk.is_full = False
+        if comes_back == "while it is closed":
+            await until(lambda: any(isinstance(each, Note) and each.kind == OWED for each in house.records(BTC)))
+        await ask(daemon, "resume", BTC)
+        await in_state(daemon, CellState.RUNNING, BTC)
+        await ticked(daemon, BTC, 2)
+        held = {str(key): amount for key, amount in house.accounts[BTC].balances.items() if amount}
+        positions = {key: amount for key, amount in replica_of(daemon, BTC).positions.items() if amount}
+        assert positions == pytest.approx(held)
+
+    house.live(play)
+    records = house.records(BTC)
+    intended = [order.id for each in records if isinstance(each, Intent) for order in each.group.orders]
+    assert set(house.accounts[BTC].truth().orders) <= set(intended), "every order has its intent in the journal"
+    assert len(intended) == len(set(intended)), "once"
+    assert [each.phase for each in records if isinstance(each, LatchChanged)] == ["closing", "flat"]
+
+
+def test_the_reserve_of_a_journal_is_kept_for_an_emergency_while_there_is_no_room_for_another(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        house.crash_disk.fill(0)
+        await until(lambda: replica_of(daemon, BTC).restarts >= 3)
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: in_phase(daemon, BTC, Phase.FLAT))
+        assert left_open(house.accounts[BTC]) == ()
+        emergency = [each for each in house.records(BTC) if isinstance(each, Intent) and each.origin == "emergency"]
+        assert emergency, "durable before they left, on a disk without a free byte"
+
+    house.live(play)

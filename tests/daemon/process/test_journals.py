@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -18,6 +19,13 @@ from daemon.process.journals import AUDIT, Journals
 from daemon.state.disk import RealDisk
 from tests.builders import START
 from tests.daemon.house import LENDING, House, ticked
+
+T = TypeVar("T")
+
+
+async def here(question: Callable[[], T]) -> T:
+    await trio.lowlevel.checkpoint()
+    return question()
 
 
 def lived(folder: Path) -> StrategyEntry:
@@ -37,7 +45,7 @@ def with_journals(folder: Path, play: Callable[[Journals], Awaitable[None]]) -> 
         async with trio.open_nursery() as nursery:
             await nursery.start(committer.run)
             hear = lambda whose, record: heard.append((whose, record))  # noqa: E731
-            await play(Journals(RealDisk(), folder, committer, hear, code_hash="", at=START))
+            await play(Journals(RealDisk(), folder, committer, hear, here, code_hash="", at=START))
             nursery.cancel_scope.cancel()
 
     trio.run(main)
@@ -48,7 +56,7 @@ def test_a_strategy_is_recovered_and_its_next_epoch_is_noted_before_anything_is_
     entry = lived(tmp_path)
 
     async def play(journals: Journals) -> None:
-        journal, recovered = journals.recover(entry, START)
+        journal, recovered = await journals.recover(entry, START)
         assert (recovered.epoch, recovered.state is not None) == (1, True)
         assert (tmp_path / "strategies" / LENDING / "epoch").read_text() == "2\n"
         assert journals.usable(LENDING) is journal
@@ -65,7 +73,7 @@ def test_an_entry_that_does_not_fit_its_journal_begins_no_epoch(tmp_path: Path) 
 
     async def play(journals: Journals) -> None:
         with pytest.raises(InvalidInput) as refused:
-            journals.recover(other, START)
+            await journals.recover(other, START)
         assert refused.value.code == CFG_STATE
         assert (tmp_path / "strategies" / LENDING / "epoch").read_text() == "1\n"
 
@@ -76,12 +84,10 @@ def test_a_journal_that_takes_nothing_is_let_go_and_opened_anew(tmp_path: Path) 
     entry = lived(tmp_path)
 
     async def play(journals: Journals) -> None:
-        first, _ = journals.recover(entry, START)
+        first, _ = await journals.recover(entry, START)
         first.journal._poison("a test", OSError(28, "No space left on device"))
-        assert journals.usable(LENDING) is None
-        await journals.let_go(LENDING)
-        await journals.let_go(AUDIT)  # takes everything: it stays
-        again, recovered = journals.recover(entry, START)
+        assert journals.usable(LENDING) is first, "its reserve takes what an emergency does"
+        again, recovered = await journals.recover(entry, START)
         assert again is not first and journals.usable(LENDING) is again
         assert recovered.epoch == 2, "the epoch that the first one began is not given out twice"
         assert journals.usable(AUDIT) is journals.audit

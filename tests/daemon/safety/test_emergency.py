@@ -271,7 +271,7 @@ def test_a_journal_that_takes_nothing_does_not_stop_the_closing_and_everything_i
     async def act(account: Account) -> None:
         shouted: list[str] = []
         reserve = Reserve(room=1)
-        account.fresh(log=BestEffortLog(reserve, shouted.append))
+        account.fresh(log=BestEffortLog(lambda: reserve, shouted.append))
         assert await account.flatten()
         assert account.held == {}
         assert [type(each) for each in reserve.kept] == [Intent], "as long as there is room, it is used"
@@ -288,7 +288,8 @@ def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing() 
             raise Stop("EVT-002")
 
     async def act(account: Account) -> None:
-        account.fresh(log=BestEffortLog(Broken(0), lambda text: None))
+        broken = Broken(0)
+        account.fresh(log=BestEffortLog(lambda: broken, lambda text: None))
         assert await account.flatten()
 
     play(act)
