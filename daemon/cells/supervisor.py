@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from daemon.cells.cell import Cell
 from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.exits import Exit, exit_of
+from daemon.journal.errors import is_wanting
 from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Latches, requested
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 MakeCell = Callable[[StrategyEntry], Awaitable[Cell]]
 MakeClosing = Callable[[StrategyEntry, Callable[[], None]], Closing]
 CLOSE_AGAIN_S = 5.0
+ASK_AGAIN_S, ASKED_FOR_S = 5.0, 60.0  # venues that do not say whether an account is hedged
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -252,7 +255,9 @@ class Supervisor:
                 await trio.sleep(CLOSE_AGAIN_S)
 
     async def _give_up(self, entry: StrategyEntry, error: Exception) -> None:
-        """Restarts are used up: hold what is hedged, or close, and wait for an operator."""
+        """Restarts are used up: hold what is hedged, or close, and wait for an operator. A journal that a disk keeps
+        from being had is no fault of the strategy: it is tried again, and so is what the positions are, for as long as
+        they may be held."""
         is_stop = isinstance(first(error), Stop)
         flatten = entry.on_failure == "flatten" and not is_stop
         if entry.on_failure == "default":
@@ -265,24 +270,37 @@ class Supervisor:
                 log.critical("latch.not_written", strategy=entry.id, error=str(failed))
             else:
                 return
-        await self._hold(entry, error)
+        await self._hold(entry, error, LONGEST_BACKOFF_S if is_wanting(first(error)) else inf)
 
-    async def _hold(self, entry: StrategyEntry, error: Exception) -> None:
-        self._tell(entry, CellState.FAILED, f"restarts used up: {short(error)}", None)
-        await self._restart_now[entry.id].wait()
+    async def _hold(self, entry: StrategyEntry, error: Exception, again_s: float = inf) -> None:
+        at = None if again_s == inf else trio.current_time() + again_s
+        self._tell(entry, CellState.FAILED, f"restarts used up: {short(error)}", at)
+        with trio.move_on_after(again_s):
+            await self._restart_now[entry.id].wait()
 
     def _now(self, entry: StrategyEntry) -> StrategyEntry:
         """An entry as the last reload has left it."""
         return next((each for each in self.config.strategies if each.id == entry.id), entry)
 
     async def _is_exposed(self, entry: StrategyEntry) -> bool:
-        """Whether the account is naked beyond its limit, by what its venues hold; one that nobody can tell is."""
-        try:
-            delta = await self._make_closing(entry, lambda: None).exposure()
-        except Exception as error:  # the edge: not to know is the worst end
-            log.error("exposure.unknown", strategy=entry.id, error=short(error), exc_info=error)
-            delta = None
-        return delta is None or delta > entry.run.mode.risk.delta.critical
+        """Whether the account is naked beyond its limit, by what its venues hold. One that does not say is asked again:
+        to close a hedged book for a minute's silence costs more than the minute; whom it goes on for is naked."""
+        until = trio.current_time() + ASKED_FOR_S
+        while True:
+            try:
+                delta = await self._make_closing(entry, lambda: None).exposure()
+            except Exception as error:  # the edge: not to know is the worst end
+                log.error("exposure.unknown", strategy=entry.id, error=short(error), exc_info=error)
+                delta = None
+            if delta is not None or trio.current_time() >= until:
+                return delta is None or delta > entry.run.mode.risk.delta.critical
+            await trio.sleep(ASK_AGAIN_S)
+            if self._is_asked_otherwise(entry.id):
+                return False
+
+    def _is_asked_otherwise(self, strategy: str) -> bool:
+        """Whether somebody has stopped or closed it meanwhile, or has it start again."""
+        return self._stopping or self._is_to_close(strategy) or self._restart_now[strategy].is_set()
 
     def _started(self, strategy: str, up: bool) -> None:
         self._up.setdefault(strategy, up)

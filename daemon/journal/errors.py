@@ -93,6 +93,11 @@ class ReserveSpent(Stop):
         super().__init__(EVT_RESERVE_SPENT, journal=journal, reason=reason)
 
 
+def is_wanting(error: BaseException) -> bool:
+    """Whether a disk keeps a journal from being had: it is there again when the disk is."""
+    return isinstance(error, Stop) and error.code in (EVT_POISONED, EVT_UNAVAILABLE)
+
+
 def unavailable(journal: str, error: OSError) -> Stop:
     """The error for a disk that does not let a journal be opened."""
     return Stop(EVT_UNAVAILABLE, f"journal {journal} cannot be opened: {error}", journal=journal)

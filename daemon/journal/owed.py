@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from daemon.journal.codec import encode
-from daemon.journal.records import Note, Record
 from daemon.journal.log import JournalLog
+from daemon.journal.records import Note, Record
 
 log = structlog.get_logger()
 NOTE = "owed.written"

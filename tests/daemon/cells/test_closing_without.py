@@ -10,8 +10,8 @@ import trio
 
 from daemon.journal.committer import Committer
 from daemon.journal.log import JournalLog
-from daemon.journal.reader import journal_folder
 from daemon.journal.owed import NOTE as OWED
+from daemon.journal.reader import journal_folder
 from daemon.journal.records import Intent, LatchChanged, Note
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
