@@ -6,8 +6,8 @@ import os
 import socket
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -27,21 +27,17 @@ async def echo(request: Request, uid: int) -> Response:
     return answer([request.kind, uid])
 
 
-def with_server(
-    path: Path,
-    client: Callable[[ControlServer], Awaitable[None]],
-    handler: Callable[[Request, int], Awaitable[Response]] = echo,
-    **limits: float,
-) -> None:
-    async def main() -> None:
-        server = ControlServer(path, handler, msgspec.convert(limits, Limits))
-        with trio.fail_after(5):
-            async with trio.open_nursery() as nursery:
-                await nursery.start(server.run)
-                await client(server)
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
+@asynccontextmanager
+async def serving(
+    path: Path, handler: Callable[[Request, int], Awaitable[Response]] = echo, **limits: float
+) -> AsyncIterator[ControlServer]:
+    """A server at `path` for five seconds at most."""
+    server = ControlServer(path, handler, msgspec.convert(limits, Limits))
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            yield server
+            nursery.cancel_scope.cancel()
 
 
 async def answers(stream: trio.SocketStream, count: int = 1) -> list[Response]:
@@ -58,10 +54,9 @@ async def connect(path: Path) -> trio.SocketStream:
     return await trio.open_unix_socket(str(path))
 
 
-def test_requests_on_one_connection_are_answered_in_order_with_the_uid_of_the_peer(tmp_path: Path) -> None:
+async def test_requests_on_one_connection_are_answered_in_order_with_the_uid_of_the_peer(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path) as server:
         async with await connect(path) as stream:
             await stream.send_all(PING + encoded(Request(kind="dump", id="d")))
             first, second = await answers(stream, 2)
@@ -69,44 +64,32 @@ def test_requests_on_one_connection_are_answered_in_order_with_the_uid_of_the_pe
             assert (second.id, msgspec.json.decode(second.data)) == ("d", ["dump", os.getuid()])
         assert server.statistics().requests == 2
 
-    with_server(path, client)
 
-
-def test_the_socket_is_for_owner_and_group_and_goes_with_the_server(tmp_path: Path) -> None:
+async def test_the_socket_is_for_owner_and_group_and_goes_with_the_server(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-
-    with_server(path, client)
     assert not path.exists()
 
 
-def test_a_path_longer_than_the_kernel_takes(tmp_path: Path) -> None:
+async def test_a_path_longer_than_the_kernel_takes(tmp_path: Path) -> None:
     folder = tmp_path / ("a" * 90) / ("b" * 90)
     path = folder / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path):
         with address(path) as name:
             stream = await trio.open_unix_socket(name)
         async with stream:
             await stream.send_all(PING)
             assert (await answers(stream))[0].ok
 
-    with_server(path, client)
 
-
-def test_a_line_in_pieces_is_one_request(tmp_path: Path) -> None:
+async def test_a_line_in_pieces_is_one_request(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
-        async with await connect(path) as stream:
-            for i in range(0, len(PING), 5):
-                await stream.send_all(PING[i : i + 5])
-                await trio.testing.wait_all_tasks_blocked()
-            assert (await answers(stream))[0].id == "p"
-
-    with_server(path, client)
+    async with serving(path), await connect(path) as stream:
+        for i in range(0, len(PING), 5):
+            await stream.send_all(PING[i : i + 5])
+            await trio.testing.wait_all_tasks_blocked()
+        assert (await answers(stream))[0].id == "p"
 
 
 @pytest.mark.parametrize(
@@ -117,10 +100,9 @@ def test_a_line_in_pieces_is_one_request(tmp_path: Path) -> None:
         (b'{"kind": "ping"}', "no line break within 0.1 s"),
     ],
 )
-def test_rubbish_costs_one_answer_and_the_next_client_is_served(tmp_path: Path, sent: bytes, told: str) -> None:
+async def test_rubbish_costs_one_answer_and_the_next_client_is_served(tmp_path: Path, sent: bytes, told: str) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path, request_s=0.1) as server:
         async with await connect(path) as stream:
             await stream.send_all(sent)
             (response,) = await answers(stream)
@@ -131,42 +113,34 @@ def test_rubbish_costs_one_answer_and_the_next_client_is_served(tmp_path: Path, 
             assert (await answers(stream))[0].ok
         assert server.statistics().refused == 1
 
-    with_server(path, client, request_s=0.1)
 
-
-def test_a_refusal_of_the_handler_is_an_answer(tmp_path: Path) -> None:
+async def test_a_refusal_of_the_handler_is_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
 
     async def refuses(request: Request, uid: int) -> Response:
         raise Refuse(OPS_REFUSED, "it is closing")
 
-    async def client(server: ControlServer) -> None:
-        async with await connect(path) as stream:
-            await stream.send_all(PING)
-            (response,) = await answers(stream)
-            assert (response.ok, response.code) == (False, OPS_REFUSED)
-            assert "it is closing" in response.message
-
-    with_server(path, client, refuses)
+    async with serving(path, refuses), await connect(path) as stream:
+        await stream.send_all(PING)
+        (response,) = await answers(stream)
+        assert (response.ok, response.code) == (False, OPS_REFUSED)
+        assert "it is closing" in response.message
 
 
-def test_a_handler_that_never_ends_is_given_up(tmp_path: Path) -> None:
+async def test_a_handler_that_never_ends_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
 
     async def hangs(request: Request, uid: int) -> Response:
         await trio.sleep_forever()
         raise AssertionError
 
-    async def client(server: ControlServer) -> None:
-        async with await connect(path) as stream:
-            await stream.send_all(PING)
-            (response,) = await answers(stream)
-            assert (response.ok, response.code, response.id) == (False, OPS_REFUSED, "p")
-
-    with_server(path, client, hangs, handle_s=0.05)
+    async with serving(path, hangs, handle_s=0.05), await connect(path) as stream:
+        await stream.send_all(PING)
+        (response,) = await answers(stream)
+        assert (response.ok, response.code, response.id) == (False, OPS_REFUSED, "p")
 
 
-def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
+async def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
     gone, done = trio.Event(), trio.Event()
 
@@ -175,7 +149,7 @@ def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
         done.set()
         return answer("x" * 1_000_000)
 
-    async def client(server: ControlServer) -> None:
+    async with serving(path, slow):
         async with await connect(path) as stream:
             await stream.send_all(PING)
             await trio.testing.wait_all_tasks_blocked()
@@ -185,16 +159,13 @@ def test_a_handler_goes_on_when_its_client_has_left(tmp_path: Path) -> None:
             await stream.send_all(PING)
             assert (await answers(stream))[0].ok
 
-    with_server(path, client, slow)
-
 
 STOP = encoded(Request(kind="emergency_stop", arguments={"latch": "l"}, key="l", id="e"))
 
 
-def test_the_client_that_is_silent_longest_makes_room_for_the_next(tmp_path: Path) -> None:
+async def test_the_client_that_is_silent_longest_makes_room_for_the_next(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path, connections=2) as server:
         async with await connect(path) as first, await connect(path) as second:
             for stream in (first, second):
                 await stream.send_all(PING)
@@ -208,25 +179,19 @@ def test_the_client_that_is_silent_longest_makes_room_for_the_next(tmp_path: Pat
             assert (await answers(second))[0].ok
         assert server.statistics().evicted == 1
 
-    with_server(path, client, connections=2)
-
 
 @pytest.mark.parametrize("idle", [16, 500])
-def test_idle_connections_never_keep_an_emergency_stop_out(idle: int, tmp_path: Path) -> None:
+async def test_idle_connections_never_keep_an_emergency_stop_out(idle: int, tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
-        async with AsyncExitStack() as stack:
-            for _ in range(idle):
-                await stack.enter_async_context(await connect(path))
-            stream = await stack.enter_async_context(await connect(path))
-            await stream.send_all(STOP)
-            assert (await answers(stream))[0].ok
-
-    with_server(path, client)
+    async with serving(path), AsyncExitStack() as stack:
+        for _ in range(idle):
+            await stack.enter_async_context(await connect(path))
+        stream = await stack.enter_async_context(await connect(path))
+        await stream.send_all(STOP)
+        assert (await answers(stream))[0].ok
 
 
-def test_an_emergency_stop_is_heard_while_every_place_is_served_and_nothing_else_is(tmp_path: Path) -> None:
+async def test_an_emergency_stop_is_heard_while_every_place_is_served_and_nothing_else_is(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
     asked: list[str] = []
 
@@ -236,21 +201,18 @@ def test_an_emergency_stop_is_heard_while_every_place_is_served_and_nothing_else
             await trio.sleep_forever()
         return answer(request.kind)
 
-    async def client(server: ControlServer) -> None:
-        async with AsyncExitStack() as stack:
-            for _ in range(2):
-                busy = await stack.enter_async_context(await connect(path))
-                await busy.send_all(PING)
-            while len(asked) < 2:
-                await trio.sleep(0.001)
-            for sent, code in ((STOP, ""), (PING, OPS_BUSY), (b"rubbish\n", OPS_BUSY)):
-                stream = await stack.enter_async_context(await connect(path))
-                await stream.send_all(sent)
-                assert (await answers(stream))[0].code == code
-            silent = await stack.enter_async_context(await connect(path))
-            assert await answers(silent) == []
-
-    with_server(path, client, slow, connections=2, late_s=0.1)
+    async with serving(path, slow, connections=2, late_s=0.1), AsyncExitStack() as stack:
+        for _ in range(2):
+            busy = await stack.enter_async_context(await connect(path))
+            await busy.send_all(PING)
+        while len(asked) < 2:
+            await trio.sleep(0.001)
+        for sent, code in ((STOP, ""), (PING, OPS_BUSY), (b"rubbish\n", OPS_BUSY)):
+            stream = await stack.enter_async_context(await connect(path))
+            await stream.send_all(sent)
+            assert (await answers(stream))[0].code == code
+        silent = await stack.enter_async_context(await connect(path))
+        assert await answers(silent) == []
     assert asked == ["ping", "ping", "emergency_stop"]
 
 
@@ -264,7 +226,7 @@ def test_an_emergency_stop_is_heard_while_every_place_is_served_and_nothing_else
         ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
     ],
 )
-def test_whatever_a_request_raises_ends_with_that_request(error: Exception, tmp_path: Path) -> None:
+async def test_whatever_a_request_raises_ends_with_that_request(error: Exception, tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
 
     async def fails(request: Request, uid: int) -> Response:
@@ -272,7 +234,7 @@ def test_whatever_a_request_raises_ends_with_that_request(error: Exception, tmp_
             raise error
         return answer(request.kind)
 
-    async def client(server: ControlServer) -> None:
+    async with serving(path, fails) as server:
         async with await connect(path) as stream:
             await stream.send_all(encoded(Request(kind="dump", id="d")) + PING)
             first, second = await answers(stream, 2)
@@ -281,47 +243,34 @@ def test_whatever_a_request_raises_ends_with_that_request(error: Exception, tmp_
             assert second.ok
         assert server.statistics().failed == 1
 
-    with_server(path, client, fails)
 
-
-def test_two_thousand_brackets_are_one_malformed_request(tmp_path: Path) -> None:
+async def test_two_thousand_brackets_are_one_malformed_request(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
-        async with await connect(path) as stream:
-            await stream.send_all(b"[" * 2000 + b"]" * 2000 + b"\n" + PING)
-            first, second = await answers(stream, 2)
-            assert (first.ok, first.code) == (False, OPS_MALFORMED)
-            assert second.ok
-
-    with_server(path, client)
+    async with serving(path), await connect(path) as stream:
+        await stream.send_all(b"[" * 2000 + b"]" * 2000 + b"\n" + PING)
+        first, second = await answers(stream, 2)
+        assert (first.ok, first.code) == (False, OPS_MALFORMED)
+        assert second.ok
 
 
-def test_a_socket_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
+async def test_a_socket_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-
-    async def client(server: ControlServer) -> None:
-        async with await connect(path) as stream:
-            await stream.send_all(PING)
-            assert (await answers(stream))[0].ok
-
-    with_server(path, client)
+    async with serving(path), await connect(path) as stream:
+        await stream.send_all(PING)
+        assert (await answers(stream))[0].ok
 
 
-def test_a_socket_somebody_answers_at_is_left_alone(tmp_path: Path) -> None:
+async def test_a_socket_somebody_answers_at_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "c.sock"
-
-    async def client(server: ControlServer) -> None:
+    async with serving(path):
         with pytest.raises(Stop) as caught:
             await ControlServer(path, echo).run()
         assert caught.value.code == OPS_SOCKET
         async with await connect(path) as stream:
             await stream.send_all(PING)
             assert (await answers(stream))[0].ok
-
-    with_server(path, client)
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:

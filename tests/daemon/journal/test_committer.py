@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -20,18 +21,14 @@ from tests.daemon.journal.desk import FOLDER, note, opened, ours
 from tests.disks import CrashDisk
 
 
-def sitting(play: Callable[[Committer], Awaitable[None]], **options: bool) -> Committer:
-    """Plays something while a committer runs, under a virtual clock; the committer is stopped afterwards."""
+@asynccontextmanager
+async def sitting(**options: bool) -> AsyncIterator[Committer]:
+    """A committer that runs, and is stopped afterwards."""
     committer = Committer(**({"threads": False} | options))
-
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(committer.run)
-            await play(committer)
-            nursery.cancel_scope.cancel()
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
-    return committer
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        yield committer
+        nursery.cancel_scope.cancel()
 
 
 class SlowJournal(Journal):
@@ -54,23 +51,19 @@ def slow(disk: CrashDisk) -> SlowJournal:
     return journal
 
 
-def test_what_was_committed_survives_a_power_cut() -> None:
+async def test_what_was_committed_survives_a_power_cut(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         journal.append(note("a"))
         await committer.commit(journal)
         assert ours(opened(disk.crash(Random(1)))) == [note("a")]
 
-    sitting(play)
 
-
-def test_all_who_wait_share_one_sync() -> None:
+async def test_all_who_wait_share_one_sync(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
     heard: list[str] = []
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         disk.at_point = heard.append
 
@@ -85,27 +78,21 @@ def test_all_who_wait_share_one_sync() -> None:
         assert (figures.records, figures.waiting, figures.journals) == (50, 0, 1)
         assert figures.commits == heard.count("after:journal.sync") <= 3
 
-    sitting(play)
 
-
-def test_a_commit_of_nothing_is_a_checkpoint_and_no_sync() -> None:
+async def test_a_commit_of_nothing_is_a_checkpoint_and_no_sync(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         before = disk.operations
         with assert_checkpoints():
             await committer.commit(journal)
         assert disk.operations == before
 
-    sitting(play)
 
-
-def test_a_poisoned_journal_fails_its_own_waiters_only() -> None:
+async def test_a_poisoned_journal_fails_its_own_waiters_only(autojump_clock: MockClock) -> None:
     bad, good = CrashDisk(), CrashDisk()
     told: list[str] = []
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journals = {"bad": opened(bad), "good": opened(good)}
         bad.fail_at("journal.sync")
 
@@ -124,8 +111,6 @@ def test_a_poisoned_journal_fails_its_own_waiters_only() -> None:
             await committer.commit(journals["bad"])
         journals["good"].append(note("more"))
         await committer.commit(journals["good"])
-
-    sitting(play)
     assert sorted(told) == ["bad poisoned", "bad poisoned", "good durable"]
     assert ours(opened(good)) == [note("good"), note("more")]
 
@@ -167,25 +152,21 @@ async def test_whoever_waits_behind_a_failing_batch_is_not_taken_for_an_emergenc
     assert ours(opened(disk)) == [note("closing"), note("flat"), note("really")]
 
 
-def test_an_emergency_record_caught_in_the_failing_batch_goes_to_the_reserve() -> None:
+async def test_an_emergency_record_caught_in_the_failing_batch_goes_to_the_reserve(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         disk.fail_at("journal.sync")
         await committer.record_emergency(journal, note("closing"), note("flat"))
         disk.fail_at("reserve.sync")
         with pytest.raises(ReserveSpent):
             await committer.record_emergency(journal, note("more"))
-
-    sitting(play)
     assert ours(opened(disk))[:2] == [note("closing"), note("flat")]
 
 
-def test_the_anchor_follows_although_nobody_commits_any_more() -> None:
+async def test_the_anchor_follows_although_nobody_commits_any_more(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         journal.append(note("a"))
         await committer.commit(journal)
@@ -196,21 +177,16 @@ def test_the_anchor_follows_although_nobody_commits_any_more() -> None:
         await trio.sleep(1000)
         assert disk.operations == operations
 
-    sitting(play)
 
-
-def test_the_end_writes_what_is_pending_anchors_and_closes() -> None:
+async def test_the_end_writes_what_is_pending_anchors_and_closes(autojump_clock: MockClock) -> None:
     disk = CrashDisk()
     kept: list[Journal] = []
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal = opened(disk)
         kept.append(journal)
         journal.append(note("a"))
         await committer.commit(journal)
         journal.append(note("nobody waits for this one"))
-
-    committer = sitting(play)
     (journal,) = kept
     assert journal.statistics().anchored == 2
     with pytest.raises(JournalClosed):
@@ -218,10 +194,9 @@ def test_the_end_writes_what_is_pending_anchors_and_closes() -> None:
     assert committer.statistics().journals == 0
 
 
-def test_one_journal_is_closed_while_the_others_go_on() -> None:
+async def test_one_journal_is_closed_while_the_others_go_on(autojump_clock: MockClock) -> None:
     disk, other = CrashDisk(), CrashDisk()
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journal, stays = opened(disk), opened(other)
         journal.append(note("a"))
         await committer.close(journal)
@@ -231,8 +206,6 @@ def test_one_journal_is_closed_while_the_others_go_on() -> None:
         stays.append(note("b"))
         await committer.commit(stays)
         await committer.close(opened(CrashDisk()))  # never committed to
-
-    sitting(play)
 
 
 async def test_nobody_waits_for_a_committer_that_does_not_run() -> None:
@@ -301,11 +274,10 @@ async def cancel_when(condition: Callable[[], bool], scope: trio.CancelScope) ->
     scope.cancel()
 
 
-def test_journals_take_turns() -> None:
+async def test_journals_take_turns(autojump_clock: MockClock) -> None:
     """A journal that always has somebody waiting does not keep another from being served."""
     turns: list[str] = []
-
-    async def play(committer: Committer) -> None:
+    async with sitting() as committer:
         journals = {"greedy": opened(CrashDisk()), "modest": opened(CrashDisk())}
 
         async def producer(name: str, count: int) -> None:
@@ -318,8 +290,6 @@ def test_journals_take_turns() -> None:
             for _ in range(5):
                 nursery.start_soon(producer, "greedy", 20)
             nursery.start_soon(producer, "modest", 10)
-
-    sitting(play)
     last_modest = len(turns) - turns[::-1].index("modest")
     assert turns[:last_modest].count("greedy") <= 5 * 12
 

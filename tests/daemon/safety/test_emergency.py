@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 import trio
 from msgspec.structs import replace
@@ -21,7 +19,7 @@ from daemon.orders.gate import Gate
 from daemon.orders.patience import Patience
 from daemon.safety.emergency import Emergency
 from daemon.world.rows import EmbeddedMarket
-from tests.daemon.fakes import Log, Quiet, virtual
+from tests.daemon.fakes import Log, Quiet
 from tests.venues.paper.stage import Desk, basis_market, group, order
 from venues.paper.door.passage import Profile
 
@@ -72,37 +70,33 @@ class Account:
         return [record.group for record in self.log.records if isinstance(record, Intent)]
 
 
-def play(act: Callable[[Account], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        account = Account()
-        await account.hedge()
-        await act(account)
-
-    virtual(whole)
-
-
-def test_everything_is_sold_by_orders_that_can_only_reduce() -> None:
-    async def act(account: Account) -> None:
-        assert await account.flatten()
-        assert account.held == {}
-        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
-        assert all(reduces_risk(each, closing.action) for closing in account.groups for each in closing.orders)
-        assert account.program.progress.left == ()
-
-    play(act)
+@pytest.fixture
+async def account() -> Account:
+    """A hedged account."""
+    account = Account()
+    await account.hedge()
+    return account
 
 
-def test_every_order_is_in_the_journal_before_it_leaves_and_its_outcome_after() -> None:
-    async def act(account: Account) -> None:
-        await account.flatten()
-        intent, *outcomes = account.log.records
-        assert isinstance(intent, Intent) and intent.origin == "emergency"
-        assert [(each.origin, each.state) for each in outcomes if isinstance(each, Outcome)] == [
-            ("emergency", "filled")
-        ] * 2
-        assert account.log.durable == 3
+async def test_everything_is_sold_by_orders_that_can_only_reduce(account: Account, autojump_clock: MockClock) -> None:
+    assert await account.flatten()
+    assert account.held == {}
+    assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
+    assert all(reduces_risk(each, closing.action) for closing in account.groups for each in closing.orders)
+    assert account.program.progress.left == ()
 
-    play(act)
+
+async def test_every_order_is_in_the_journal_before_it_leaves_and_its_outcome_after(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    await account.flatten()
+    intent, *outcomes = account.log.records
+    assert isinstance(intent, Intent) and intent.origin == "emergency"
+    assert [(each.origin, each.state) for each in outcomes if isinstance(each, Outcome)] == [
+        ("emergency", "filled")
+    ] * 2
+    assert account.log.durable == 3
 
 
 async def test_an_empty_account_is_flat_only_after_a_second_look_later_than_any_order_may_arrive(
@@ -115,80 +109,74 @@ async def test_an_empty_account_is_flat_only_after_a_second_look_later_than_any_
     assert account.groups == [] and account.program.progress.attempts == 2
 
 
-def test_what_fills_after_the_first_look_is_closed_as_well() -> None:
-    async def act(account: Account) -> None:
-        async def straggler() -> None:
-            while account.held:
-                await trio.sleep(0.1)
-            await trio.sleep(GRACE_S - 1.0)
-            account.desk.account.world.adjust({SHORT: -0.5, QUOTE: 20_000.0})
+async def test_what_fills_after_the_first_look_is_closed_as_well(account: Account, autojump_clock: MockClock) -> None:
+    async def straggler() -> None:
+        while account.held:
+            await trio.sleep(0.1)
+        await trio.sleep(GRACE_S - 1.0)
+        account.desk.account.world.adjust({SHORT: -0.5, QUOTE: 20_000.0})
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(straggler)
-            assert await account.flatten()
-        assert account.held == {}
-        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 0.5, 2.0]
-
-    play(act)
-
-
-def test_resting_orders_are_taken_back_before_anything_is_sold() -> None:
-    async def act(account: Account) -> None:
-        desk = account.desk
-        desk.faulty("late_fill", endpoint="submit", times=1.0, after_s=30.0)
-        (accepted,) = await desk.binance.submit(group(order("rest", Verb.SPOT, 1.0)))
-        assert accepted.status is TradeStatus.UNKNOWN
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(straggler)
         assert await account.flatten()
-        asked = [message.endpoint for message in desk.account.registry.messages if message.order_ids == ("rest",)]
-        assert asked == ["submit", "cancel"]
-        assert desk.account.registry.messages[-1].endpoint == "submit", "the cancel came first"
-        desk.account.advance_to(2)
-        assert account.held == {}, "and it does not fill an hour later"
-
-    play(act)
+    assert account.held == {}
+    assert sorted(trade.quantity for trade in account.fills) == [-2.0, 0.5, 2.0]
 
 
-def test_orders_of_somebody_else_are_taken_back_too() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("late_fill", endpoint="submit", times=1.0)
-        await account.desk.binance.submit(group(order("rest", Verb.PERP, -1.0)))
-        assert await account.flatten()
-        assert account.desk.account.open_orders("binance") == ()
-
-    play(act)
-
-
-def test_a_venue_that_is_down_for_a_while_is_asked_until_it_answers() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("connect_refused", duration_s=25.0)
-        assert await account.flatten()
-        assert 25.0 <= trio.current_time() < 40.0
-        assert account.held == {}
-        assert account.program.progress.attempts > 3
-
-    play(act)
+async def test_resting_orders_are_taken_back_before_anything_is_sold(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    desk = account.desk
+    desk.faulty("late_fill", endpoint="submit", times=1.0, after_s=30.0)
+    (accepted,) = await desk.binance.submit(group(order("rest", Verb.SPOT, 1.0)))
+    assert accepted.status is TradeStatus.UNKNOWN
+    assert await account.flatten()
+    asked = [message.endpoint for message in desk.account.registry.messages if message.order_ids == ("rest",)]
+    assert asked == ["submit", "cancel"]
+    assert desk.account.registry.messages[-1].endpoint == "submit", "the cancel came first"
+    desk.account.advance_to(2)
+    assert account.held == {}, "and it does not fill an hour later"
 
 
-def test_one_venue_that_does_not_say_what_it_holds_is_no_empty_venue() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0, endpoint="positions")
-        account.fresh(attempts=5)
-        assert not await account.flatten()
-        assert "okx does not say what it holds" in account.program.progress.error
-
-    play(act)
+async def test_orders_of_somebody_else_are_taken_back_too(account: Account, autojump_clock: MockClock) -> None:
+    account.desk.faulty("late_fill", endpoint="submit", times=1.0)
+    await account.desk.binance.submit(group(order("rest", Verb.PERP, -1.0)))
+    assert await account.flatten()
+    assert account.desk.account.open_orders("binance") == ()
 
 
-def test_pairs_elsewhere_are_closed_while_one_venue_says_nothing() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0)
-        account.fresh(attempts=8)
-        assert not await account.flatten(), "nobody knows what okx holds"
-        assert account.held == {}, "the pair at binance is gone"
-        assert account.fills[0].at == account.fills[-1].at
-        assert account.program.progress.left == ("silent okx (connection refused)",)
+async def test_a_venue_that_is_down_for_a_while_is_asked_until_it_answers(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("connect_refused", duration_s=25.0)
+    assert await account.flatten()
+    assert 25.0 <= trio.current_time() < 40.0
+    assert account.held == {}
+    assert account.program.progress.attempts > 3
 
-    play(act)
+
+async def test_one_venue_that_does_not_say_what_it_holds_is_no_empty_venue(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0, endpoint="positions")
+    account.fresh(attempts=5)
+    assert not await account.flatten()
+    assert "okx does not say what it holds" in account.program.progress.error
+
+
+async def test_pairs_elsewhere_are_closed_while_one_venue_says_nothing(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("connect_refused", venue="okx", duration_s=10_000.0)
+    account.fresh(attempts=8)
+    assert not await account.flatten(), "nobody knows what okx holds"
+    assert account.held == {}, "the pair at binance is gone"
+    assert account.fills[0].at == account.fills[-1].at
+    assert account.program.progress.left == ("silent okx (connection refused)",)
 
 
 async def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count_anew(
@@ -201,55 +189,52 @@ async def test_a_stretch_without_answers_between_two_flat_looks_starts_the_count
 
 
 @pytest.mark.parametrize("kind", ["reset_after_send", "error_after_accept", "truncated_json", "duplicate_id"])
-def test_a_lost_answer_never_sells_twice(kind: str) -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty(kind, endpoint="submit", times=2.0)
-        assert await account.flatten()
-        assert account.held == {}
-        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
-        assert account.desk.account.registry.conflicts == {}
-
-    play(act)
+async def test_a_lost_answer_never_sells_twice(kind: str, account: Account, autojump_clock: MockClock) -> None:
+    account.desk.faulty(kind, endpoint="submit", times=2.0)
+    assert await account.flatten()
+    assert account.held == {}
+    assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
+    assert account.desk.account.registry.conflicts == {}
 
 
-def test_what_is_filled_in_part_is_closed_in_a_further_attempt() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("partial_fill", endpoint="submit", times=2.0, fraction=0.25)
-        assert await account.flatten()
-        assert account.held == {}
-        assert sorted(trade.quantity for trade in account.fills) == [-1.5, -0.5, 0.5, 1.5]
-
-    play(act)
-
-
-def test_a_venue_that_rejects_everything_uses_up_the_attempts_and_says_why() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("symbol_paused", duration_s=10_000.0)
-        account.fresh(attempts=4)
-        assert not await account.flatten()
-        assert account.program.progress.error == "trading in BTC is paused"
-        assert account.program.progress.left != ()
-
-    play(act)
+async def test_what_is_filled_in_part_is_closed_in_a_further_attempt(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("partial_fill", endpoint="submit", times=2.0, fraction=0.25)
+    assert await account.flatten()
+    assert account.held == {}
+    assert sorted(trade.quantity for trade in account.fills) == [-1.5, -0.5, 0.5, 1.5]
 
 
-def test_the_same_latch_and_attempt_give_the_same_ids_and_another_latch_others() -> None:
-    async def act(account: Account) -> None:
-        account.desk.faulty("balance_lag", duration_s=10_000.0, lag_s=8.0)
-        await trio.sleep(10.0)
-        ids: list[list[str]] = []
-        for latch in ("one", "one", "two"):
-            before = len(account.groups)
-            account.fresh(attempts=1)
-            await account.flatten(latch)
-            ids.append([each.id for closing in account.groups[before:] for each in closing.orders])
-        first, again, other = ids
-        assert first[:2] == again[:2], "the venue knew them"
-        assert not set(first) & set(other)
-        assert account.desk.account.registry.conflicts == {}
-        assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
+async def test_a_venue_that_rejects_everything_uses_up_the_attempts_and_says_why(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("symbol_paused", duration_s=10_000.0)
+    account.fresh(attempts=4)
+    assert not await account.flatten()
+    assert account.program.progress.error == "trading in BTC is paused"
+    assert account.program.progress.left != ()
 
-    play(act)
+
+async def test_the_same_latch_and_attempt_give_the_same_ids_and_another_latch_others(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    account.desk.faulty("balance_lag", duration_s=10_000.0, lag_s=8.0)
+    await trio.sleep(10.0)
+    ids: list[list[str]] = []
+    for latch in ("one", "one", "two"):
+        before = len(account.groups)
+        account.fresh(attempts=1)
+        await account.flatten(latch)
+        ids.append([each.id for closing in account.groups[before:] for each in closing.orders])
+    first, again, other = ids
+    assert first[:2] == again[:2], "the venue knew them"
+    assert not set(first) & set(other)
+    assert account.desk.account.registry.conflicts == {}
+    assert sorted(trade.quantity for trade in account.fills) == [-2.0, 2.0]
 
 
 class Reserve:
@@ -267,32 +252,32 @@ class Reserve:
         self.kept += records
 
 
-def test_a_journal_that_takes_nothing_does_not_stop_the_closing_and_everything_is_shouted() -> None:
-    async def act(account: Account) -> None:
-        shouted: list[str] = []
-        reserve = Reserve(room=1)
-        account.fresh(log=BestEffortLog(lambda: reserve, shouted.append))
-        assert await account.flatten()
-        assert account.held == {}
-        assert [type(each) for each in reserve.kept] == [Intent], "as long as there is room, it is used"
-        assert len(shouted) == 2
-        assert all("not journaled" in text and "Outcome" in text for text in shouted)
+async def test_a_journal_that_takes_nothing_does_not_stop_the_closing_and_everything_is_shouted(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
+    shouted: list[str] = []
+    reserve = Reserve(room=1)
+    account.fresh(log=BestEffortLog(lambda: reserve, shouted.append))
+    assert await account.flatten()
+    assert account.held == {}
+    assert [type(each) for each in reserve.kept] == [Intent], "as long as there is room, it is used"
+    assert len(shouted) == 2
+    assert all("not journaled" in text and "Outcome" in text for text in shouted)
 
-    play(act)
 
-
-def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing() -> None:
+async def test_a_journal_that_stops_in_the_middle_does_not_raise_out_of_the_closing(
+    account: Account,
+    autojump_clock: MockClock,
+) -> None:
     class Broken(Reserve):
         async def record_emergency(self, *records: Record) -> None:
             await trio.lowlevel.checkpoint()
             raise Stop("EVT-002")
 
-    async def act(account: Account) -> None:
-        broken = Broken(0)
-        account.fresh(log=BestEffortLog(lambda: broken, lambda text: None))
-        assert await account.flatten()
-
-    play(act)
+    broken = Broken(0)
+    account.fresh(log=BestEffortLog(lambda: broken, lambda text: None))
+    assert await account.flatten()
 
 
 # Price limits
@@ -316,51 +301,47 @@ def limits(account: Account, leg: str) -> list[float | None]:
     return found
 
 
-def test_limits_come_from_the_quote_of_the_door_and_widen_with_every_try() -> None:
-    async def act(account: Account) -> None:
-        caps(account, 0.1, 0.8, 60.0)
-        assert await account.flatten()
-        assert account.held == {}
-        assert limits(account, "binance_perp")[:2] == limits(account, "binance_spot")[:2] == [0.1, 0.8]
-        quotes = account.desk.account.marks("binance")
-        for trade in account.fills:
-            quote = quotes[f"binance.{trade.verb.value}.BTC"]
-            assert trade.price is not None and abs(trade.price / quote - 1.0) * 1e4 <= 60.0
-
-    play(act)
-
-
-def test_after_the_widest_limit_it_is_a_market_order_that_only_reduces() -> None:
-    async def act(account: Account) -> None:
-        caps(account, 0.1, 0.2)
-        assert await account.flatten()
-        assert account.held == {}
-        assert limits(account, "binance_spot") == [0.1, 0.2, None]
-        assert limits(account, "binance_perp") == [0.1, 0.2, None]
-        last = account.groups[-1]
-        assert all(reduces_risk(each, last.action) for each in last.orders)
-
-    play(act)
+async def test_limits_come_from_the_quote_of_the_door_and_widen_with_every_try(
+    account: Account, autojump_clock: MockClock
+) -> None:
+    caps(account, 0.1, 0.8, 60.0)
+    assert await account.flatten()
+    assert account.held == {}
+    assert limits(account, "binance_perp")[:2] == limits(account, "binance_spot")[:2] == [0.1, 0.8]
+    quotes = account.desk.account.marks("binance")
+    for trade in account.fills:
+        quote = quotes[f"binance.{trade.verb.value}.BTC"]
+        assert trade.price is not None and abs(trade.price / quote - 1.0) * 1e4 <= 60.0
 
 
-def test_a_price_that_nobody_says_is_no_limit_and_stops_nothing() -> None:
-    async def act(account: Account) -> None:
-        caps(account, 0.1)
-        account.desk.faulty("connect_refused", duration_s=1e6, endpoint="marks")
-        assert await account.flatten()
-        assert account.held == {}
-        assert limits(account, "binance_spot") == [None]
+async def test_after_the_widest_limit_it_is_a_market_order_that_only_reduces(
+    account: Account, autojump_clock: MockClock
+) -> None:
+    caps(account, 0.1, 0.2)
+    assert await account.flatten()
+    assert account.held == {}
+    assert limits(account, "binance_spot") == [0.1, 0.2, None]
+    assert limits(account, "binance_perp") == [0.1, 0.2, None]
+    last = account.groups[-1]
+    assert all(reduces_risk(each, last.action) for each in last.orders)
 
-    play(act)
+
+async def test_a_price_that_nobody_says_is_no_limit_and_stops_nothing(
+    account: Account, autojump_clock: MockClock
+) -> None:
+    caps(account, 0.1)
+    account.desk.faulty("connect_refused", duration_s=1e6, endpoint="marks")
+    assert await account.flatten()
+    assert account.held == {}
+    assert limits(account, "binance_spot") == [None]
 
 
-def test_a_try_that_follows_goes_on_with_the_limit_it_had_come_to() -> None:
-    async def act(account: Account) -> None:
-        before = caps(account, 0.1, 0.2, 60.0)
-        before._attempts = 1
-        assert not await account.flatten()
-        account.fresh().carry_on(before)
-        assert await account.flatten("again")
-        assert limits(account, "binance_spot")[:2] == [0.1, 0.2]
-
-    play(act)
+async def test_a_try_that_follows_goes_on_with_the_limit_it_had_come_to(
+    account: Account, autojump_clock: MockClock
+) -> None:
+    before = caps(account, 0.1, 0.2, 60.0)
+    before._attempts = 1
+    assert not await account.flatten()
+    account.fresh().carry_on(before)
+    assert await account.flatten("again")
+    assert limits(account, "binance_spot")[:2] == [0.1, 0.2]

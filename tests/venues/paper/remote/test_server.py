@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -32,27 +33,21 @@ def config(**more: object) -> ServerConfig:
     return ServerConfig(accounts=(one,))
 
 
-def served(
-    tmp_path: Path, play: Callable[[RemoteAccount, RemoteVenue, Server], Awaitable[None]], **more: object
-) -> Server:
-    """Plays against a server in the same process."""
+@asynccontextmanager
+async def served(tmp_path: Path, **more: object) -> AsyncIterator[tuple[RemoteAccount, RemoteVenue, Server]]:
+    """A server in the same process, with an account and a door at it."""
     server = Server(config(**more))
     path = str(tmp_path / "venues.sock")
-
-    async def whole() -> None:
-        clock = MarketClock(stamp(START))
-        async with trio.open_nursery() as nursery:
-            await nursery.start(lambda task_status: server.serve(Path(path), task_status=task_status))
-            account = RemoteAccount(path, "a", clock)
-            await play(account, remote_doors(path, "a", await account.doors(), clock)["binance"], server)
-            nursery.cancel_scope.cancel()
-
-    trio.run(whole)
-    return server
+    clock = MarketClock(stamp(START))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: server.serve(Path(path), task_status=task_status))
+        account = RemoteAccount(path, "a", clock)
+        yield account, remote_doors(path, "a", await account.doors(), clock)["binance"], server
+        nursery.cancel_scope.cancel()
 
 
-def test_a_remote_door_answers_as_the_door_does(tmp_path: Path) -> None:
-    async def play(account: RemoteAccount, binance: RemoteVenue, server: Server) -> None:
+async def test_a_remote_door_answers_as_the_door_does(tmp_path: Path) -> None:
+    async with served(tmp_path) as (account, binance, server):
         assert await account.advance_to(3) == 3
         (trade,) = await binance.submit(group())
         assert trade.status is TradeStatus.FILLED and trade.changes[BTC] == 1.0
@@ -64,11 +59,9 @@ def test_a_remote_door_answers_as_the_door_does(tmp_path: Path) -> None:
         assert await binance.positions() == server.served["a"].account.positions("binance")
         assert (binance.name, binance.venues) == ("binance", {"binance"})
 
-    served(tmp_path, play)
 
-
-def test_the_account_is_driven_and_judged_from_afar(tmp_path: Path) -> None:
-    async def play(account: RemoteAccount, binance: RemoteVenue, server: Server) -> None:
+async def test_the_account_is_driven_and_judged_from_afar(tmp_path: Path) -> None:
+    async with served(tmp_path) as (account, binance, server):
         await binance.submit(group(order("p", Verb.PERP, -1.0)))
         await account.deposit("d", 10.0, stamp(START))
         await account.withdrawal("w", 5.0, stamp(START))
@@ -82,11 +75,9 @@ def test_the_account_is_driven_and_judged_from_afar(tmp_path: Path) -> None:
         assert truth == server.served["a"].account.truth()
         assert truth.cursors == {"binance": 3, "bybit": 0, "okx": 0, "chain": 2}
 
-    served(tmp_path, play)
 
-
-def test_errors_come_through_as_themselves(tmp_path: Path) -> None:
-    async def play(account: RemoteAccount, binance: RemoteVenue, server: Server) -> None:
+async def test_errors_come_through_as_themselves(tmp_path: Path) -> None:
+    async with served(tmp_path) as (account, binance, server):
         for kind, error in (("rate_limited", NotSent), ("error_after_accept", OutcomeUnknown)):
             await account.add_fault(Fault(kind=kind, venue="binance", at=0, duration_s=1e10))
             with pytest.raises(error) as raised:
@@ -102,11 +93,9 @@ def test_errors_come_through_as_themselves(tmp_path: Path) -> None:
         with pytest.raises(Refuse, match="SIM-004"):
             await RemoteAccount(str(tmp_path / "venues.sock"), "nobody", MarketClock(0)).advance_to(1)
 
-    served(tmp_path, play)
 
-
-def test_nonsense_is_answered_and_harms_nobody(tmp_path: Path) -> None:
-    async def play(account: RemoteAccount, binance: RemoteVenue, server: Server) -> None:
+async def test_nonsense_is_answered_and_harms_nobody(tmp_path: Path) -> None:
+    async with served(tmp_path) as (account, binance, server):
         for frame in (b"", b"\xc1", b"\x80", b"x" * 100):
             async with await trio.open_unix_socket(str(tmp_path / "venues.sock")) as stream:
                 await stream.send_all(LENGTH.pack(len(frame)) + frame)
@@ -115,19 +104,15 @@ def test_nonsense_is_answered_and_harms_nobody(tmp_path: Path) -> None:
             await stream.send_all(b"\x00\x00")
         assert await account.advance_to(1) == 1
 
-    served(tmp_path, play)
 
-
-def test_a_client_that_gives_up_does_not_take_its_order_back(tmp_path: Path) -> None:
-    async def play(account: RemoteAccount, binance: RemoteVenue, server: Server) -> None:
+async def test_a_client_that_gives_up_does_not_take_its_order_back(tmp_path: Path) -> None:
+    async with served(tmp_path) as (account, binance, server):
         await account.add_fault(Fault(kind="late_ack", venue="binance", at=0, duration_s=1e10))
         with trio.move_on_after(0.1) as patience:
             await binance.submit(group())
         assert patience.cancelled_caught
         assert (await binance.query("o1")).status is ReportStatus.DONE
         assert [message.endpoint for message in (await account.truth()).messages] == ["submit", "query"]
-
-    served(tmp_path, play)
 
 
 async def test_time_is_what_callers_say_and_never_goes_back() -> None:
