@@ -5,19 +5,22 @@ It decides nothing. What would be repeated on each row is told once until it cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.deviation import Unmended
 from components.event_logger import EventLogger
+from components.maths.costs import BP
 from components.model.awaited import Awaited
 from components.model.events import EventType
-from components.model.keys import PositionKey
+from components.model.keys import WALLET, PositionKey
 from components.model.market import Row
 from components.model.measures import measure_of
 from components.ports import Happening
 from components.position_monitor import BookColumns, PositionMonitor
 from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing
 from components.routing.plan import Plan
+from components.routing.worth import Worth
+from components.situation import Situation
 
 CROSSING_EVENTS = {
     "divergence": EventType.PRICE_DIVERGENCE,
@@ -99,6 +102,23 @@ class Announcer:
             self._positions.snapshot(),
             status="closing" if left else "flat",
             detail=f"awaits {', '.join(str(one) for one in awaited)}" if left else "nothing is awaited",
+        )
+
+    def payment_waits(self, owed: float, dear: Iterable[Worth], now: Situation) -> None:
+        """What freeing the rest of a payment would cost now, which is more than its bound."""
+        currency, usdt = now.mode.share_class, now.eth_usdt() if now.mode.share_class == "ETH" else 1.0
+        worths = list(dear)
+        cost, moved = sum(worth.cost_usdt for worth in worths), sum(worth.moved_usdt for worth in worths)
+        told = f"freeing it would cost {cost / usdt:.6g} {currency} now, {cost / moved / BP:.0f} bp of what it moves"
+        self._events.record(
+            EventType.WITHDRAWAL_WAITS,
+            now.row.timestamp,
+            self._positions.snapshot(),
+            venue=WALLET,
+            token=currency,
+            amount=owed,
+            status="waits",
+            detail=f"{told}, {now.mode.cost_bounds.withdrawal:g} are allowed; it is tried again each day",
         )
 
     def left_out(self, reasons: Sequence[str], row: Row) -> None:

@@ -54,10 +54,12 @@ from components.venue_manager import Doubt, VenueManager
 SHORTEST, LONGEST = 64, 8192
 AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
 CLOSE = "close"
+PAY = "pay"  # what is owed, at any cost
 ASKED = Measure(Kind.ASKED)
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
 TOLD_AT_ONCE = frozenset({"risk", "deposit", "withdrawal", "too_small", CLOSE})
+OWN_WISH = (Urgency.ASKED, Urgency.PAYMENT)
 NEW_MEANS = frozenset({EventType.TRANSFER_ARRIVED, EventType.DEPOSIT})
 ROUNDING = 1e-9  # of equity: as much above it is no more than rounding
 WAYS = 3  # in which what leaves or hedges is tried on one row, when venues refuse
@@ -170,7 +172,8 @@ class Core:
 
         `close` asks for everything to be sold on the last row of the window, if it is reached. `standing` is the
         authority to trade in this window; `commands` are what an operator asked for: `rebalance`, `resume`, `close`
-        (sell everything and stay out until `resume`).
+        (sell everything and stay out until `resume`), `pay` (what is owed, and what is asked for on this row, at any
+        cost).
         """
         settlements = self._ports.observation.settle(window, self.positions.expected)
         whole = settlements.rows == len(window)
@@ -179,6 +182,8 @@ class Core:
         if "resume" in commands:
             self.manager.resume(book.quantities)
             self.announcer.closing = None
+        if PAY in commands:
+            self.manager.pay_at_any_cost()
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
         if any(happening.event_type in NEW_MEANS for happening in settlements.happenings):
@@ -261,8 +266,8 @@ class Core:
         self.trades += sum(trade.status in DONE for trade in result.trades)
         self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
         if result.trades:
-            cost = self.pnl.trade(steps, result.trades, row)
-            self.risk.forgive(cost if plan.urgency is Urgency.ASKED else 0.0)
+            cost = self.pnl.trade(steps, result.trades, row, leaver_pays=plan.leaver_pays)
+            self.risk.forgive(cost if plan.urgency in OWN_WISH and not plan.leaver_pays else 0.0)
         self.manager.refusals.note(result.orders, result.trades, now)
         self.announcer.left_out([*route.skipped, *([result.stopped] if result.stopped else [])], row)
         came = PlanResult(
@@ -272,9 +277,11 @@ class Core:
             blocked=route.blocked,
             disturbed=result.disturbed or route.waiting,
             refused=result.refused,
-            too_dear=route.too_dear,
+            too_dear=bool(route.too_dear),
         )
         self.manager.finish(plan, trigger, now, came)
+        if plan.pay_out > 0.0 and route.too_dear:
+            self.announcer.payment_waits(self.manager.owed, route.too_dear.values(), now)
         pressing = plan.action in EXITS or plan.scope == HEDGE or not plan.careful
         return pressing and result.refused and not result.disturbed
 

@@ -27,4 +27,5 @@ class ManagerState(msgspec.Struct, frozen=True, kw_only=True):
     refusals: dict[str, Refusal] = {}
     awaited: tuple[Awaited, ...] = ()  # while halted: everything between now and flat
     least: float = 0.0  # the smallest capital that works, as of the last plan
+    at_any_cost: bool = False  # what is owed is paid whatever it costs
     dormant: bool = False  # sold out because there is too little: entered again when enough is paid in

@@ -132,9 +132,12 @@ class Planner:
             margin_ratio=max(ratio, goal) if share == 1.0 else goal,
         )
 
-    def withdraw(self, now: Situation, step: int, owed: float) -> Plan:
+    def withdraw(
+        self, now: Situation, step: int, owed: float, *, again: bool = False, at_any_cost: bool = False
+    ) -> Plan:
         """Fast from cash in the wallet and the reserve; else slow: that cash, and for the rest every leg × (E − W) ÷ E
-        in one plan."""
+        in one plan. What would cost more than its bound waits, unless the owner wants it at any cost; asked `again` it
+        leaves the reserve to those who stay, of which it had its share."""
         cash = min(max(now.wallet(self._mode.share_class), 0.0), owed)
         invested = now.equity() - cash
         fast = cash + now.reserve() >= owed
@@ -145,8 +148,8 @@ class Planner:
             target=self._held(now).scaled(share),
             step=step,
             scope=REDUCE,
-            urgency=Urgency.ASKED,
-            reserve=now.reserve() * share,
+            urgency=Urgency.ASKED if at_any_cost else Urgency.PAYMENT,
+            reserve=now.reserve() * (1.0 if again and share > 0.0 else share),
             pay_out=owed,
             from_reserve=fast,
             careful=share > 0.0,

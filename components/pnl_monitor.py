@@ -76,6 +76,7 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
     external_flows: float
     residual_max: float
     in_doubt: dict[OrderId, dict[PositionKey, Since]]
+    borne: float = 0.0
     peak: float | None = None  # None: from before it was kept
 
 
@@ -99,6 +100,7 @@ class PnlMonitor:
         self.residual = 0.0
         self.external_flows = 0.0
         self.residual_max = 0.0
+        self.borne = 0.0  # costs of payments that the units of those who left have borne
 
     def statistics(self) -> Mapping[str, float]:
         return {"residual_max": self.residual_max, "units": self.units, **self.sums}
@@ -118,6 +120,7 @@ class PnlMonitor:
             residual_max=self.residual_max,
             in_doubt=self._open.state(),
             peak=self._peak,
+            borne=self.borne,
         )
 
     def restore(self, state: PnlState, *, peak: float = 1.0) -> None:
@@ -127,7 +130,7 @@ class PnlMonitor:
         self.initial, self.units, self._unit_value = state.initial, state.units, state.unit_value
         self.sums = dict(state.sums)
         self.residual, self.external_flows = state.residual, state.external_flows
-        self.residual_max = state.residual_max
+        self.residual_max, self.borne = state.residual_max, state.borne
         self._peak = peak if state.peak is None else state.peak
         self._open.restore(state.in_doubt)
 
@@ -156,8 +159,9 @@ class PnlMonitor:
             columns["unit_value"] = np.full(rows, self._unit_value)
         return Steps(window, parts, external, risk.exposure.equity[:rows], columns)
 
-    def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row) -> float:
-        """What the trades of the last row cost, and what is held after them; the cost as a share of the equity."""
+    def trade(self, steps: Steps, trades: tuple[Trade, ...], row: Row, *, leaver_pays: bool = False) -> float:
+        """What the trades of the last row cost, and what is held after them; the cost as a share of the equity. Where
+        the leaver pays, the cost redeems units as the payment does: the value of those that stay is what it was."""
         cost = 0.0
         paid = 0.0
         moved: dict[str, float] = {}
@@ -181,12 +185,14 @@ class PnlMonitor:
         steps.equity = steps.equity.copy()
         steps.equity[last] = equity
         add_to_part(steps.parts, "transaction_costs", last, cost, len(steps.window))
-        if paid:
+        borne = cost if leaver_pays and equity > self._crumbs(row) and self.units else 0.0
+        if paid or borne:
             if equity <= self._crumbs(row) and self.units:
                 steps.columns["unit_value"] = with_value(
                     steps.columns["unit_value"], last, (equity - paid) / self.units, last + 1
                 )
-            self.units *= equity / (equity - paid) if equity > self._crumbs(row) else 0.0
+            self.units *= equity / (equity - paid - borne) if equity > self._crumbs(row) else 0.0
+            self.borne += -borne
             steps.flow = with_added(steps.flow, last, paid, len(steps.window))
         if self.units:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)

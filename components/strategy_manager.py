@@ -71,6 +71,7 @@ class StrategyManager:
         self.halted = False
         self.plan: Plan | None = None
         self.owed = 0.0
+        self.at_any_cost = False  # what is owed is paid whatever it costs, as its owner said
         self._blocked = False
         self._retry_at: dict[str, int] = {}
         self._unfinished = False  # the plan under way was cut short: tried again, and not before `_again_at` (UTC ns)
@@ -99,6 +100,7 @@ class StrategyManager:
             refusals=self.refusals.state(),
             awaited=self.awaited,
             least=self._least,
+            at_any_cost=self.at_any_cost,
             dormant=self.dormant,
         )
 
@@ -109,7 +111,7 @@ class StrategyManager:
         self._held, self._worked = dict(state.held), state.worked
         self.refusals.restore(state.refusals)
         self.awaited = state.awaited
-        self._least, self.dormant = state.least, state.dormant
+        self._least, self.dormant, self.at_any_cost = state.least, state.dormant, state.at_any_cost
 
     def resume(self, book: Mapping[PositionKey, float]) -> None:
         """An operator wants it to trade: what is flat enters anew, anything else is brought to its target."""
@@ -126,7 +128,21 @@ class StrategyManager:
 
     def take_payment(self, amount: float) -> None:
         """A payment of an earlier row is known only now, share-class currency."""
-        self.owed = max(0.0, self.owed - amount)
+        self._owe(max(0.0, self.owed - amount))
+
+    def pay_at_any_cost(self) -> None:
+        """The owner does not wait: what is owed is paid now, whatever it costs, and what is asked for on this row."""
+        self.at_any_cost = True
+        self._retry_at.pop("owed", None)
+        if self.plan is not None and self.plan.pay_out > 0.0:
+            self.plan, self._unfinished = msgspec.structs.replace(self.plan, urgency=Urgency.ASKED), True
+            self._again_at = 0
+
+    def _owe(self, amount: float) -> None:
+        """What is still owed; when the last of it is paid, no later withdrawal is paid at any cost."""
+        if self.owed and amount < 1e-9:
+            self.at_any_cost = False
+        self.owed = amount
 
     def means_arrived(self) -> None:
         """Cash or coin came in: what was held back is worth another try."""
@@ -167,7 +183,8 @@ class StrategyManager:
                 plan = self.planner.full(Action.ENTRY_FULL, "enter", now, step, self.owed)
             case "withdrawal" | "owed":
                 self.owed += min(withdrawals, max(now.equity() - self.owed, 0.0))
-                plan = self.planner.withdraw(now, step, self.owed)
+                again = trigger.kind == "owed"
+                plan = self.planner.withdraw(now, step, self.owed, again=again, at_any_cost=self.at_any_cost)
             case "too_small":
                 self.dormant = True
                 plan = self.planner.exit(trigger.reason, now, step, Urgency.ASKED)
@@ -211,7 +228,7 @@ class StrategyManager:
         """What becomes of a plan after this row: it stays under way while anything travels, a leg waits for its price,
         or it was cut short. What leaves a position is tried again on the next row, what was refused on the way in after
         an hour."""
-        self.owed = min(max(0.0, self.owed - came.paid), max(now.equity(), 0.0)) if self.owed else 0.0
+        self._owe(min(max(0.0, self.owed - came.paid), max(now.equity(), 0.0)) if self.owed else 0.0)
         if trigger.kind == "entry" and (came.worked or (came.complete and not came.refused)):
             self.entered = True
         small = trigger.kind in ("deviation", DUST)  # found again by itself
@@ -240,8 +257,8 @@ class StrategyManager:
         elif self._auto and (now.equity() < FAR_ABOVE * self._least or not self._least):
             with suppress(MissingData):  # then it stays what it was
                 self._least = least_worth_holding(now.run, now.row).capital
-        if trigger.kind == "owed":
-            self._retry_at[trigger.kind] = now.row.timestamp + DAY_NS
+        if came.too_dear and plan.pay_out > 0.0 or (trigger.kind == "owed" and not (self.at_any_cost and came.worked)):
+            self._retry_at["owed"] = now.row.timestamp + DAY_NS
 
     def _hold(self, name: str, at: int, too_dear: bool) -> None:
         """A plan is finished: its measure waits, if the next row shows that it still stands."""

@@ -12,6 +12,8 @@ from enum import StrEnum
 import msgspec
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
+from components.model.capital import cost_of_freeing
+from components.model.keys import RESERVE, WALLET, base_token
 from components.model.orders import OrderId
 
 LEVELS = ("ok", "warning", "critical")  # of risk, by their number
@@ -93,6 +95,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     exit_value: float | None = None  # what a full exit would leave now; computed when somebody asks
     initial: float | None = None
     external_flows: float = 0.0
+    owed: float = 0.0  # of withdrawals: not paid yet
     pnl: Mapping[str, float] = {}  # part → sum since the start; also `residual`, `adjustment`
     unexplained: float = 0.0
     columns: Mapping[str, float] = {}  # result columns of the last row: ratios, deltas, per-venue figures
@@ -124,3 +127,9 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     step_s: float = 0.0  # how long the last step took
     mailboxes: Mapping[str, int] = {}
     trouble: str = ""  # why no newer picture of it could be taken
+
+    def cost_of_freeing(self, amount: float) -> float | None:
+        """What selling for a payment would cost now, about; 0 where cash at hand covers it, None while not known."""
+        keys = (base_token(venue, self.share_class) for venue in (WALLET, RESERVE))
+        at_hand = sum(self.positions.get(key, 0.0) for key in keys)
+        return cost_of_freeing(amount, self.equity or 0.0, self.exit_value, at_hand)

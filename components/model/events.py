@@ -37,6 +37,7 @@ class EventType(StrEnum):
     DEPOSIT = "deposit"
     WITHDRAWAL_REQUESTED = "withdrawal_requested"
     WITHDRAWAL_REFUSED = "withdrawal_refused"
+    WITHDRAWAL_WAITS = "withdrawal_waits"
     WITHDRAWAL_PAID = "withdrawal_paid"
     RESERVE_LOW = "reserve_low"
     RISK_LEVEL = "risk_level"
@@ -79,6 +80,7 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.DEPOSIT: "capital came in",
     EventType.WITHDRAWAL_REQUESTED: "the owner asked for capital",
     EventType.WITHDRAWAL_REFUSED: "more was asked for than there is: `detail` names the equity, nothing is paid",
+    EventType.WITHDRAWAL_WAITS: "freeing the rest of a payment costs more than its bound: `detail` says how much",
     EventType.WITHDRAWAL_PAID: "capital was paid out",
     EventType.RESERVE_LOW: "the reserve fell below its ratio",
     EventType.RISK_LEVEL: "a risk measure rose to warning or critical",

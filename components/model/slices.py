@@ -46,10 +46,11 @@ class PnlSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 class CostBounds(msgspec.Struct, frozen=True):
     """The most that a group of orders may cost, basis points of what it moves: of a plan of routine, of a warning, of a
-    transfer, of small change (reward tokens sold, a gas debt repaid)."""
+    transfer, of small change (reward tokens sold, a gas debt repaid), of what frees money for an owner."""
 
     routine: float = 50.0
     warning: float = 150.0
+    withdrawal: float = 50.0
     transfer: float = 100.0
     dust: float = 500.0
 

@@ -21,7 +21,7 @@ from components.model.keys import (
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
 from components.price_caps import capped
 from components.refusals import Refusals
-from components.routing.worth import gas_of
+from components.routing.worth import Worth, gas_of
 from components.situation import Situation
 from components.strategies.strategy import Target
 
@@ -33,11 +33,12 @@ NEAR_ITS_FEE = 10.0  # times its fee: a smaller transfer for a payment waits unt
 
 
 class Urgency(StrEnum):
-    """How much a plan may cost: routine and warnings within their bounds (`cost_bounds`), what is critical and what a
-    person asked for whatever it takes. What is critical sells on the market, never through a queue."""
+    """How much a plan may cost: routine, warnings and payments within their bounds (`cost_bounds`), what is critical or
+    wanted at any cost whatever it takes. What is critical sells on the market, never through a queue."""
 
     ROUTINE = "routine"
     WARNING = "warning"
+    PAYMENT = "payment"
     CRITICAL = "critical"
     ASKED = "asked"
 
@@ -68,6 +69,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     margin_ratio: float | None = None
     cuts: Mapping[str, float] = {}
 
+    @property
+    def leaver_pays(self) -> bool:
+        """Whether what it costs is borne by the units that leave: money is freed for an owner, and others stay."""
+        return self.pay_out > 0.0 and self.action is not Action.EXIT_FULL
+
 
 class Stage:
     """What every stage of a route shares: the plan, the situation, and making orders."""
@@ -84,7 +90,7 @@ class Stage:
         self._done = 0
         self._gas_bought = False
         self.blocked = False  # a leg was left out because its price is stale
-        self.too_dear = False  # a group was left out because it costs too much for what it moves
+        self.too_dear: dict[str, Worth] = {}  # what was left out because it costs too much for what it moves, by leg
         self.waiting = False  # a leg was left out because the outcome of an order on it is not known
         self.paid = 0.0
         self.skipped: list[str] = []
@@ -103,9 +109,9 @@ class Stage:
         """The most that orders of these verbs may cost under the plan, basis points of what they move; None where they
         have no bound."""
         bounds, urgency = self._mode.cost_bounds, self._plan.urgency
-        if urgency in (Urgency.CRITICAL, Urgency.ASKED):
+        if urgency in (Urgency.CRITICAL, Urgency.ASKED) or all(verb is Verb.PAY_OUT for verb in verbs):
             return None
-        bound = bounds.warning if urgency is Urgency.WARNING else bounds.routine
+        bound = {Urgency.WARNING: bounds.warning, Urgency.PAYMENT: bounds.withdrawal}.get(urgency, bounds.routine)
         if all(verb is Verb.TRANSFER for verb in verbs):
             return max(bound, bounds.transfer)
         return max(bound, bounds.dust) if self._plan.sell_dust or self._plan.repay_gas else bound

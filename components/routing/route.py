@@ -31,9 +31,7 @@ class Route(CashStage, ChainStage, ExchangeStage):
                 self._wait(leg)
             elif self._refusals and (again := [o for o in group.orders if self._refusals.forbids(o, self._now)]):
                 self._skip(f"{again[0].leg}: refused, and nothing has changed since")
-            elif not self._is_worth_it(group):
-                self.too_dear = True
-            else:
+            elif self._is_worth_it(group):
                 self._done += 1
                 missing = self._missing_gas(group)
                 if missing <= 0.0:
@@ -59,13 +57,15 @@ class Route(CashStage, ChainStage, ExchangeStage):
         return max(needed, self._mode.gas_reserve) - self._now.gas() if needed > self._now.gas() else 0.0
 
     def _is_worth_it(self, group: OrderGroup) -> bool:
-        """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or was asked
-        for has none."""
+        """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or wanted
+        at any cost has none."""
         bound = self._bound(*(order.verb for order in group.orders))
         if bound is None:
             return True
-        if worth_of(group, self._now).within(bound):
+        worth = worth_of(group, self._now)
+        if worth.within(bound):
             return True
+        self.too_dear[group.orders[-1].leg] = worth
         self._skip(f"{group.orders[-1].leg}: would cost more than {bound:g} bp of what it moves")
         return False
 

@@ -106,6 +106,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     liquidations: int
     notes: tuple[str, ...]
     rejected: int = 0
+    borne: float = 0.0  # costs of payments that the units of those who left have borne, share-class currency
 
 
 Progress = Callable[[int, int], None]
@@ -172,6 +173,7 @@ class Replay:
             trades=core.trades,
             liquidations=core.liquidations,
             rejected=core.rejected,
+            borne=core.pnl.borne,
             notes=self._market.provenance.notes,
         )
 

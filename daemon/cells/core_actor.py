@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import trio
 
-from components.core import Core
+from components.core import PAY, Core
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
@@ -68,6 +68,11 @@ class Outbound:
     def _append(self, records: Sequence[Record]) -> None:
         for record in records:
             self._log.append(record)
+
+
+def words_of(command: Command) -> tuple[str, ...]:
+    """What a command is to the core: its kind, and at what cost."""
+    return (command.kind, PAY) if command.arguments.get("at_any_cost") else (command.kind,)
 
 
 class CoreActor:
@@ -126,7 +131,7 @@ class CoreActor:
             self.previous,
             settlements,
             self.standing,
-            commands=tuple(command.kind for command in asked.values()),
+            commands=tuple(word for command in asked.values() for word in words_of(command)),
             asked=tuple(asked),
             taken=(*taken.ids, *late),
             cursors=taken.cursors,

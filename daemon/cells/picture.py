@@ -42,6 +42,7 @@ def picture(cell: Cell) -> Replica:
         equity_is_observed=latched,
         initial=core.pnl.initial,
         external_flows=core.pnl.external_flows,
+        owed=core.manager.owed,
         pnl={**core.pnl.sums, "residual": core.pnl.residual},
         unexplained=actor.row.get("unexplained", 0.0),
         columns=columns,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from components.model.capital import above_equity
+from components.model.capital import above_equity, costs_to_free
 from daemon.cli.console import (
     AMOUNT,
     asked,
@@ -49,29 +49,38 @@ def deposit(strategy: str, amount: str, key: str | None, state: Path, output: st
 @click.command(cls=MoneyCommand)
 @click.argument("strategy")
 @click.argument("amount", type=AMOUNT)
+@click.option("--at-any-cost", is_flag=True, help="Do not wait until it costs no more than cost_bounds.withdrawal.")
 @key_option
 @yes_option
 @state_option
 @output_option
-def withdraw(strategy: str, amount: str, key: str | None, yes: bool, state: Path, output: str) -> None:
-    """Have STRATEGY free AMOUNT (share-class currency) and pay it out."""
+def withdraw(
+    strategy: str, amount: str, at_any_cost: bool, key: str | None, yes: bool, state: Path, output: str
+) -> None:
+    """Have STRATEGY free AMOUNT (share-class currency) and pay it out; who leaves bears what that costs."""
     if not yes:
-        make_sure(_question(strategy, amount, state), yes=False)
-    _move("withdraw", strategy, amount, key, state, output)
+        make_sure(_question(strategy, amount, state, at_any_cost), yes=False)
+    _move("withdraw", strategy, amount, key, state, output, at_any_cost=at_any_cost)
 
 
-def _question(strategy: str, amount: str, state: Path) -> str:
-    """What is asked for beside what there is; more than that is refused at once."""
+def _question(strategy: str, amount: str, state: Path, at_any_cost: bool) -> str:
+    """What is asked for beside what there is and what it costs to free; more than there is is refused at once."""
     replicas = [one for one in replicas_of(asked(state, "status", strategy)) if one.equity is not None]
     if not replicas:
         return f"Withdraw {amount} from {strategy}, whose equity is not known yet?"
     equity, currency = replicas[0].equity or 0.0, replicas[0].share_class
     if float(amount) > equity:
         give_up(Exit.REFUSED, above_equity(float(amount), equity, currency) + " Nothing was done.")
-    return f"Withdraw {amount} of {equity:,.2f} {currency}, the equity of {strategy}?"
+    cost = replicas[0].cost_of_freeing(float(amount))
+    told = f"{costs_to_free(float(amount), cost, currency)}. " if cost else ""
+    anyway = ", at any cost" if at_any_cost else ""
+    return f"{told}Withdraw {amount} of {equity:,.2f} {currency}, the equity of {strategy}{anyway}?"
 
 
-def _move(kind: str, strategy: str, amount: str, key: str | None, state: Path, output: str) -> None:
+def _move(
+    kind: str, strategy: str, amount: str, key: str | None, state: Path, output: str, *, at_any_cost: bool = False
+) -> None:
+    words = {"at_any_cost": "yes"} if at_any_cost else {}
     # 1000 and 1e3 are the same money, so they are the same key.
-    key = operation_key(key, kind, strategy, {"amount": repr(float(amount))})
-    emit_done(asked(state, kind, strategy, {"amount": amount}, key=key), output, key=key)
+    key = operation_key(key, kind, strategy, {"amount": repr(float(amount)), **words})
+    emit_done(asked(state, kind, strategy, {"amount": amount, **words}, key=key), output, key=key)

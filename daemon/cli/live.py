@@ -1,4 +1,4 @@
-"""`basis stop | pause | resume | rebalance`: what a running daemon does with its strategies."""
+"""`basis stop | pause | resume | rebalance | pay`: what a running daemon does with its strategies."""
 
 from __future__ import annotations
 
@@ -56,3 +56,16 @@ def rebalance(strategy: str, key: str | None, state: Path, output: str) -> None:
     """Bring STRATEGY to its target at the next full loop, whatever its thresholds."""
     key = operation_key(key, "rebalance", strategy, {})
     emit_done(asked(state, "rebalance", strategy, key=key), output, key=key)
+
+
+@click.command()
+@click.argument("strategy")
+@key_option
+@yes_option
+@state_option
+@output_option
+def pay(strategy: str, key: str | None, yes: bool, state: Path, output: str) -> None:
+    """Have STRATEGY pay what it owes at once, whatever it costs to free it."""
+    make_sure(f"Pay what {strategy} owes at any cost? 'basis events {strategy}' says how much that is", yes=yes)
+    key = operation_key(key, "pay", strategy, {})
+    emit_done(asked(state, "pay", strategy, key=key), output, key=key)

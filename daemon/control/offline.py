@@ -210,6 +210,7 @@ def replica_of(seen: Seen, latch: Latch | None, account: str) -> Replica:
         equity=core.pnl.equity if row is not None else None,
         initial=core.pnl.initial,
         external_flows=core.pnl.external_flows,
+        owed=core.manager.owed,
         pnl={**core.pnl.sums, "residual": core.pnl.residual},
         risk_levels={name: LEVELS[level] for name, level in core.risk.levels().items()},
         trades=core.trades,

@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from components.core import CLOSE
-from components.model.capital import above_equity
+from components.model.capital import above_equity, costs_to_free
 from components.model.errors import BasisError, Refuse, Stop
 from daemon.backtest.sold import ExitValues
 from daemon.cells.authority import Pause
@@ -185,10 +185,13 @@ class Operator:
                 message, data = await self.emergency(request.strategy, reason, uid, id=id)
                 return await self._first_look(request.strategy, message, data)
             case "deposit" | "withdraw" | "rebalance":
+                told = ""
                 if request.kind == "withdraw":
-                    self._covered(strategy, float(request.arguments["amount"]))
+                    told = self._covered(strategy, request.arguments)
                 await self._running(strategy).order_in(command)
-                return f"{request.kind} accepted; it takes effect at the next full loop", {}
+                return f"{request.kind} accepted; it takes effect at the next full loop{told}", {}
+            case "pay":
+                return await self._pay(strategy, command)
             case "adopt":
                 return await self._adopt(strategy, request.arguments["venue"], command)
             case "resolve":
@@ -367,11 +370,31 @@ class Operator:
         run = next(entry.run for entry in self.config.strategies if entry.id == replica.strategy)
         return self._exit_values.of(run, replica)
 
-    def _covered(self, strategy: str, amount: float) -> None:
-        """Refuses a withdrawal above the equity last shown; the core judges again at the row."""
-        replica = self._supervisor.replicas.get(strategy)
-        if replica is not None and replica.equity is not None and amount > replica.equity:
+    async def _pay(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:
+        """What is owed, at any cost; refused when nothing is, or the next withdrawal would be paid so."""
+        cell = self._running(strategy)
+        owed = cell.core.manager.owed
+        if owed <= 0.0:
+            raise Refuse(OPS_REFUSED, f"{strategy} owes nothing")
+        await cell.order_in(command)
+        currency = cell.run_slice.mode.share_class
+        return f"{strategy} pays the {owed:,.6g} {currency} it owes from the next full loop on, at any cost", {}
+
+    def _covered(self, strategy: str, arguments: Mapping[str, str]) -> str:
+        """Refuses a withdrawal above the equity last shown, the core judges again at the row; else what it would cost
+        to free the money now, and what to do about it."""
+        replica, amount = self._supervisor.replicas.get(strategy), float(arguments["amount"])
+        if replica is None or replica.equity is None:
+            return ""
+        if amount > replica.equity:
             raise Refuse(OPS_REFUSED, above_equity(amount, replica.equity, replica.share_class))
+        cost = self._valued(replica).cost_of_freeing(amount)
+        if not cost:
+            return ""
+        told = f". {costs_to_free(amount, cost, replica.share_class)}"
+        if arguments.get("at_any_cost"):
+            return f"{told}; it is paid at once"
+        return f"{told}; while that is more than cost_bounds.withdrawal it waits, 'basis pay {strategy}' does not"
 
     def _running(self, strategy: str) -> Cell:
         cell = self._supervisor.cells.get(strategy)

@@ -49,13 +49,18 @@ KINDS: Mapping[str, Kind] = {
     "emergency_plan": Kind(strategy=EITHER),
     "rebalance": Kind(strategy=ONE, keyed=True),
     "deposit": Kind(strategy=ONE, required=("amount",), keyed=True),
-    "withdraw": Kind(strategy=ONE, required=("amount",), keyed=True),
+    "withdraw": Kind(strategy=ONE, required=("amount",), optional=("at_any_cost",), keyed=True),
+    "pay": Kind(strategy=ONE, keyed=True),
     "adopt": Kind(strategy=ONE, required=("venue",), keyed=True),
     "resolve": Kind(strategy=EITHER, required=("order", "as"), optional=("price", "quantity", "fee"), keyed=True),
 }
 URGENT = frozenset({"emergency_stop"})  # heard even where there is no place for another client
 AMOUNTS = ("amount", "price", "quantity", "fee")
-WORDS: Mapping[str, tuple[str, ...]] = {"as": ("filled", "not_sent"), "positions": ("hold", "close")}
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "as": ("filled", "not_sent"),
+    "positions": ("hold", "close"),
+    "at_any_cost": ("yes",),
+}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ WORDS: Mapping[EventType, str] = {
     EventType.TRANSFER_ARRIVED: "{amount} {token} arrived at {venue}",
     EventType.DEPOSIT: "deposit of {amount} {token}",
     EventType.WITHDRAWAL_REQUESTED: "withdrawal of {amount} {token} asked for",
+    EventType.WITHDRAWAL_WAITS: "has yet to pay {amount} {token}: {detail} ('basis pay STRATEGY')",
     EventType.WITHDRAWAL_PAID: "paid out {amount} {token}",
     EventType.REWARD: "reward of {amount} {token}",
     EventType.LIQUIDATION: "LIQUIDATED at {venue}: {detail}",

@@ -33,6 +33,8 @@ class Entry(msgspec.Struct, frozen=True):
     token: str
     amount: float
     balances: dict[str, float]
+    status: str = ""
+    detail: str = ""
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,5 +108,17 @@ def _entries(path: Path, market: Market) -> list[Entry]:
                 name.removeprefix(BALANCE): float(cell) for name, cell in line.items() if name.startswith(BALANCE)
             }
             amount = float(line["amount"]) if line["amount"] else 0.0
-            out.append(Entry(row, at, line["event_type"], line["venue"], line["token"], amount, balances))
+            out.append(
+                Entry(
+                    row,
+                    at,
+                    line["event_type"],
+                    line["venue"],
+                    line["token"],
+                    amount,
+                    balances,
+                    line["status"],
+                    line["detail"],
+                )
+            )
     return out

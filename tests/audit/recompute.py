@@ -18,6 +18,7 @@ PARTS = (
     "supply_yield", "borrow_costs", "staking_yield_oracle", "staking_yield_rewards", "funding", "basis", "delta",
     "dust", "liquidation", "transaction_costs",
 )  # fmt: skip
+PAYMENTS = ("slow withdrawal", "withdrawal from the reserve")
 HEADINGS = {
     "funding": "funding",
     "interest": "borrow_costs",
@@ -60,15 +61,21 @@ class Recomputation:
         for row in range(books.rows):
             if row:
                 self._earn(parts, book, row)
+            borne, leaving = 0.0, False
             for entry in by_row[row]:
+                if entry.kind == "decision":  # who leaves bears what freeing his money costs, while others stay
+                    leaving = entry.status == "exit_partial" and entry.detail.partition(": ")[2] in PAYMENTS
+                before = float(parts["transaction_costs"][row])
                 came = self._book(parts, book, entry)
+                borne += float(parts["transaction_costs"][row]) - before if leaving else 0.0
                 if came and not units:
                     units = self._worth(book, row) / unit_value[row - 1]  # what was left comes with it
                 units *= 1.0 + came / (self._worth(book, row) - came) if came and units else 1.0
             worth, paid = self._worth(book, row), float(parts["paid out"][row])
-            unit_value[row] = (worth - paid) / units if units else unit_value[row - 1]
-            if paid:  # who leaves bears the costs of the row like who stays; crumbs are no unit
-                units *= worth / (worth - paid) if worth > self._crumbs(row) else 0.0
+            borne = borne if worth > self._crumbs(row) else 0.0
+            unit_value[row] = (worth - paid - borne) / units if units else unit_value[row - 1]
+            if paid or borne:  # crumbs are no unit
+                units *= worth / (worth - paid - borne) if worth > self._crumbs(row) else 0.0
             for key, native in book.items():
                 held[key][row] = native
         flow = parts.pop("deposited") + parts.pop("paid out")

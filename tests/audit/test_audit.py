@@ -49,6 +49,14 @@ def test_the_books_of_a_run_under_strain_are_true(
     assert list(differences(books_of(tmp_path, mode, *overrides, scenario=scenario, end="2024-08-15"))) == []
 
 
+@pytest.mark.parametrize("bound", [50, 100_000], ids=["waits", "at any cost"])
+def test_the_books_of_a_withdrawal_in_a_depeg_are_true(tmp_path: Path, bound: float) -> None:
+    more = {"start": "2024-03-01", "end": "2024-04-15", "flows": ("2024-03-20:-9",), "capital": "30", "seed": "3"}
+    books = books_of(tmp_path, "eth_leveraged", f"cost_bounds.withdrawal={bound}", scenario="depeg", **more)
+    assert float(books.summary["withdrawal_costs"]) > (0.1 if bound > 50 else 0.0)
+    assert list(differences(books)) == []
+
+
 @needs_data
 @pytest.mark.parametrize("mode", ["eth_basis", "usdt_market_neutral"])
 def test_the_books_of_real_history_are_true(tmp_path: Path, mode: str) -> None:

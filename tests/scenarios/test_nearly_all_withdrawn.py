@@ -40,16 +40,3 @@ def test_crumbs_make_no_return_and_no_fall() -> None:
     units = played.result.columns["unit_value"]
     assert float(np.ptp(units[13 * 24 :])) == 0.0
     assert float(np.nanmax(played.result.columns["drawdown"])) < 0.01
-
-
-def test_a_payment_in_a_depeg_does_not_sell_the_rest_of_a_leveraged_fund() -> None:
-    """What the payment costs is dear, eleven times the discount of its part; a stop would sell everything at it."""
-    case = Case(
-        mode="eth_leveraged", start="2024-10-05", end="2024-12-01", capital=30.0, seed=13, scenario="depeg",
-        flows=("2024-10-20:+16.5", "2024-11-07:-9"), overrides=("exit_path=queue",),
-    )  # fmt: skip
-    played = play(case)
-    assert isinstance(played, Played)
-    assert not [e for e in played.result.events if isinstance(e, Event) and e.event_type is EventType.EMERGENCY_STOP]
-    assert played.result.columns["balance.aave_v3:aToken:awstETH"][-1] > 150.0
-    assert played.result.external_flows == pytest.approx(7.5)

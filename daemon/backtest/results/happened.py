@@ -36,6 +36,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     paid_out: float
     withdrawals_refused: tuple[str, ...] = ()  # when, and why
     unpaid: float = 0.0  # of the withdrawals that were not refused: not paid by the end
+    withdrawal_waits: str | None = None  # when and why what is unpaid was last found too dear to free
+    withdrawal_costs: float = 0.0  # of freeing what was paid out: borne by the units that left
 
 
 def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened:
@@ -50,6 +52,7 @@ def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened
     paid_out = max(paid_in - result.external_flows, 0.0) if paid_in or result.external_flows else 0.0
     refused, granted = _withdrawals(result)
     unpaid = granted - paid_out
+    is_unpaid = unpaid > ROUNDING * result.initial_equity
     return Happened(
         stopped_at=None if stop is None else iso_stamp(stop.timestamp),
         stopped_because=None if stop is None else _reason(stop),
@@ -59,7 +62,9 @@ def happened_in(result: ReplayResult, run: RunSlice, market: Market) -> Happened
         paid_in=paid_in,
         paid_out=paid_out,
         withdrawals_refused=refused,
-        unpaid=unpaid if unpaid > ROUNDING * result.initial_equity else 0.0,
+        unpaid=unpaid if is_unpaid else 0.0,
+        withdrawal_waits=_waits(result) if is_unpaid else None,
+        withdrawal_costs=result.borne,
     )
 
 
@@ -97,6 +102,14 @@ def _withdrawals(result: ReplayResult) -> tuple[tuple[str, ...], float]:
             granted -= event.amount or 0.0
             refused.append(f"{iso_stamp(event.timestamp)} {event.detail}")
     return tuple(refused), granted
+
+
+def _waits(result: ReplayResult) -> str | None:
+    """When and why the rest of a payment was last found too dear to free."""
+    for event in reversed(result.events):
+        if isinstance(event, Event) and event.event_type is EventType.WITHDRAWAL_WAITS:
+            return f"{iso_stamp(event.timestamp)} {event.detail}"
+    return None
 
 
 def _stop(result: ReplayResult) -> Event | None:

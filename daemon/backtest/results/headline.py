@@ -37,5 +37,12 @@ def told_of(summary: Summary) -> Iterator[str]:
     if summary.unpaid:
         digits = 2 if summary.share_class == "USDT" else 4
         yield f"{summary.unpaid:,.{digits}f} {summary.share_class} of what was to be paid out were not paid"
+    if summary.withdrawal_waits is not None:
+        at, _, why = summary.withdrawal_waits.partition(" ")
+        yield f"they wait, as of {at[:16].replace('T', ' ')}: {why}"
+    if summary.withdrawal_costs:
+        digits = 2 if summary.share_class == "USDT" else 4
+        cost = f"{summary.withdrawal_costs:,.{digits}f} {summary.share_class}"
+        yield f"freeing what was paid out cost {cost}: those who left bore it, the return does not count it"
     if summary.rejected:
         yield f"{summary.rejected:,} {'order was' if summary.rejected == 1 else 'orders were'} refused by a venue"

@@ -87,6 +87,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     paid_out: float = 0.0
     withdrawals_refused: tuple[str, ...] = ()
     unpaid: float = 0.0  # of what was asked for and not refused
+    withdrawal_waits: str | None = None  # when and why what is unpaid was last found too dear to free
+    withdrawal_costs: float = 0.0  # of freeing what was paid out: borne by the units that left
     overrides: tuple[str, ...] = ()  # what --set changed, as typed
 
 

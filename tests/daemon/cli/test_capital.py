@@ -49,6 +49,28 @@ def test_the_question_names_the_equity_and_more_than_that_is_refused(
     assert [request.kind for request in daemon.asked] == ["status"]
 
 
+def test_the_question_names_what_freeing_the_money_would_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dear = cell(equity=1_000.0, exit_value=400.0, positions={})
+    with running(tmp_path, {"status": answer([dear])}):
+        assert call("withdraw", "btc", "300", "--at-any-cost", "--state", str(tmp_path)) == 5
+    said = capsys.readouterr().err
+    assert "Freeing 300 USDT would cost about 180 USDT now, 60.0% of it." in said
+    assert "the equity of btc, at any cost?" in said
+
+
+def test_at_any_cost_is_another_request_with_another_key(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        for words in ([], ["--at-any-cost"]):
+            assert call("withdraw", "btc", "5", "--yes", *words, "--state", str(tmp_path)) == 0
+        assert call("pay", "btc", "--yes", "--state", str(tmp_path)) == 0
+        assert call("pay", "btc", "--state", str(tmp_path)) == 5, "a question nobody answers"
+    plain, dear, pay = daemon.asked
+    assert (dict(plain.arguments), dict(dear.arguments)) == ({"amount": "5"}, {"amount": "5", "at_any_cost": "yes"})
+    assert len({plain.key, dear.key, pay.key}) == 3 and pay.kind == "pay"
+
+
 @pytest.mark.parametrize("command", ["deposit", "withdraw"])
 @pytest.mark.parametrize("amount", ["0", "-5", "nan", "inf", "1e999", "ten", "1_000x"])
 def test_what_is_no_amount_of_money_is_not_sent(tmp_path: Path, command: str, amount: str) -> None:

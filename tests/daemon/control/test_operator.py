@@ -12,6 +12,7 @@ import trio
 from components.model.errors import BasisError
 from components.model.orders import Verb
 from daemon.cells.authority import Pause
+from daemon.cells.core_actor import words_of
 from daemon.control.operator import STOPPED, accepted, paused_strategies
 from daemon.control.protocol import Response
 from daemon.journal.records import Command, LatchChanged
@@ -332,3 +333,28 @@ def test_a_withdrawal_above_the_equity_is_refused_with_the_figure(tmp_path: Path
 
     house.live(asks)
     assert told[0].startswith("A withdrawal of 1,000,000,000.00 USDT is more than the equity of ")
+
+
+def test_a_withdrawal_is_answered_with_what_freeing_it_costs_and_what_to_do(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+    told: list[str] = []
+
+    async def asks(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+        told.append(await refused(daemon, "pay", BTC))
+        told.append((await ask(daemon, "withdraw", BTC, key="w", amount="20000")).message)
+        told.append((await ask(daemon, "withdraw", BTC, key="x", amount="9000", at_any_cost="yes")).message)
+        told.append((await ask(daemon, "withdraw", BTC, key="y", amount="10")).message)
+
+    house.live(asks)
+    nothing, dear, anyway, small = told
+    assert "owes nothing" in nothing
+    assert "Freeing 20,000 USDT would cost about " in dear and f"'basis pay {BTC}' does not" in dear
+    assert anyway.endswith("it is paid at once")
+    assert small == "withdraw accepted; it takes effect at the next full loop"
+
+
+def test_at_any_cost_reaches_the_core_as_a_word_of_its_own() -> None:
+    plain = Command(at=1, id="a", kind="withdraw", arguments={"amount": "5"}, uid=0, key="", answer="accepted")
+    dear = msgspec.structs.replace(plain, arguments={"amount": "5", "at_any_cost": "yes"})
+    assert (words_of(plain), words_of(dear)) == (("withdraw",), ("withdraw", "pay"))

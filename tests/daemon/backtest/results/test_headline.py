@@ -49,3 +49,12 @@ def test_withdrawals_that_were_not_served_are_told() -> None:
         f"a withdrawal was refused at 2024-01-10 00:00: {why}",
         "35.40 USDT of what was to be paid out were not paid",
     ]
+
+
+def test_what_a_withdrawal_waits_for_and_what_it_cost_is_told() -> None:
+    why = "freeing it would cost 8 USDT now"
+    run = summary(withdrawal_waits=f"2024-03-20T00:00:00Z {why}", withdrawal_costs=1_200.5, divergence_max=None)
+    assert list(told_of(run)) == [
+        f"they wait, as of 2024-03-20 00:00: {why}",
+        "freeing what was paid out cost 1,200.50 USDT: those who left bore it, the return does not count it",
+    ]
