@@ -53,19 +53,19 @@ class BookColumns:
 
         The last is what the book holds after the row to the last bit.
         """
+        if not happenings:
+            return []
         balances = dict(self.held)
         for key, column in self.flowing.items():
             paid = float(column[0]) - self.quantities.get(key, 0.0)
             balances[key] = float(column[0]) if self._is_quiet(key) else balances.get(key, 0.0) + paid
         out = []
-        for happening in happenings:
+        for happening in happenings[:-1]:
             for key, change in happening.changes.items():
                 balances[key] = balances.get(key, 0.0) + change
             out.append({key: balances[key] for key in sorted(balances) if balances[key] != 0.0})
-        if out:
-            last = {key: self.at(key, 0) for key in dict.fromkeys((*self.quantities, *self.flowing))}
-            out[-1] = {key: last[key] for key in sorted(last) if last[key] != 0.0}
-        return out
+        last = {key: self.at(key, 0) for key in dict.fromkeys((*self.quantities, *self.flowing))}
+        return [*out, {key: last[key] for key in sorted(last) if last[key] != 0.0}]
 
     def _is_quiet(self, key: PositionKey) -> bool:
         return self.held.get(key, 0.0) == self.quantities.get(key, 0.0)

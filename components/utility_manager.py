@@ -73,34 +73,34 @@ class UtilityManager:
         """What was known of another market is forgotten, the row too: a live market has one row, and its index is 0."""
         self._market, self._units, self._row = market, {}, -1
 
+    def _stand_at(self, row: Row) -> None:
+        if row.market is not self._market:
+            self._turn_to(row.market)
+        self._row, self._values = row.index, {}
+
     def is_valued(self, row: Row, key: PositionKey) -> bool:
         """Whether there is a price of this key at all."""
         return self.unit(row.market, key) is not UNVALUED
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
-        values = self._values_at(row)
-        value = values.get(key)
+        if row.index != self._row or row.market is not self._market:
+            self._stand_at(row)
+        value = self._values.get(key)
         if value is None:
-            value = values[key] = _at(row, self.unit(row.market, key).value)
+            value = self._values[key] = _at(row, self.unit(row.market, key).value)
         return value
 
     def worth_at(self, row: Row, balances: Mapping[PositionKey, float]) -> float:
         """Share-class value of balances at one row, summed in their order; a balance of zero needs no price."""
-        values, total = self._values_at(row), 0.0
+        if row.index != self._row or row.market is not self._market:
+            self._stand_at(row)
+        known, total = self._values, 0.0
         for key, native in balances.items():
             if native != 0.0:
-                value = values.get(key)
+                value = known.get(key)
                 total += native * (self.value_at(row, key) if value is None else value)
         return total
-
-    def _values_at(self, row: Row) -> dict[PositionKey, float]:
-        """What is known of one row."""
-        if row.market is not self._market:
-            self._turn_to(row.market)
-        if row.index != self._row:
-            self._row, self._values = row.index, {}
-        return self._values
 
     def coins_at(self, row: Row, key: PositionKey) -> float:
         """Coins of the key's coin that one native unit moves with, at one row."""

@@ -28,9 +28,7 @@ class Book(Mapping[PositionKey, float]):
 
     def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
         self.version = 0  # counts changes: what was worked out of a book holds until the next
-        self._balances: dict[PositionKey, float] = {}
-        for key in sorted(balances or {}):
-            self._balances[key] = (balances or {})[key]
+        self._balances: dict[PositionKey, float] = dict(sorted(balances.items())) if balances else {}
 
     def __getitem__(self, key: PositionKey) -> float:
         return self._balances[key]
@@ -68,8 +66,12 @@ class Book(Mapping[PositionKey, float]):
 
     def apply(self, changes: Mapping[PositionKey, float]) -> None:
         """Adds each change to its balance."""
+        balances, known = self._balances, len(self._balances)
+        self.version += 1
         for key, change in changes.items():
-            self.set(key, self._balances.get(key, 0.0) + change)
+            balances[key] = balances.get(key, 0.0) + change
+        if len(balances) != known:
+            self._balances = dict(sorted(balances.items()))
 
     def snapshot(self) -> dict[PositionKey, float]:
         """The balances that are not zero, in key order."""
