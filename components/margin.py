@@ -7,7 +7,7 @@ it has too much of is put to work in the same way. Ratios are equity ÷ perp not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -50,7 +50,8 @@ def pool_of(now: Situation, spare_usdt: float) -> Pool:
 
 def margin_target(now: Situation, held: Target, pool: Pool, share: float) -> Target:
     """`share` of all legs that are held, and the margin that is then there spread by notional."""
-    holdings = {key: amount * share if _is_leg(key, now) else amount for key, amount in held.holdings.items()}
+    legs = _legs(now)
+    holdings = {key: amount * share if key in legs else amount for key, amount in held.holdings.items()}
     margin = pool.margin_usdt + (1.0 - share) * pool.long_usdt
     for venue in now.mode.hedge_allocation:
         part = abs(now.size(venue)) * now.mark(venue) / pool.notional_usdt
@@ -103,12 +104,10 @@ def _hours_to_sell(now: Situation) -> float:
     return terms.delay_minutes / MINUTES if terms is not None else 0.0
 
 
-def _is_leg(key: PositionKey, now: Situation) -> bool:
-    legs: Mapping[PositionKey, None] = dict.fromkeys(
-        [
-            *(perp(venue, now.coin) for venue in now.mode.hedge_allocation),
-            *(base_token(venue, now.coin) for venue in now.mode.hedge_allocation),
-            *((base_token(WALLET, now.lst), a_token(now.lst), debt_token("WETH")) if now.lst else ()),
-        ]
+def _legs(now: Situation) -> frozenset[PositionKey]:
+    """What is long and what is short: all but cash."""
+    staked = (base_token(WALLET, now.lst), a_token(now.lst), debt_token("WETH")) if now.lst else ()
+    venues = now.mode.hedge_allocation
+    return frozenset(
+        (*(perp(venue, now.coin) for venue in venues), *(base_token(venue, now.coin) for venue in venues), *staked)
     )
-    return key in legs

@@ -21,7 +21,8 @@ def capped(order: Order, now: Situation, cap_bp: float | None) -> Order:
     price, or nothing that has a price. A sale is never limited to less than nothing."""
     price = None if cap_bp is None else quoted(order, now)
     if price is None or cap_bp is None:
-        return structs.replace(order, limit_price=None, at_least=None)
+        has_limit = order.limit_price is not None or order.at_least is not None
+        return structs.replace(order, limit_price=None, at_least=None) if has_limit else order
     room = cap_bp * BP
     if order.verb is Verb.SWAP:
         return structs.replace(order, limit_price=None, at_least=order.amount * price * max(1.0 - room, 0.0))
@@ -50,5 +51,5 @@ def _pool(order: Order, now: Situation) -> float | None:
 
 
 def _value(now: Situation, name: str) -> float | None:
-    value = now.row.value(name) if name in now.row.market.columns else None
+    value = now.value(name) if name in now.row.market.columns else None
     return value if value is not None and isfinite(value) and value > 0.0 else None

@@ -50,8 +50,8 @@ class Refusals:
         """What became of orders; whether any of them was refused for what it asks."""
         refused = False
         for order, trade in zip(orders, trades, strict=True):
-            leg = leg_and_way(order)
             if trade.status is TradeStatus.REJECTED and not trade.transient:
+                leg = leg_and_way(order)
                 before = self._by_leg.get(leg)
                 self._by_leg[leg] = Refusal(
                     count=1 if before is None or trade.expired else before.count + 1,
@@ -61,13 +61,13 @@ class Refusals:
                     means=_means(order, now),
                 )
                 refused = True
-            elif trade.status in DONE:
-                self._by_leg.pop(leg, None)
+            elif self._by_leg and trade.status in DONE:
+                self._by_leg.pop(leg_and_way(order), None)
         return refused
 
     def forbids(self, order: Order, now: Situation) -> bool:
         """Whether it would be the same order in the same circumstances."""
-        last = self._by_leg.get(leg_and_way(order))
+        last = self._by_leg.get(leg_and_way(order)) if self._by_leg else None
         if last is None:
             return False
         passed = now.row.timestamp - last.at
@@ -81,7 +81,7 @@ class Refusals:
 
     def short_rests(self, venue: VenueName, now: Situation) -> bool:
         """Whether a venue would not take a larger short now."""
-        last = self._by_leg.get(f"{venue} {Verb.PERP.value} {now.coin} more")
+        last = self._by_leg.get(f"{venue} {Verb.PERP.value} {now.coin} more") if self._by_leg else None
         if last is None:
             return False
         passed = now.row.timestamp - last.at

@@ -226,19 +226,19 @@ REDUCING = frozenset(
 
 def coins_moved(order: Order, coin: Token, reference_usdt: float) -> float:
     """Coins of `coin` by which an order would move net exposure if it were done; staking and lending move none."""
-
-    def is_coin(token: Token | None) -> bool:
-        return token == coin or (coin == "ETH" and token in ETH_TOKENS)
-
     match order.verb:
         case Verb.PERP | Verb.SPOT:
-            return order.amount if is_coin(order.token) else 0.0
-        case Verb.SWAP if is_coin(order.token) and order.into_token == "USDT":
+            return order.amount if _is_coin(order.token, coin) else 0.0
+        case Verb.SWAP if _is_coin(order.token, coin) and order.into_token == "USDT":
             return -order.amount
-        case Verb.SWAP if order.token == "USDT" and is_coin(order.into_token):
+        case Verb.SWAP if order.token == "USDT" and _is_coin(order.into_token, coin):
             return order.amount / reference_usdt
         case _:
             return 0.0
+
+
+def _is_coin(token: Token | None, coin: Token) -> bool:
+    return token == coin or (coin == "ETH" and token in ETH_TOKENS)
 
 
 def leg_of(order: Order, exchanges: Container[VenueName]) -> str:
@@ -249,13 +249,12 @@ def leg_of(order: Order, exchanges: Container[VenueName]) -> str:
 
 def reduces_risk(order: Order, action: Action) -> bool:
     """Whether an order on its own can only make a position smaller; on an exit cash may move and coins may be sold."""
-    leaving = action in (Action.EXIT_FULL, Action.EXIT_PARTIAL, Action.SELL_DUST)
     match order.verb:
         case Verb.PERP:
             return order.reduce_only or order.everything
         case Verb.SPOT:
             return order.amount < 0.0
         case Verb.SWAP | Verb.TRANSFER:
-            return leaving
+            return action in (Action.EXIT_FULL, Action.EXIT_PARTIAL, Action.SELL_DUST)
         case verb:
             return verb in REDUCING

@@ -20,6 +20,8 @@ class CashStage(Stage):
 
     def _pay(self) -> Iterator[OrderGroup]:
         currency = self._mode.share_class
+        if self._owed <= self.paid:
+            return
         for venue in (WALLET, RESERVE):
             key = base_token(venue, currency)
             spare = self._now.held(key)
@@ -174,6 +176,8 @@ class CashStage(Stage):
         """A wallet's own cash into the reserve: no venue, no cost, no delay."""
         currency = self._mode.share_class
         missing = self._plan.reserve - self._now.reserve()
+        if missing <= 0.0:
+            return
         spare = self._now.wallet(currency) - (self._owed - self.paid)
         if currency == "ETH":
             spare = spare if self._now.lst else 0.0

@@ -29,7 +29,7 @@ class Route(CashStage, ChainStage, ExchangeStage):
         for group in self._passes():
             if leg := self._open_leg(group):
                 self._wait(leg)
-            elif self._refusals and (again := [o for o in group.orders if self._refusals.forbids(o, self._now)]):
+            elif again := [order for order in group.orders if self._refusals.forbids(order, self._now)]:
                 self._skip(f"{again[0].leg}: refused, and nothing has changed since")
             elif self._is_worth_it(group):
                 self._done += 1
