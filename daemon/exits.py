@@ -72,6 +72,7 @@ OF_CODE: Mapping[str, Exit] = {
     "OPS-013": Exit.TEMPFAIL,
     "OPS-014": Exit.FAILED,
     "SIM-002": Exit.DAMAGED,
+    "SIM-005": Exit.DAMAGED,
 }
 
 

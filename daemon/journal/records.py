@@ -153,6 +153,14 @@ class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.chang
     config_hash: str
 
 
+class EpochBegan(msgspec.Struct, frozen=True, kw_only=True, tag="epoch"):
+    """In the daemon's journal: a strategy begins an epoch. Journals of before said so in a Note."""
+
+    at: int
+    strategy: str
+    epoch: int
+
+
 class LatchChanged(msgspec.Struct, frozen=True, kw_only=True, tag="latch"):
     """The emergency latch: requested, closing, flat, failed, or cleared by an operator; `awaited` in words."""
 
@@ -191,6 +199,7 @@ Record: TypeAlias = (
     | Settlement
     | Command
     | ConfigChanged
+    | EpochBegan
     | LatchChanged
     | Note
 )

@@ -29,7 +29,7 @@ from daemon.control.protocol import SOCKET
 from daemon.control.reload import Reloader
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
-from daemon.journal.records import Command, Note, Record
+from daemon.journal.records import Command, EpochBegan, Note, Record
 from daemon.monitoring.beside import beside
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
@@ -45,7 +45,6 @@ from daemon.process.seams import Parts
 from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
 from daemon.process.watchdog import Watch
-from daemon.recorded.epochs import NOTE as EPOCH_NOTE
 from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups
 from daemon.state.latch import ALL, Latch
@@ -236,7 +235,7 @@ class Daemon:
         entry = next(each for each in config.strategies if each.id == entry.id)
         journal, recovered = await self._journals.recover(entry, self.clock.now())
         with suppress(BasisError):  # the file of the strategy says it as well
-            self._audit.append(Note(at=self.clock.now(), kind=EPOCH_NOTE, detail=f"{entry.id} {recovered.epoch + 1}"))
+            self._audit.append(EpochBegan(at=self.clock.now(), strategy=entry.id, epoch=recovered.epoch + 1))
             await self._audit.commit()
         cell = Cell(
             entry,

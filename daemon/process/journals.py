@@ -24,7 +24,7 @@ from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.journal.owed import Owed
 from daemon.journal.queries import INDEX_FILE
-from daemon.journal.records import Command, Note, Record
+from daemon.journal.records import Command, EpochBegan, Note, Record
 from daemon.process.restart import misfit
 from daemon.recorded.epochs import Epochs, check_daemon_journal
 from daemon.recorded.recovery import Recovered, recover_journal
@@ -67,7 +67,9 @@ class Journals:
         self.of: dict[str, JournalLog] = {}
         check_daemon_journal(disk, state)
         self.audit = self._open(AUDIT, state / "journal" / "daemon", at)
-        self.audited = [each for _, each in self.audit.journal.records() if isinstance(each, (Command, Note))]
+        self.audited = [
+            each for _, each in self.audit.journal.records() if isinstance(each, (Command, EpochBegan, Note))
+        ]
         self._epochs = Epochs(disk, state, state / INDEX_FILE, self.audited)
 
     def usable(self, strategy: str) -> JournalLog | None:

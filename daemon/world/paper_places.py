@@ -51,7 +51,8 @@ def open_world(
         return config.state_dir / "strategies" / entry.id / "venues"
 
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
-        found = open_account(folder(entry), entry.run, market, balances)
+        lived = any((folder(entry).parent / "journal").glob("*.journal"))
+        found = open_account(folder(entry), entry.run, market, balances, lived=lived)
         opened(entry.id, market.first + len(market), world.row)
         return found
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.model.errors import Stop
-from venues.paper.store import NAME, SIM_LEDGER_BROKEN, read_ledger
+from venues.paper.store import NAME, SIM_LEDGER_BROKEN, SIM_LEDGER_GONE, read_ledger
 
-ACCOUNT_BROKEN = frozenset({SIM_LEDGER_BROKEN})  # codes of an account that cannot be opened, whatever it holds
+ACCOUNT_BROKEN = frozenset({SIM_LEDGER_BROKEN, SIM_LEDGER_GONE})  # no account to trade with, whatever it holds
 
 
 def has_traded(folder: Path) -> bool:

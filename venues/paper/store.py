@@ -42,6 +42,13 @@ SIM_LEDGER_FAILED = catalogued(
     "The ledger of a simulated account cannot be written",
     "Free space or replace the disk; it is written again by itself as soon as that works",
 )
+SIM_LEDGER_GONE = catalogued(
+    "SIM-005",
+    Severity.CRITICAL,
+    "The ledger of a simulated account is gone, though its strategy has traded on it",
+    "Restore the venues directory of the strategy from a backup. To begin anew on purpose, with the initial balances, "
+    "move its whole folder away, make the folder anew, empty, and write the word anew into the file epoch in it",
+)
 FILE_MAGIC = b"BASISL\x00\x02"
 FRAME_MAGIC = b"\xb5LF\x02"
 HEAD = Struct("<4sII")  # magic, length and crc32 of the payload
@@ -55,6 +62,10 @@ NAME = "paper.ledger"
 
 class LedgerBroken(Stop):
     """Opening stopped; the file is untouched."""
+
+
+class LedgerGone(Stop):
+    """There is no ledger where there must be one; nothing was written."""
 
 
 class LedgerFailed(Stop):
@@ -137,10 +148,18 @@ def open_account(
     market: Market,
     balances: Mapping[PositionKey, float],
     flows: tuple[Flow, ...] = (),
+    *,
+    lived: bool = False,
 ) -> PaperAccount:
-    """The account kept in `folder` as it was, or a new one with `balances`; `market` reaches at least as far."""
+    """The account kept in `folder` as it was, or a new one with `balances`; `market` reaches at least as far.
+
+    LedgerGone when there is none though the account has `lived`: it would begin with its initial balances, and its
+    strategy with a book of something else.
+    """
     store = PaperStore(folder)
     changes = store.read()
+    if lived and not changes:
+        raise LedgerGone(SIM_LEDGER_GONE, "no such file", path=str(folder / NAME))
     account = PaperAccount(run, market, balances, flows)
     account.restore(changes)
     store.begin(account.whole())
