@@ -14,7 +14,7 @@ from components.model.events import EventType
 from components.model.orders import Order
 from components.ports import Happening
 from daemon.journal.codec import encode
-from daemon.journal.records import Manifest, Note, Outcome, Snapshot, StepEnd
+from daemon.journal.records import Manifest, Note, Outcome, StepEnd
 from daemon.orders.outcomes import late_of, state_of
 from daemon.recorded.recovery import Recovered
 from daemon.recorded.steps import hash_of
@@ -33,8 +33,8 @@ async def begin(cell: Cell, recovered: Recovered, capital: float, at: int) -> No
     if recovered.state is not None:
         core.restore(recovered.state)
         cell.actor.previous = recovered.previous
-    if recovered.unbooked:
-        told = f"{recovered.unbooked} steps of other code do not repeat; what they did is booked with the next row"
+    if recovered.not_repeated:
+        told = f"{recovered.not_repeated} steps of other code do not repeat; what they did is booked with the next row"
         _note(cell, "steps.unbooked", told, at)
     if recovered.cut_tick is not None:
         _note(cell, "step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
@@ -47,30 +47,13 @@ async def begin(cell: Cell, recovered: Recovered, capital: float, at: int) -> No
     state = encode(core.state())
     cell.actor.state_hash = hash_of(state)
     cell.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=cell.actor.state_hash, state=state))
-    cell.observer.resume(recovered.cursors, recovered.booked)
-    cell.actor.late = dict(recovered.late)
-    cell.actor.commands = {command.id: command for command in recovered.commands}
-    cell.actor.adjusted = dict(recovered.adjusted)
-    cell.dispatch.sent_at = dict(recovered.sent_at)
-    await _settle_open(cell, recovered.open_orders)
-    cell.journal.append(
-        Snapshot(
-            at=at,
-            last_tick=recovered.last_tick,
-            previous=encode(recovered.previous) if recovered.previous is not None else b"",
-            late={id: encode(happening) for id, happening in cell.actor.late.items()},
-            commands=tuple(recovered.commands),
-            cursors=recovered.cursors,
-            booked=tuple(recovered.booked),
-            adjusted=recovered.adjusted,
-            sent_at=dict(cell.dispatch.sent_at),
-        )
-    )
+    await _ask_after(cell, recovered.uncertain)
+    cell.journal.append(recovered.unbooked.snapshot(at, recovered.previous, recovered.last_tick))
     await cell.journal.commit()
 
 
-async def _settle_open(cell: Cell, orders: list[Order]) -> None:
-    """Orders of a step that was cut short, outcome unknown: asked now, in doubt if nobody says."""
+async def _ask_after(cell: Cell, orders: list[Order]) -> None:
+    """Orders of a step that was cut short, outcome unknown: asked now, uncertain if nobody says."""
     answers = await cell.dispatch.ask_all(orders, cell.run_slice.exchanges)
     for order in orders:
         trade = answers.get(order.id)
@@ -97,7 +80,7 @@ async def _settle_open(cell: Cell, orders: list[Order]) -> None:
                 detail=f"{order.id} was sent before the restart; its outcome is not known",
                 unknown=order,
             )
-        cell.actor.late[order.id] = happening
+        cell.actor.unbooked.late[order.id] = happening
 
 
 def _manifest(cell: Cell, state_hash: str) -> Manifest:

@@ -89,7 +89,8 @@ class Cell:
             read_only=around.read_only,
             unfit=conditions.unfit,
         )
-        self.observer = Observer(self.clients, around.clock, around.telemetry)
+        self.observer = Observer(self.clients, around.clock, around.telemetry, recovered.unbooked)
+        self.dispatch.sent_at = recovered.unbooked.sent_at
         bridge = Bridge(strategy, baton=around.baton, progress=self._progress)
         self.ports = StepPorts(bridge, Outbound(journal, self.dispatch, self.observer, around.clock))
         self.core: Core = make_core(run, self.ports, strategy, self.epoch)
@@ -104,8 +105,8 @@ class Cell:
             self.authority,
             around.clock,
             conditions.circumstances,
+            recovered.unbooked,
         )
-        self.observer.unbooked = lambda: self.actor.late.values()
         self.state = CellState.STARTING
         self.reason = ""
         self.paused: Pause | None = None
@@ -227,7 +228,7 @@ class Cell:
         self.ticks += 1
         self._progress()
         self._take_configuration()
-        asked = dict(self.actor.commands)  # what comes while this row is handled is for the next one
+        asked = dict(self.actor.unbooked.commands)  # what comes while this row is handled is for the next one
         await self._serve(asked, row.timestamp)
         self.is_stepping = True
         try:
@@ -334,7 +335,8 @@ class Cell:
         """What the core and the pollers know that may help closing."""
         books = Books()
         books.row = self.last_row
-        departed = {each.departed.id: each.departed for each in self.actor.late.values() if each.departed is not None}
+        late = self.actor.unbooked.late.values()
+        departed = {each.departed.id: each.departed for each in late if each.departed is not None}
         books.in_flight = {**self.core.positions.in_flight, **departed}
         books.doubts = dict(self.core.positions.doubts)
         books.positions = {
@@ -348,7 +350,7 @@ class Cell:
         """A command of an operator: durable before it is acknowledged, done at the next row."""
         self.journal.append(command)
         await self.journal.commit()
-        self.actor.commands[command.id] = command
+        self.actor.unbooked.commands[command.id] = command
         if command.kind == "resume":
             self._resume()
 
@@ -367,8 +369,8 @@ class Cell:
         """An adoption or a resolution by hand: enters the book with the next row."""
         self.journal.append(Settlement(id=id, item=encode(happening)))
         await self.journal.commit()
-        self.actor.late[id] = happening
-        self.dispatch.sent_at.pop(happening.resolves or "", None)
+        self.actor.unbooked.late[id] = happening
+        self.actor.unbooked.sent_at.pop(happening.resolves or "", None)
 
     # What others see
 

@@ -33,7 +33,7 @@ class Conditions:
             process_now=trio.current_time(),
             free_bytes=around.free_bytes(),
             clock_offset_ms=around.clock_offset_ms(),
-            adjusted_share=self._cell.actor.adjusted.get(day, 0.0),
+            adjusted_share=self._cell.actor.unbooked.adjusted.get(day, 0.0),
             blocks_all=(*stopped, *read_only),
             blocks_risk=() if stopped else paused,
             contracts=tuple(self._cell.breaker.contracts(trio.current_time(), around.clock.now())),

@@ -16,17 +16,17 @@ from components.core import PAY, Core
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
-from components.ports import Approved, Happening, Settlements, Standing
+from components.ports import Approved, Settlements, Standing
 from daemon.cells.authority import Authority, Circumstances
 from daemon.cells.bridge import Bridge
 from daemon.cells.observer import Observer
 from daemon.cells.step_ports import StepPorts
 from daemon.journal.codec import encode
-from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepEnd
+from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepBegin, StepEnd
 from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.outcomes import late_of, state_of
-from daemon.recorded.recovery import adjusted_by
 from daemon.recorded.steps import begin_of, hash_of
+from daemon.recorded.unbooked import Unbooked
 from daemon.replica import About
 from daemon.world.rows import MarketRow, window_of
 from venues.clock import Clock
@@ -89,6 +89,7 @@ class CoreActor:
         authority: Authority,
         clock: Clock,
         circumstances: Callable[[], Circumstances],
+        unbooked: Unbooked,
     ) -> None:
         self.core = core
         self._ports = ports
@@ -99,13 +100,11 @@ class CoreActor:
         self._authority = authority
         self._clock = clock
         self._circumstances = circumstances
+        self.unbooked = unbooked
         self.previous: MarketRow | None = None
-        self.late: dict[str, Happening] = {}
-        self.commands: dict[str, Command] = {}
         self.standing = Standing()
         self.steps = 0
         self.state_hash = ""
-        self.adjusted: dict[int, float] = {}  # share of equity adjusted, by day
         self.row: dict[str, float] = {}
 
     async def step(self, row: MarketRow, asked: Mapping[str, Command], *, positions: bool) -> StepOutcome:
@@ -115,7 +114,7 @@ class CoreActor:
         await self._observer.refresh(positions=positions)
         await self._find_out()
         taken = self._observer.take(row.timestamp)
-        late = dict(self.late)
+        late = dict(self.unbooked.late)
         settlements = msgspec.structs.replace(
             taken.settlements, happenings=(*taken.settlements.happenings, *late.values())
         )
@@ -149,12 +148,10 @@ class CoreActor:
                 for record in self._ports.drain():
                     self._log.append(record)
                 self._log.append(StepAborted(tick=row.tick, reason="cut short"))
-        await self._finish(row, tuple(taken.ids), late, asked)
+        await self._finish(row, begin)
         return StepOutcome(row=row, decided=True, seconds=trio.current_time() - began)
 
-    async def _finish(
-        self, row: MarketRow, ids: tuple[str, ...], late: Mapping[str, Happening], asked: Mapping[str, Command]
-    ) -> None:
+    async def _finish(self, row: MarketRow, begin: StepBegin) -> None:
         """Makes the step durable, and then books what it took."""
         for record in self._ports.drain():
             self._log.append(record)
@@ -173,12 +170,8 @@ class CoreActor:
             )
         )
         await self._log.commit()
-        self._observer.booked(ids)
-        for each in late:
-            self.late.pop(each, None)
-        for each in asked:
-            self.commands.pop(each, None)
-        self.adjusted = adjusted_by(self.adjusted, row.timestamp, self.row, self.core.pnl.equity)
+        self.unbooked.book(begin.taken, begin.asked, begin.cursors)
+        self.unbooked.adjust(row.timestamp, self.row, self.core.pnl.equity)
         self.previous = row
 
     def checkpoint(self) -> StepEnd | None:
@@ -192,7 +185,7 @@ class CoreActor:
 
     async def _find_out(self) -> None:
         """Asks after every order in doubt; what is answered enters the book with this row."""
-        doubts = [order for order in self.core.positions.doubts.values() if order.id not in self.late]
+        doubts = [order for order in self.core.positions.doubts.values() if order.id not in self.unbooked.late]
         answers = await self._dispatch.ask_all(doubts, self.core.run.exchanges)
         for order in doubts:
             trade = answers.get(order.id)
@@ -208,8 +201,8 @@ class CoreActor:
                         reason=trade.reason,
                     )
                 )
-                self.late[order.id] = happening
-                self._dispatch.sent_at.pop(order.id, None)
+                self.unbooked.late[order.id] = happening
+                self.unbooked.sent_at.pop(order.id, None)
 
     def _after(self, settlements: Settlements) -> Book:
         """The expected book once these settlements are booked."""

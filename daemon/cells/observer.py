@@ -20,6 +20,7 @@ from components.model.orders import Order, OrderId, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
 from daemon.errors import OPS_REFUSED
+from daemon.recorded.unbooked import Unbooked
 from daemon.replica import VenueState
 from venues.clock import Clock
 from venues.interfaces import Settled, Unavailable, VenueClient
@@ -30,7 +31,6 @@ RESYNC_POLLS = 10  # every so often the stream is read again from a little earli
 OVERLAP = 64
 RECHECK_S = 0.5  # before a venue is asked again what it has just told
 FOREIGN = "|foreign"  # behind a venue's name: the cursor below which foreign items are adopted
-REMEMBERED = 4096  # ids of booked items that a venue may repeat
 
 
 class VenueTelemetry(Protocol):
@@ -82,22 +82,23 @@ class Taken(msgspec.Struct, frozen=True):
 
 class Observer:
     def __init__(
-        self, clients: Iterable[VenueClient], clock: Clock, telemetry: VenueTelemetry, *, timeout_s: float = 2.0
+        self,
+        clients: Iterable[VenueClient],
+        clock: Clock,
+        telemetry: VenueTelemetry,
+        unbooked: Unbooked,
+        *,
+        timeout_s: float = 2.0,
     ) -> None:
         self.views = {client.name: View(client=client) for client in clients}
+        for name, view in self.views.items():  # what is below the cursors was booked in a life before
+            view.cursor = unbooked.cursors.get(name, 0)
+            view.foreign_cursor = view.adopted_cursor = unbooked.cursors.get(f"{name}{FOREIGN}", 0)
         self._clock = clock
         self._telemetry = telemetry
         self._timeout = timeout_s
         self._waiting: dict[str, Settled] = {}
-        self._booked: dict[str, None] = {}
-        self.unbooked: Callable[[], Iterable[Happening]] = tuple  # what the next step books beside the venues' items
-
-    def resume(self, cursors: Mapping[str, int], booked: Iterable[str]) -> None:
-        """Goes on after a restart: what is below the cursors or in `booked` has been booked."""
-        for name, view in self.views.items():
-            view.cursor = cursors.get(name, 0)
-            view.foreign_cursor = view.adopted_cursor = cursors.get(f"{name}{FOREIGN}", 0)
-        self._booked = dict.fromkeys(booked)
+        self._unbooked = unbooked
 
     def traded(self, order: Order, trade: Trade) -> None:
         """An order has done something, or may have: what venues told before is old."""
@@ -158,9 +159,9 @@ class Observer:
         return dict(sorted(found.items()))
 
     def take(self, until: int) -> Taken:
-        """Everything known by `until` that is not booked yet; it stays here until `booked`."""
+        """Everything known by `until` that is not booked yet; it stays here until a durable step has booked it."""
         due = sorted(
-            (item for item in self._waiting.values() if item.known_at <= until),
+            (item for item in self._not_booked() if item.known_at <= until),
             key=lambda item: (item.known_at, item.venue, item.id),
         )
         return Taken(
@@ -169,13 +170,11 @@ class Observer:
             self._cursors(),
         )
 
-    def booked(self, ids: Iterable[str]) -> None:
-        """The step that took these is durable."""
-        for each in ids:
-            self._waiting.pop(each, None)
-            self._booked[each] = None
-        while len(self._booked) > REMEMBERED:
-            del self._booked[next(iter(self._booked))]
+    def _not_booked(self) -> Iterable[Settled]:
+        """What waits for a step; what a durable one has booked is let go."""
+        for each in self._waiting.keys() & self._unbooked.booked.keys():
+            del self._waiting[each]
+        return self._waiting.values()
 
     def _cursors(self) -> dict[str, int]:
         """How far the items of each venue are read, and how far what a foreign hand did there is adopted."""
@@ -210,10 +209,10 @@ class Observer:
         """
         view = self.views[venue]
         book = Book(expected)
-        for item in self._waiting.values():
+        for item in self._not_booked():
             if view.positions_at is None or item.at <= view.positions_at:
                 book.apply(item.changes)
-        for happening in self.unbooked():
+        for happening in self._unbooked.late.values():
             if happening.unknown is not None:
                 order = happening.unknown.id
                 raise Refuse(OPS_REFUSED, f"order {order} is uncertain; its outcome may be the difference")
@@ -268,7 +267,7 @@ class Observer:
         page = await self._ask(view, "settled", lambda: view.client.settled(start), keep=True)
         for item in page.items:
             key = key_of(item)
-            if key not in self._booked:
+            if key not in self._unbooked.booked:
                 self._waiting.setdefault(key, item)
         view.cursor = max(view.cursor, page.cursor)
 

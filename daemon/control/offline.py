@@ -63,7 +63,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             if abs(amount) > AMOUNT and not self._is_cash(key) and self._is_worth(key, amount)
         ]
         state = self.recovered.state
-        open_orders = [*self.recovered.open_orders, *(state.positions.doubts.values() if state is not None else ())]
+        open_orders = [*self.recovered.uncertain, *(state.positions.doubts.values() if state is not None else ())]
         return (*found, *dict.fromkeys(f"uncertain order {order.id}" for order in open_orders))
 
     def _is_cash(self, key: PositionKey) -> bool:

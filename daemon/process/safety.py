@@ -226,8 +226,8 @@ class _Program:
         books = Books()
         books.row = self._world.last_row(entry.id)
         if recovered is not None:
-            books.doubts = {order.id: order for order in recovered.open_orders}
-            departed = {h.departed.id: h.departed for h in recovered.late.values() if h.departed is not None}
+            books.doubts = {order.id: order for order in recovered.uncertain}
+            departed = {h.departed.id: h.departed for h in recovered.unbooked.late.values() if h.departed is not None}
             books.in_flight = departed
             if recovered.state is not None:
                 books.doubts |= recovered.state.positions.doubts

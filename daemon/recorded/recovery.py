@@ -37,6 +37,7 @@ from daemon.journal.records import (
 from daemon.orders.outcomes import late_of
 from daemon.recorded.core import Diverged, RecordedCore
 from daemon.recorded.steps import Step, hash_of, rows_of, steps_of
+from daemon.recorded.unbooked import Unbooked, unbooked_of
 from daemon.world.rows import MarketRow
 
 EVT_NO_CHECKPOINT = catalogued(
@@ -46,8 +47,6 @@ EVT_NO_CHECKPOINT = catalogued(
     "Restore a backup, or start the version named in the last manifest and stop it cleanly before upgrading",
 )
 T = TypeVar("T")
-BOOKED_KEPT = 4096
-DAY_NS = 86_400_000_000_000
 
 
 class Recovered(msgspec.Struct, kw_only=True):
@@ -59,18 +58,13 @@ class Recovered(msgspec.Struct, kw_only=True):
     previous: MarketRow | None = None
     last_tick: int | None = None
     last_at: int | None = None  # time of the last row that was handled, booked or not, UTC ns
-    late: dict[str, Happening] = {}  # by the id that the step which books it names
-    open_orders: list[Order] = []
-    commands: list[Command] = []
-    cursors: Mapping[str, int] = {}
-    booked: list[str] = []
-    adjusted: dict[int, float] = {}  # share of equity that was adjusted, by UTC day; the last day only
-    sent_at: dict[str, int] = {}  # when orders left whose outcome is not known, by order id
+    unbooked: Unbooked = msgspec.field(default_factory=Unbooked)
+    uncertain: list[Order] = []  # sent, and nobody knows what became of them
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
     columns: Mapping[str, float] = {}  # result columns of the last finished step
-    unbooked: int = 0  # finished steps of other code that did not repeat, and whose facts come late now
+    not_repeated: int = 0  # finished steps of other code that did not repeat, and whose facts come late now
     run: RunSlice | None = None  # the configuration of its last records; None for a journal that never began
 
 
@@ -109,7 +103,6 @@ class _Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How far everything was booked at one moment."""
 
     cursors: Mapping[str, int]
-    booked: list[str]
     previous: MarketRow | None
     last_tick: int | None
     columns: Mapping[str, float]
@@ -131,8 +124,7 @@ class _Reading:
         self._parts: list[Record] = []
         self._loose: dict[str, tuple[Order, Outcome | None]] = {}  # sent, and not booked by a finished step
         self._atomic: dict[str, str] = {}  # the group of such an order whose steps are done together or not at all
-        self._late: dict[str, Happening] = {}
-        self._commands: dict[str, Command] = {}
+        self._unbooked = self._out.unbooked
 
     def take(self, record: Record) -> None:
         out = self._out
@@ -149,23 +141,23 @@ class _Reading:
                 self._end(record)
             case Intent():
                 for order in record.group.orders:
-                    self._out.sent_at[order.id] = record.at
+                    self._unbooked.sent_at[order.id] = record.at
                     self._loose[order.id] = (order, None)
                     if record.group.kind is GroupKind.ATOMIC:
                         self._atomic[order.id] = record.group.id
                 self._parts.append(record)
             case Outcome():
                 if record.state != OrderState.UNKNOWN:
-                    out.sent_at.pop(record.order_id, None)
+                    self._unbooked.sent_at.pop(record.order_id, None)
                 known = self._loose.get(record.order_id)
                 if known is not None:
                     self._loose[record.order_id] = (known[0], record)
                 self._parts.append(record)
             case Settlement():
-                self._late[record.id] = decode(record.item, Happening)
+                self._unbooked.late[record.id] = decode(record.item, Happening)
             case Command():
                 if record.answer == "accepted":
-                    self._commands[record.id] = record
+                    self._unbooked.commands[record.id] = record
             case ConfigChanged():
                 self._run = out.run = decode(record.config, RunSlice)
             case Snapshot():
@@ -189,15 +181,13 @@ class _Reading:
             happening = late_of(order, outcome.trade if outcome else None)
             is_open = outcome is None or outcome.state == OrderState.UNKNOWN
             if is_open or self._atomic.get(order.id, order.id) in half_known:
-                out.open_orders.append(order)
+                out.uncertain.append(order)
             elif happening is not None:
-                self._late.setdefault(order.id, happening)
-        out.late = dict(self._late)
-        out.commands = list(self._commands.values())
+                self._unbooked.late.setdefault(order.id, happening)
         return out
 
     def _end(self, end: StepEnd) -> None:
-        out = self._out
+        out, unbooked = self._out, self._unbooked
         out.cut_tick = None  # a step that was cut short before this was told by the epoch after it
         begin, self._begin = self._begin, None
         if begin is None:  # the checkpoint that an epoch starts from
@@ -206,18 +196,15 @@ class _Reading:
         (step,) = steps_of([begin, *self._parts, end])
         assert isinstance(step, Step)
         before = self._standing()
-        released = _released(begin.taken, self._late), _released(begin.asked, self._commands)
+        released = _released(begin.taken, unbooked.late), _released(begin.asked, unbooked.commands)
         sent = [order.id for intent in step.intents for order in intent.group.orders]
         loose = _released((*sent, *begin.taken), self._loose)
         out.steps += 1
         out.columns = end.row or out.columns
-        out.adjusted = adjusted_by(out.adjusted, end.timestamp, end.row, end.row.get("equity", 0.0))
-        out.last_tick, out.last_at, out.cursors = begin.tick, begin.timestamp, begin.cursors
+        unbooked.adjust(end.timestamp, end.row, end.row.get("equity", 0.0))
+        unbooked.book(begin.taken, begin.asked, begin.cursors)
+        out.last_tick, out.last_at = begin.tick, begin.timestamp
         out.previous = rows_of(begin)[0]
-        out.booked = [*out.booked, *begin.taken][-BOOKED_KEPT:]
-        for each in (*begin.asked, *begin.taken):
-            self._commands.pop(each, None)
-            self._late.pop(each, None)
         for intent in step.intents:
             for order in intent.group.orders:
                 self._loose.pop(order.id, None)
@@ -243,11 +230,8 @@ class _Reading:
         """All that came before it and still matters is in it."""
         out = self._out
         self._loose, self._atomic = {}, {}
-        self._late = {id: decode(item, Happening) for id, item in snapshot.late.items()}
-        self._commands = {command.id: command for command in snapshot.commands}
-        out.cursors, out.booked, out.last_tick = snapshot.cursors, list(snapshot.booked), snapshot.last_tick
-        out.adjusted = dict(snapshot.adjusted)
-        out.sent_at = dict(snapshot.sent_at)
+        self._unbooked = out.unbooked = unbooked_of(snapshot)
+        out.last_tick = snapshot.last_tick
         out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
         out.last_at = out.previous.timestamp if out.previous is not None else None
 
@@ -281,20 +265,21 @@ class _Reading:
 
     def _unbook(self, steps: list[_Finished]) -> None:
         """Takes back that these steps are booked: what they have settled is open again, and enters late."""
-        out, first = self._out, steps[0].before
-        out.unbooked = len(steps)
-        out.cursors, out.booked = first.cursors, list(first.booked)
+        out, unbooked, first = self._out, self._unbooked, steps[0].before
+        out.not_repeated = len(steps)
+        unbooked.cursors = dict(first.cursors)
         out.previous, out.last_tick, out.columns = first.previous, first.last_tick, first.columns
         for each in reversed(steps):
-            self._late = {**each.late, **self._late}
+            for id in each.step.begin.taken:
+                unbooked.booked.pop(id, None)
+            unbooked.late = {**each.late, **unbooked.late}
+            unbooked.commands = {**each.commands, **unbooked.commands}
             self._loose = {**each.loose, **self._loose}
-            self._commands = {**each.commands, **self._commands}
 
     def _standing(self) -> _Standing:
         out = self._out
         return _Standing(
-            cursors=out.cursors,
-            booked=out.booked,
+            cursors=self._unbooked.cursors,
             previous=out.previous,
             last_tick=out.last_tick,
             columns=out.columns,
@@ -303,14 +288,3 @@ class _Reading:
 
 def _released(ids: Iterable[str], held: Mapping[str, T]) -> dict[str, T]:
     return {id: held[id] for id in ids if id in held}
-
-
-def adjusted_by(
-    before: Mapping[int, float], timestamp: int, row: Mapping[str, float], equity: float
-) -> dict[int, float]:
-    """The share of equity adjusted on the day of a row, that row included; other days are over."""
-    share = abs(row.get("adjustment", 0.0)) / max(equity, 1e-9)
-    if not share:
-        return dict(before)
-    day = timestamp // DAY_NS
-    return {day: before.get(day, 0.0) + share}

@@ -395,7 +395,7 @@ def forgotten_outcomes(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(*arguments: Any) -> Recovered:
         recovered = recover_journal(*arguments)
-        recovered.late, recovered.open_orders = {}, []
+        recovered.unbooked.late, recovered.uncertain = {}, []
         return recovered
 
     patch.setattr("daemon.process.journals.recover_journal", forgetful)

@@ -29,12 +29,12 @@ def known(records: list[Record], strategy: str) -> dict[str, object]:
         "hash": found.state_hash,
         "previous": encode(found.previous),
         "tick": found.last_tick,
-        "late": sorted((id, encode(each)) for id, each in found.late.items()),
-        "open": sorted(encode(each) for each in found.open_orders),
-        "commands": sorted(encode(each) for each in found.commands),
-        "cursors": dict(found.cursors),
-        "adjusted": found.adjusted,
-        "booked": found.booked[-4096:],
+        "late": sorted((id, encode(each)) for id, each in found.unbooked.late.items()),
+        "open": sorted(encode(each) for each in found.uncertain),
+        "commands": sorted(encode(each) for each in found.unbooked.commands.values()),
+        "cursors": found.unbooked.cursors,
+        "adjusted": found.unbooked.adjusted,
+        "booked": list(found.unbooked.booked),
     }
 
 

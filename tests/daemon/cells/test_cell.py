@@ -109,10 +109,10 @@ def test_what_was_adjusted_today_is_remembered_by_the_next_life(tmp_path: Path) 
         await until(lambda: cell_of(daemon, BTC).observer.views["okx"].foreign)
         await ask(daemon, "adopt", BTC, key="a", venue="okx")
         await ticked(daemon, BTC, 2)
-        seen.append(dict(cell_of(daemon, BTC).actor.adjusted))
+        seen.append(dict(cell_of(daemon, BTC).actor.unbooked.adjusted))
 
     async def lives(daemon: Daemon) -> None:
-        seen.append(dict(cell_of(daemon, BTC).actor.adjusted))
+        seen.append(dict(cell_of(daemon, BTC).actor.unbooked.adjusted))
         await ticked(daemon, BTC, 2)
 
     house.live(adopts)

@@ -12,6 +12,7 @@ from components.model.keys import PositionKey, base_token
 from components.model.orders import Order, Verb
 from components.ports import Happening
 from daemon.cells.observer import RESYNC_POLLS, Observer, Taken, key_of
+from daemon.recorded.unbooked import Unbooked, unbooked_of
 from tests.daemon.fakes import CASH, SECOND_NS, HandClock, HandVenue, Quiet, settled
 from venues.interfaces import Unavailable
 
@@ -25,11 +26,12 @@ class Desk:
     def __init__(self) -> None:
         self.binance, self.okx = HandVenue("binance"), HandVenue("okx")
         self.metrics = Quiet()
+        self.unbooked = Unbooked()
         self.observer = self.fresh()
 
     def fresh(self) -> Observer:
         """The observer of a new life."""
-        self.observer = Observer((self.binance, self.okx), HandClock(), self.metrics)
+        self.observer = Observer((self.binance, self.okx), HandClock(), self.metrics, self.unbooked)
         return self.observer
 
     async def poll(self, *, positions: bool = False, times: int = 1) -> None:
@@ -39,7 +41,7 @@ class Desk:
     def book(self, until: int = LATER) -> list[str]:
         """What the next step takes, durable at once."""
         taken = self.observer.take(until)
-        self.observer.booked(taken.ids)
+        self.unbooked.book(taken.ids, (), taken.cursors)
         return ids(taken)
 
 
@@ -130,11 +132,11 @@ async def test_cursors_and_ids_go_over_a_restart(desk: Desk, autojump_clock: Moc
     desk.binance.items = [settled("a"), settled("b"), settled("c", at=90)]
     await desk.poll()
     taken = desk.observer.take(60)
-    desk.observer.booked(taken.ids)
+    desk.unbooked.book(taken.ids, (), taken.cursors)
     assert ids(taken) == ["a", "b"] and taken.cursors == {"binance": 3, "okx": 0}
 
+    desk.unbooked = unbooked_of(desk.unbooked.snapshot(at=0, previous=None, last_tick=None))
     again = desk.fresh()
-    again.resume(taken.cursors, taken.ids)
     desk.binance.items.append(settled("d", at=91))
     desk.binance.cursors.clear()
     await desk.poll(times=RESYNC_POLLS)
@@ -147,7 +149,7 @@ async def test_without_a_cursor_everything_is_read_and_what_was_booked_is_left_o
     autojump_clock: MockClock,
 ) -> None:
     desk.binance.items = [settled("a"), settled("b")]
-    desk.observer.resume({}, ["binance|a"])
+    desk.unbooked.booked["binance|a"] = None
     await desk.poll()
     assert desk.book() == ["b"]
 
@@ -219,7 +221,7 @@ async def test_a_difference_is_counted_per_poll_and_forgotten_when_it_is_gone(
 
 async def test_what_travels_between_venues_is_nobody_s_mismatch(desk: Desk, autojump_clock: MockClock) -> None:
     chain = HandVenue("chain", venues=frozenset({"wallet", "transit"}))
-    observer = Observer((chain,), HandClock(), Quiet())
+    observer = Observer((chain,), HandClock(), Quiet(), Unbooked())
     await observer.refresh(positions=True)
     observer.compare({base_token("transit", "USDT"): 100.0})
     assert observer.views["chain"].mismatched == 0
@@ -235,7 +237,7 @@ async def test_an_adoption_leaves_out_what_the_next_step_books_by_itself(desk: D
         event_type=EventType.ORDER_RESOLVED, at=0, venue="binance", token="USDT", amount=1.0,
         changes={CASH: 1.0}, part="late",
     )  # fmt: skip
-    desk.observer.unbooked = lambda: [resolved]
+    desk.unbooked.late["o1"] = resolved
     assert desk.observer.differences("binance", {CASH: 9.5}) == {CASH: 0.5}
     assert desk.observer.differences("binance", {CASH: 10.0}) == {}
 
@@ -258,7 +260,7 @@ async def test_nothing_is_adopted_while_an_order_is_in_doubt(desk: Desk, autojum
         event_type=EventType.ORDER_UNKNOWN, at=0, venue="binance", token="BTC", amount=0.0, changes={}, part=None,
         unknown=order,
     )  # fmt: skip
-    desk.observer.unbooked = lambda: [doubt]
+    desk.unbooked.late["o1"] = doubt
     with pytest.raises(Refuse, match="o1 is uncertain"):
         desk.observer.differences("binance", {CASH: 10.0})
 
@@ -286,15 +288,15 @@ async def test_a_foreign_hand_is_seen_until_it_is_adopted_and_over_a_restart(
     assert list(desk.observer.views["binance"].foreign) == ["binance|foreign/1"]
     assert before.cursors == {"binance": 0, "okx": 0}, "not adopted: the next life must see it again"
 
+    desk.unbooked.book(before.ids, (), before.cursors)
     again = desk.fresh()
-    again.resume(before.cursors, before.ids)
     await desk.poll(positions=True)
     view = again.views["binance"]
     assert len(view.foreign) == 1 and again.states()[0].foreign == 1
     view.foreign = {}
     after = again.take(LATER)
+    desk.unbooked.book(after.ids, (), after.cursors)
     third = desk.fresh()
-    third.resume(after.cursors, after.ids)
     desk.binance.strange.append(settled("foreign/2"))
     await desk.poll(positions=True)
     assert list(third.views["binance"].foreign) == ["binance|foreign/2"]

@@ -12,6 +12,7 @@ from components.model.errors import Refuse
 from components.model.keys import PositionKey, base_token
 from daemon.cells.observer import Observer
 from daemon.process.daemon import Daemon
+from daemon.recorded.unbooked import Unbooked
 from daemon.replica import CellState
 from tests.daemon.fakes import HandClock, HandVenue, Quiet
 from tests.daemon.house import BTC, House, ask, cell_of, in_state, replica_of, ticked, until
@@ -96,7 +97,7 @@ def test_a_token_without_a_price_is_adopted_and_poisons_no_later_step(
 
 
 def observed(venue: HandVenue) -> Observer:
-    return Observer([venue], HandClock(), Quiet())
+    return Observer([venue], HandClock(), Quiet(), Unbooked())
 
 
 async def test_an_answer_to_an_older_question_does_not_replace_a_newer_one(autojump_clock: MockClock) -> None:

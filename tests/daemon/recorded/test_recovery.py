@@ -73,7 +73,7 @@ def sent(records: tuple[Record, ...]) -> tuple[StepBegin, Intent, list[Outcome]]
 
 def test_an_empty_journal_gives_nothing_to_go_on_from() -> None:
     found = recovered([])
-    assert (found.epoch, found.state, found.last_tick, found.open_orders, found.late) == (0, None, None, [], {})
+    assert (found.epoch, found.state, found.last_tick, found.uncertain, found.unbooked.late) == (0, None, None, [], {})
 
 
 def test_a_checkpoint_and_repeated_steps_equal_the_uninterrupted_state_byte_for_byte(
@@ -98,7 +98,7 @@ def test_a_journal_that_ends_anywhere_gives_the_state_of_its_last_finished_step(
         found = recovered(records[: i + 1])
         last = record.state_hash if isinstance(record, StepEnd) else last
         assert found.state_hash == last, i
-        mine = {each.id for each in found.open_orders} & {each.resolves for each in found.late.values()}
+        mine = {each.id for each in found.uncertain} & {each.resolves for each in found.unbooked.late.values()}
         assert not mine, "an order has an outcome or has none"
 
 
@@ -108,7 +108,7 @@ def test_the_row_of_the_last_step_and_the_cursors_come_with_it(records: tuple[Re
     found = recovered(kept)
     assert found.last_tick == begins[-1].tick
     assert found.previous is not None and encode(found.previous) == encode(rows_of(begins[-1])[0])
-    assert found.cursors == begins[-1].cursors
+    assert found.unbooked.cursors == begins[-1].cursors
     assert found.cut_tick is None
 
 
@@ -129,8 +129,8 @@ def test_a_cut_step_is_named_once_and_forgotten_by_the_life_after_the_next(recor
 def test_every_order_of_a_cut_step_without_an_outcome_is_open(records: tuple[Record, ...]) -> None:
     begin, intent, _ = sent(records)
     found = recovered([*records[: before(records, StepBegin)], begin, intent])
-    assert found.open_orders == list(intent.group.orders)
-    assert found.late == {} and found.cut_tick == begin.tick
+    assert found.uncertain == list(intent.group.orders)
+    assert found.unbooked.late == {} and found.cut_tick == begin.tick
 
 
 def test_orders_with_an_outcome_enter_the_book_with_the_next_row_and_the_others_are_asked_after(
@@ -140,8 +140,8 @@ def test_orders_with_an_outcome_enter_the_book_with_the_next_row_and_the_others_
     done, lost, *rest = outcomes
     lost = msgspec.structs.replace(lost, state=OrderState.UNKNOWN.value, trade=None)
     found = recovered([*records[: before(records, StepBegin)], begin, intent, done, lost])
-    assert {each.id for each in found.open_orders} == {lost.order_id, *(each.order_id for each in rest)}
-    (late,) = found.late.values()
+    assert {each.id for each in found.uncertain} == {lost.order_id, *(each.order_id for each in rest)}
+    (late,) = found.unbooked.late.values()
     assert done.trade is not None
     assert (late.resolves, late.changes, late.part) == (done.order_id, done.trade.changes, "late")
     assert late.event_type is EventType.ORDER_RESOLVED and late.at == done.trade.at
@@ -152,12 +152,12 @@ def test_a_later_outcome_replaces_an_unknown_one(records: tuple[Record, ...]) ->
     lost = [msgspec.structs.replace(each, state=OrderState.UNKNOWN.value, trade=None) for each in outcomes]
     resolved = [msgspec.structs.replace(each, origin="recovered") for each in outcomes]
     found = recovered([*records[: before(records, StepBegin)], begin, intent, *lost, *resolved])
-    assert found.open_orders == [] and len(found.late) == len(outcomes)
+    assert found.uncertain == [] and len(found.unbooked.late) == len(outcomes)
 
 
 def test_a_finished_step_has_booked_its_own_orders(records: tuple[Record, ...]) -> None:
     found = recovered(finished(records, 1))
-    assert found.open_orders == [] and found.late == {}
+    assert found.uncertain == [] and found.unbooked.late == {}
 
 
 def test_an_order_that_never_left_resolves_itself_and_moves_nothing(records: tuple[Record, ...]) -> None:
@@ -167,16 +167,16 @@ def test_an_order_that_never_left_resolves_itself_and_moves_nothing(records: tup
         blank = rejected(sent_order, "not sent", transient=True)
         never.append(msgspec.structs.replace(each, order_id=sent_order.id, state="not_sent", trade=blank))
     found = recovered([*records[: before(records, StepBegin)], begin, intent, *never])
-    assert found.open_orders == []
-    assert [(each.changes, each.part) for each in found.late.values()] == [({}, None)] * len(never)
+    assert found.uncertain == []
+    assert [(each.changes, each.part) for each in found.unbooked.late.values()] == [({}, None)] * len(never)
 
 
 def test_orders_of_an_emergency_enter_the_book_of_the_next_life(records: tuple[Record, ...]) -> None:
     closing = [i for i, each in enumerate(records) if isinstance(each, Outcome) and each.origin == "emergency"]
     found = recovered(records[: closing[-1] + 1])
     ids = {records[i].order_id for i in closing}  # type: ignore[union-attr]
-    assert {each.resolves for each in found.late.values()} == ids and len(ids) > 3
-    assert not ids & {each.resolves for each in recovered(records).late.values()}, "and there they were booked"
+    assert {each.resolves for each in found.unbooked.late.values()} == ids and len(ids) > 3
+    assert not ids & {each.resolves for each in recovered(records).unbooked.late.values()}, "and there they were booked"
 
 
 def test_a_step_that_was_cut_after_it_took_something_has_not_booked_it(records: tuple[Record, ...]) -> None:
@@ -184,7 +184,7 @@ def test_a_step_that_was_cut_after_it_took_something_has_not_booked_it(records: 
     taking = next(i for i in range(closing[-1], len(records)) if isinstance(records[i], StepBegin))
     begin = records[taking]
     assert isinstance(begin, StepBegin) and len(begin.taken) >= len(closing)
-    assert len(recovered(records[: taking + 1]).late) == len(closing)
+    assert len(recovered(records[: taking + 1]).unbooked.late) == len(closing)
 
 
 def command(id: str, **changes: object) -> Command:
@@ -195,25 +195,25 @@ def command(id: str, **changes: object) -> Command:
 def test_a_command_waits_until_a_finished_step_has_served_it(records: tuple[Record, ...]) -> None:
     kept = finished(records, 2)
     told, other = command("c1"), command("c2", answer="refused")
-    assert [each.id for each in recovered([*kept, told, other]).commands] == ["c1"], "only what was accepted"
+    assert list(recovered([*kept, told, other]).unbooked.commands) == ["c1"], "only what was accepted"
     begin, end = (each for each in records[len(kept) : len(kept) + 2])
     assert isinstance(begin, StepBegin) and isinstance(end, StepEnd)
     serving = msgspec.structs.replace(begin, asked=("c1",))
-    assert [each.id for each in recovered([*kept, told, serving]).commands] == ["c1"], "a cut step has served nobody"
-    assert recovered([*kept, told, serving, end]).commands == []
+    assert list(recovered([*kept, told, serving]).unbooked.commands) == ["c1"], "a cut step has served nobody"
+    assert recovered([*kept, told, serving, end]).unbooked.commands == {}
 
 
 def test_what_was_settled_by_hand_waits_until_a_finished_step_has_taken_it(records: tuple[Record, ...]) -> None:
     kept = finished(records, 2)
     item = late_of(BUY, trade(BUY, {str(CASH): -5.0}))
     by_hand = Settlement(id="c9", item=encode(item))
-    assert [encode(each) for each in recovered([*kept, by_hand]).late.values()] == [encode(item)]
+    assert [encode(each) for each in recovered([*kept, by_hand]).unbooked.late.values()] == [encode(item)]
     begin, end = (each for each in records[len(kept) : len(kept) + 2])
     assert isinstance(begin, StepBegin) and isinstance(end, StepEnd)
     taking = msgspec.structs.replace(begin, taken=(*begin.taken, "c9"))
-    assert [encode(each) for each in recovered([*kept, by_hand, taking]).late.values()] == [encode(item)]
+    assert [encode(each) for each in recovered([*kept, by_hand, taking]).unbooked.late.values()] == [encode(item)]
     found = recovered([*kept, by_hand, taking, msgspec.structs.replace(end, state=encode(_state(kept)))])
-    assert found.late == {} and found.booked[-1] == "c9"
+    assert found.unbooked.late == {} and list(found.unbooked.booked)[-1] == "c9"
 
 
 def _state(kept: list[Record]) -> CoreState:
@@ -226,8 +226,8 @@ def test_ids_that_steps_have_booked_are_remembered(records: tuple[Record, ...]) 
     taken = [each for record in records if isinstance(record, StepBegin) for each in record.taken]
     aborted = [record for record in records if isinstance(record, StepBegin)]
     assert len(taken) > 5 and aborted
-    assert set(recovered(records).booked) <= set(taken)
-    assert recovered(finished(records, 30)).booked
+    assert set(recovered(records).unbooked.booked) <= set(taken)
+    assert recovered(finished(records, 30)).unbooked.booked
 
 
 def test_a_journal_that_was_changed_does_not_repeat_and_says_where(records: tuple[Record, ...]) -> None:
