@@ -16,6 +16,7 @@ from components.ports import Settlements
 from components.position_monitor import PositionMonitor
 from components.risk_monitor import RiskMonitor
 from components.utility_manager import UtilityManager
+from daemon.safety.flat import flatness
 from daemon.world.rows import MarketRow, window_of
 
 NOTHING = Settlements(rows=1, cash=(), happenings=())
@@ -25,18 +26,20 @@ RATIOS = ("net_delta", "ltv", "health_factor")
 
 def observed_columns(run: RunSlice, row: MarketRow, held: Mapping[PositionKey, float]) -> dict[str, float]:
     """The ratios that can be measured, named as the core names them; MissingData where a price is not there."""
-    # Of a hedged account with nothing in it nothing is open: there is no quotient, and it is not unknown.
+    # Of a hedged account that is flat nothing is open: there is no quotient but that of dust, and it is not unknown.
     found: dict[str, float] = {"net_delta": 0.0} if run.mode.hedge_allocation else {}
     held = {key: amount for key, amount in held.items() if amount}
     if not held:
         return found
+    window = window_of(row, None)
+    is_flat = flatness(run, window.row(0), held, now=row.timestamp).is_flat
     positions = PositionMonitor()
     positions.place(held)
-    book = positions.project(window_of(row, None), NOTHING)
+    book = positions.project(window, NOTHING)
     exposure = ExposureMonitor(run.mode, run.exchanges, UtilityManager.of(run.mode)).measure(book)
     risk = RiskMonitor(run.mode, run.chain).assess(exposure, 1.0)
     for name, column in (("net_delta", risk.delta), ("ltv", exposure.ltv), ("health_factor", risk.health_factor)):
-        if column is not None:
+        if column is not None and not (name == "net_delta" and is_flat):
             found[name] = column if isinstance(column, float) else float(column[-1])
     for venue, account in exposure.accounts.items():
         if account.margin_ratio is not None and account.notional_usdt is not None:

@@ -6,6 +6,7 @@ said to be old. Nothing here raises what a venue does wrong.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -39,6 +40,7 @@ class Doors:
         self._timeout = timeout_s
         self._last: dict[str, dict[PositionKey, float]] = {}
         self._marks: dict[str, float] = {}
+        self.told: Counter[str] = Counter()  # how often each door has told what it holds
 
     def remember(self, door: str, positions: Mapping[PositionKey, float]) -> None:
         """What a door told somebody else, for as long as it tells nothing here."""
@@ -48,13 +50,28 @@ class Doors:
         """Goes on from what the doors told another look, and from what was booked since."""
         for door, held in before._last.items():
             self.remember(door, held)
+        self.told = before.told + self.told
 
-    def booked(self, changes: Mapping[PositionKey, float]) -> None:
-        """What an order of ours did since a door told its positions: one that falls silent now told of before."""
+    def booked(
+        self,
+        changes: Mapping[PositionKey, float],
+        *,
+        sent: Mapping[str, int] | None = None,
+        reading: Reading | None = None,
+    ) -> None:
+        """What an order of ours did since a door told its positions: one that falls silent now told of before.
+
+        Of an order whose outcome is learned late, `sent` is how often each door had told when it left: one that has
+        told since knows of it. What is booked is in `reading` as well.
+        """
         for key, change in changes.items():
-            held = self._last.get(self.door_of(key.venue) or "")
-            if held is not None:
-                held[key] = held.get(key, 0.0) + change
+            door = self.door_of(key.venue) or ""
+            held = self._last.get(door)
+            if held is None or (sent is not None and self.told[door] > sent.get(door, 0)):
+                continue
+            held[key] = held.get(key, 0.0) + change
+            if reading is not None:
+                reading.positions[key] = held[key]
 
     def arrived(self, flight: InFlight, reading: Reading) -> None:
         """Takes a flight that is at its target off what a silent door told of it."""
@@ -91,6 +108,7 @@ class Doors:
             for client in self.clients:
                 nursery.start_soon(ask, client)
         self._last.update(told)
+        self.told.update(told.keys())
         self._marks.update(reading.marks)
         reading.marks = {**self._marks, **reading.marks}
         reading.positions = {

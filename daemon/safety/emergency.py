@@ -104,6 +104,9 @@ class Emergency:
         self.in_flight = dict(in_flight or {})
         self.doubts = dict(doubts or {})
         self._doubted: dict[OrderId, float] = {}
+        self._sent: dict[
+            OrderId, dict[str, int]
+        ] = {}  # of orders in doubt: how often each door had told when they left
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
         self._landed: set[str] = set()  # flights that are at their targets
         self._beyond: Counter[str] = Counter()  # legs that found no price within their limit, how often
@@ -123,7 +126,7 @@ class Emergency:
             reading = await self.doors.read()
             self._arrivals(reading)
             self.observed = {**reading.positions}
-            await self._find_out()
+            await self._find_out(reading)
             marked = marked_row(self._run, self._clock.now(), reading.marks, self._last(), reading.positions)
             planned, done = await self._close(reading, marked, f"{self._strategy}/{latch}/{attempt}")
             state = self._judge(reading, marked)
@@ -149,6 +152,7 @@ class Emergency:
         self.doors.inherit(before.doors)
         self.rescued, self._landed = dict(before.rescued), set(before._landed)
         self._beyond = before._beyond.copy()
+        self._sent = dict(before._sent)
 
     def _arrivals(self, reading: Reading) -> None:
         """Where the door that tells what travels is silent, coins that are due and stand at their target travel no
@@ -267,6 +271,7 @@ class Emergency:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
             if trade.status is TradeStatus.UNKNOWN:
                 self.doubts[order.id] = order
+                self._sent[order.id] = dict(self.doors.told)
             self._beyond[order.leg] += trade.expired
             if trade.status is TradeStatus.REJECTED:
                 self._failed[order.leg] += 1 if trade.transient or trade.expired else TRIES
@@ -288,8 +293,9 @@ class Emergency:
         worst = max(abs(net[0]), abs(net[1]))
         return max(abs(net[0] + moved), abs(net[1] + moved)) <= worst + 1e-9
 
-    async def _find_out(self) -> None:
-        """Asks after what is in doubt. A "never heard of it" counts once nothing can still be on its way."""
+    async def _find_out(self, reading: Reading) -> None:
+        """Asks after what is in doubt. A "never heard of it" counts once nothing can still be on its way; what was done
+        is booked where no door has told since."""
         now = trio.current_time()
         for id in self.doubts:
             self._doubted.setdefault(id, now)
@@ -298,6 +304,7 @@ class Emergency:
             if trade.transient and now - self._doubted[id] < self._patience.absent_after_s:
                 continue
             self.doubts.pop(id, None)
+            self.doors.booked(trade.changes, sent=self._sent.pop(id, {}), reading=reading)
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
 

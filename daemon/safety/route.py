@@ -27,6 +27,7 @@ from components.situation import Situation
 from components.strategies.factory import make_strategy
 from components.utility_manager import UtilityManager
 from daemon.safety.doors import Doors, Reading
+from daemon.safety.flat import flatness
 from daemon.safety.marks import Marked
 from daemon.world.rows import window_of
 
@@ -145,7 +146,11 @@ def _crumbs(run: RunSlice, now: Situation, run_id: str) -> Iterator[OrderGroup]:
 def worst_delta(
     run: RunSlice, marked: Marked, held: Mapping[PositionKey, float], doubts: Iterable[Order] = ()
 ) -> float:
-    """|net coins| ÷ gross at the worst end of what is in doubt; 0 when nothing is held."""
+    """|net coins| ÷ gross at the worst end of what is in doubt; 0 for a flat account: what selling left over has no
+    counterpart, and would be all of itself."""
+    doubts = tuple(doubts)
+    if flatness(run, row_of(marked), held, now=marked.row.timestamp, doubts=doubts).is_flat:
+        return 0.0
     positions = PositionMonitor()
     positions.place(held)
     for order in doubts:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.model.keys import base_token
 from daemon.cells.observed import PER_VENUE, RATIOS, observed_columns, without_ratios
 from daemon.process.daemon import Daemon
 from tests.daemon.house import BTC, LENDING, House, cell_of, replica_of, ticked
@@ -50,5 +51,20 @@ def test_of_nothing_held_the_delta_is_none_and_there_is_no_margin(tmp_path: Path
         cell = cell_of(daemon, BTC)
         assert cell.last_row is not None
         assert observed_columns(cell.run_slice, cell.last_row, {}) == {"net_delta": 0.0}
+
+    house.live(play)
+
+
+def test_of_what_selling_left_over_the_delta_is_none(tmp_path: Path) -> None:
+    house = House(tmp_path, BTC)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 1)
+        cell = cell_of(daemon, BTC)
+        assert cell.last_row is not None
+        dust = {base_token("binance", "BTC"): 1e-9, base_token("binance", "USDT"): 99_000.0}
+        assert observed_columns(cell.run_slice, cell.last_row, dust)["net_delta"] == 0.0
+        naked = {**dust, base_token("binance", "BTC"): 0.5}
+        assert observed_columns(cell.run_slice, cell.last_row, naked)["net_delta"] == pytest.approx(1.0)
 
     house.live(play)

@@ -95,6 +95,9 @@ def test_what_is_naked_beyond_its_limit_is_closed(house: House) -> None:
     assert finding.net_delta is not None
     assert finding.net_delta > 0.1
     assert shorts(house) == []
+    for _ in range(2):
+        (_, again) = check(house.config, {})
+        assert (again.action, again.net_delta) == ("held", 0.0), "what selling left over is not exposed"
 
 
 def test_after_a_refused_configuration_it_only_pages(house: House) -> None:

@@ -17,10 +17,12 @@ from daemon.journal.records import Intent, Outcome, Record
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.orders.patience import Patience
+from daemon.safety.doors import Doors, Reading
 from daemon.safety.emergency import Emergency
 from daemon.world.rows import EmbeddedMarket
-from tests.daemon.fakes import Log, Quiet
+from tests.daemon.fakes import HandVenue, Log, Quiet
 from tests.venues.paper.stage import Desk, basis_market, group, order
+from venues.interfaces import OrderReport, OutcomeUnknown, Unavailable
 from venues.paper.door.passage import Profile
 
 PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=3.0, legs_s=4.0)
@@ -345,3 +347,56 @@ async def test_a_try_that_follows_goes_on_with_the_limit_it_had_come_to(
     account.fresh().carry_on(before)
     assert await account.flatten("again")
     assert limits(account, "binance_spot")[:2] == [0.1, 0.2]
+
+
+async def test_what_an_order_did_is_known_though_its_answer_was_lost_and_its_door_fell_silent(
+    account: Account, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sold is sold: what is learned only by asking after the order is booked where the door tells nothing since."""
+    binance, sent = account.desk.binance, trio.Event()
+    submit, query = binance.submit, binance.query
+
+    async def done_without_an_answer(group: OrderGroup) -> tuple[Trade, ...]:
+        await submit(group)
+        sent.set()
+        raise OutcomeUnknown("no answer")
+
+    async def after_a_while(order_id: str) -> OrderReport:
+        if trio.current_time() < 20.0:
+            raise Unavailable("not now")
+        return await query(order_id)
+
+    looks = binance.positions
+
+    async def silent_from_then_on() -> object:
+        if sent.is_set():
+            raise Unavailable("too many requests")
+        return await looks()
+
+    monkeypatch.setattr(binance, "submit", done_without_an_answer)
+    monkeypatch.setattr(binance, "query", after_a_while)
+    monkeypatch.setattr(binance, "positions", silent_from_then_on)
+    account.program = account.fresh(attempts=30)
+    assert not await account.flatten(), "a venue that says nothing is no flat venue"
+    assert trio.current_time() > 20.0
+    sold = {key for trade in account.fills for key in trade.changes}
+    assert sold
+    for key in sold - {base_token("binance", "USDT")}:
+        assert account.program.observed[key] == pytest.approx(account.desk.account.balances[key]), key
+    assert account.program.doubts == {}
+
+
+def test_an_order_is_booked_once_whoever_learns_of_it_first() -> None:
+    """A door that has told since the order left knows of it already."""
+    doors = Doors([HandVenue("okx"), HandVenue("binance")], 1.0)
+    doors.remember("okx", {perp("okx", "BTC"): -2.0})
+    doors.remember("binance", {BTC: 2.0})
+    sent = dict(doors.told)
+    doors.told["okx"] += 1
+    reading = Reading(positions={perp("okx", "BTC"): -2.0, BTC: 2.0})
+    doors.booked({perp("okx", "BTC"): 2.0, BTC: -2.0}, sent=sent, reading=reading)
+    assert reading.positions == {perp("okx", "BTC"): -2.0, BTC: 0.0}
+    again = Doors([HandVenue("okx"), HandVenue("binance")], 1.0)
+    again.inherit(doors)
+    again.booked({perp("okx", "BTC"): 2.0}, sent=sent, reading=reading)
+    assert reading.positions[perp("okx", "BTC")] == -2.0, "the next try knows who has told"
