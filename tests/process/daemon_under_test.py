@@ -17,6 +17,7 @@ import trio
 
 from components.model.keys import PositionKey
 from components.model.market import Market
+from components.model.requirements import Grid
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED
@@ -59,13 +60,16 @@ def configured(state: Path, speed: float, ids: tuple[str, ...], port: int = 0) -
 
 def venues_file(path: Path, config: DaemonSlice) -> None:
     """What the venue process serves: the accounts of these strategies."""
-    world = PaperWorld(config.strategies, config.market, config.speed, 0)
+    feed = config.market
+    assert feed.start is not None and feed.step_s is not None
+    step = int(feed.step_s * 1e9)
+    start = feed.start - feed.start % step
     accounts = tuple(
         AccountConfig(
             id=entry.id,
             run=entry.run,
             balances=initial_balances(entry.run, entry.capital),
-            grid=world.grid(),
+            grid=Grid(start, start + (MOST_ROWS - 1) * step, step),
             seed=config.market.seed or 0,
             profiles={door: SLOW for door in (*entry.run.exchanges, "chain")},
         )
