@@ -82,6 +82,7 @@ class Run(msgspec.Struct):
     latched: dict[str, Latch] = {}  # at the end
     asked_s: dict[str, float] = {}  # process time of the last emergency stop of a strategy
     ended_s: float = 0.0
+    stopped_for: list[tuple[str, str]] = []  # strategy, and why, of every emergency stop
     stops: list[tuple[str, int]] = []  # strategy, and the last record of its journal when its gate was closed
     struck: list[HostFault] = []
     offset_ms: float = 0.0
@@ -254,6 +255,7 @@ class _Stage:
             if strategy in daemon._journals.of:
                 run.stops.append((strategy, daemon._journals.of[strategy].head.sequence))
             run.asked_s[strategy] = trio.current_time()
+            run.stopped_for.append((strategy, reason))
             stop(strategy, reason)
 
         daemon.supervisor.publish = published  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ def _is_open(account: PaperAccount, key: PositionKey, amount: float) -> bool:
         return False
     if kind is PositionType.PERP:
         return abs(amount) > 1e-9
-    price = _usdt(account, token_of(key))
+    price = usdt_price(account, token_of(key))
     if price is None:
         return kind is PositionType.DEBT_TOKEN
     currency = ("USDT",) if account.run.mode.share_class == "USDT" else ("ETH", "WETH")
@@ -46,14 +46,15 @@ def _is_traded(account: PaperAccount, key: PositionKey) -> bool:
     return key.venue == "transit" or key.symbol == mode.asset
 
 
-def _usdt(account: PaperAccount, token: str) -> float | None:
+def usdt_price(account: PaperAccount, token: str) -> float | None:
+    """Of one token, by the last row; None for what has no price there."""
     row = account.world.row
     columns = row.market.columns
     if token == "USDT":
         return 1.0
     if token in LST:
         name = f"{LST[token]}.ratio.{token}"
-        ether = _usdt(account, "ETH")
+        ether = usdt_price(account, "ETH")
         return row.value(name) * ether if name in columns and ether is not None else None
     name = f"binance.spot.{'ETH' if token == 'WETH' else token}"
     if name in columns:

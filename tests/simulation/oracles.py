@@ -1,7 +1,8 @@
 """Safety oracles: what must hold whatever happens, judged by the truth of the fake venues and by the journals alone.
 
 Numbers are those of NOTES-reliability §3. Each yields what it found wrong, in words. Those about orders are in
-`order_oracles`, those about books, chain and secrets in `book_oracles`.
+`order_oracles`, those about books, chain and secrets in `book_oracles`, those about accounts whose cell may not live in
+`exposure_oracles`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from daemon.journal.records import (
     StepEnd,
 )
 from daemon.replica import CellState
-from tests.simulation import book_oracles, order_oracles
+from tests.simulation import book_oracles, exposure_oracles, order_oracles
 from tests.simulation.hands import INJECTED
 from tests.simulation.harness import Run
 from tests.simulation.order_oracles import is_one_way, reduces
@@ -46,6 +47,8 @@ def judged(run: Run) -> list[str]:
         no_risk_on_uncertainty,
         no_risk_without_authority,
         delta_is_bounded,
+        exposure_oracles.nobody_is_left_naked,
+        exposure_oracles.nobody_is_closed_for_nothing,
         margin_is_never_lost_by_us,
         own_steps_keep_the_margin,
         order_oracles.every_order_has_a_decision,

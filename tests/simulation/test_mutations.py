@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from components.model.errors import BasisError
-from components.model.keys import PositionKey, perp
+from components.model.keys import PositionKey, PositionType, perp
 from components.model.orders import Order, OrderGroup, OrderState, Trade
 from components.position_monitor import PositionMonitor
 from components.utility_manager import UtilityManager
@@ -26,10 +26,11 @@ from daemon.cells import observer
 from daemon.cells.bridge import Bridge
 from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Supervisor
-from daemon.config.daemon_file import DaemonSlice
+from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.control.protocol import Request
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
+from daemon.monitoring.health import Health
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
@@ -42,8 +43,9 @@ from daemon.safety.marks import marked_row
 from daemon.state.latch import Latch, Latches, replace_durably
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.world.rows import EmbeddedMarket, MarketRow
+from tests.simulation.hands import INJECTED
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
-from tests.simulation.host_faults import HostDisk
+from tests.simulation.host_faults import HostDisk, HostFault
 from tests.simulation.oracles import DISK_ERRORS, judged
 from venues.paper.door.faults import Fault
 
@@ -277,6 +279,41 @@ def closed_without_a_journal() -> Run:
     return run
 
 
+def suspended() -> Run:
+    """The whole process does not run for longer than any step may take."""
+    fault = HostFault(kind="suspend", strategy=ONE[0], after_s=1200.0)
+    return simulate(17, 1.2, ids=ONE, host=(fault,))
+
+
+def naked_before_its_first_step() -> Run:
+    """The shorts of a strategy are gone, and its cell ends before it has finished a step, again and again."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        account = result.accounts[ONE[0]]
+        perps = [key for key in account.balances if key.position_type is PositionType.PERP]
+        make = daemon.supervisor._make_cell
+
+        async def failing(*_: object, **__: object) -> None:
+            await trio.lowlevel.checkpoint()
+            raise RuntimeError(INJECTED)
+
+        async def made(entry: Any) -> Cell:
+            cell = await make(entry)
+            cell.actor.step = failing  # type: ignore[method-assign,assignment]
+            return cell
+
+        daemon.supervisor._make_cell = made
+        daemon.supervisor.replicas.clear()
+        daemon.supervisor.restart(ONE[0])
+        account.world.adjust({key: -account.balances[key] for key in perps})
+
+    run = simulate(18, 1.2, ids=ONE, script=script)
+    run.crashes = [crash for crash in run.crashes if INJECTED not in crash]
+    run.struck.append(HostFault(kind="crash", strategy=ONE[0], after_s=0.0))
+    return run
+
+
 def _no_room(path: Path, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -487,6 +524,23 @@ def only_shouted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Journals, "owe", lambda self, strategy, record, told: None)
 
 
+def waking_is_stuck(patch: pytest.MonkeyPatch) -> None:
+    """Ours: a process that was stopped for a while took every cell for stuck when it woke, and sold everything."""
+    patch.setattr(Health, "forgive", lambda self, since: None)
+
+
+def unknown_is_hedged(patch: pytest.MonkeyPatch) -> None:
+    """Ours: a cell that never finished a step has no figures, and its net exposure was taken for 0."""
+
+    async def exposed(self: Supervisor, entry: StrategyEntry) -> bool:
+        await trio.lowlevel.checkpoint()
+        replica = self.replicas.get(entry.id)
+        delta = replica.columns.get("net_delta", 0.0) if replica is not None else 0.0
+        return delta > entry.run.mode.risk.delta.critical
+
+    patch.setattr(Supervisor, "_is_exposed", exposed)
+
+
 BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (silence, timeout_is_failure),
     (silence, network_error_is_not_found),
@@ -506,6 +560,8 @@ BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (stopped_with_a_broken_journal, only_a_cell_can_close),
     (stopped_on_a_full_disk, a_latch_is_a_file),
     (closed_without_a_journal, only_shouted),
+    (suspended, waking_is_stuck),
+    (naked_before_its_first_step, unknown_is_hedged),
 )
 SCENARIOS = tuple(dict.fromkeys(scenario for scenario, _ in BUGS))
 

@@ -9,12 +9,13 @@ from functools import cache
 import msgspec
 import pytest
 
-from components.model.keys import base_token
+from components.model.keys import PositionType, base_token
 from components.model.orders import Action, Order, Verb
 from components.ports import Standing
 from daemon.journal.codec import encode
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, StepBegin, StepEnd
 from daemon.replica import OpenOrder
+from daemon.state.latch import requested
 from tests.simulation.harness import CANARY, Run, operator, simulate
 from tests.simulation.oracles import judged
 from venues.interfaces import ReportStatus
@@ -216,6 +217,22 @@ def still_in_doubt(run: Run) -> None:
     run.replicas[WHO] = msgspec.structs.replace(run.replicas[WHO], uncertain=(lost,))
 
 
+def left_naked(run: Run) -> None:
+    account = run.accounts[WHO]
+    account.world = copy.copy(account.world)
+    account.world.balances = {
+        key: amount for key, amount in account.balances.items() if key.position_type is not PositionType.PERP
+    }
+
+
+def closed_as_stuck(run: Run) -> None:
+    run.stopped_for = [*run.stopped_for, (WHO, "stuck: no progress for 163 s")]
+
+
+def closed_without_a_crash(run: Run) -> None:
+    run.latched = {WHO: requested(WHO, "restarts used up", at=0, uid=-1)}
+
+
 CASES: tuple[tuple[Falsify, str], ...] = (
     (sent_twice, "one_order_per_intent"),
     (filled_twice, "fills_stay_within_orders"),
@@ -244,6 +261,9 @@ CASES: tuple[tuple[Falsify, str], ...] = (
     (sent_abroad, "transfers_stay_at_home"),
     (crashed, "no_cell_crashed"),
     (still_in_doubt, "calm_is_reached"),
+    (left_naked, "nobody_is_left_naked"),
+    (closed_as_stuck, "nobody_is_closed_for_nothing"),
+    (closed_without_a_crash, "nobody_is_closed_for_nothing"),
 )
 
 
