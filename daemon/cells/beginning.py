@@ -6,13 +6,13 @@ agree: the last record is a snapshot, and the next start has to read no further 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
 
 from components.model.events import EventType
 from components.model.orders import Order
 from components.ports import Happening
+from daemon.cells.core_actor import CoreActor
+from daemon.cells.desk import Desk
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Note, Outcome, StepEnd
 from daemon.orders.outcomes import late_of, state_of
@@ -20,47 +20,44 @@ from daemon.recorded.recovery import Recovered
 from daemon.recorded.steps import hash_of
 from daemon.replica import CellState
 
-if TYPE_CHECKING:
-    from daemon.cells.cell import Cell
-
 log = structlog.get_logger()
 
 
-async def begin(cell: Cell, recovered: Recovered, capital: float, at: int) -> None:
+async def begin(desk: Desk, actor: CoreActor, recovered: Recovered, capital: float, at: int) -> None:
     """Recovers: state, what was in flight, what nobody has booked. Durable when it returns."""
-    cell.become(CellState.RECOVERING)
-    core = cell.core
+    desk.become(CellState.RECOVERING)
+    core = actor.core
     if recovered.state is not None:
         core.restore(recovered.state)
-        cell.actor.previous = recovered.previous
+        actor.previous = recovered.previous
     if recovered.not_repeated:
         told = f"{recovered.not_repeated} steps of other code do not repeat; what they did is booked with the next row"
-        _note(cell, "steps.unbooked", told, at)
+        _note(desk, "steps.unbooked", told, at)
     if recovered.cut_tick is not None:
-        _note(cell, "step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
-    cell.journal.append(_manifest(cell, recovered.state_hash))
+        _note(desk, "step.cut", f"the step of tick {recovered.cut_tick} was cut short; it is not resumed", at)
+    desk.journal.append(_manifest(desk, recovered.state_hash))
     if recovered.state is None:
-        gas = 0.0 if cell.run_slice.mode.costs == "none" else cell.run_slice.mode.gas_reserve
+        gas = 0.0 if desk.run.mode.costs == "none" else desk.run.mode.gas_reserve
         core.start(core.strategy.initial(capital, gas), capital, at)
-        for record in cell.ports.drain():
-            cell.journal.append(record)
+        for record in actor.ports.drain():
+            desk.journal.append(record)
     state = encode(core.state())
-    cell.actor.state_hash = hash_of(state)
-    cell.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=cell.actor.state_hash, state=state))
-    await _ask_after(cell, recovered.uncertain)
-    cell.journal.append(recovered.unbooked.snapshot(at, recovered.previous, recovered.last_tick))
-    await cell.journal.commit()
+    actor.state_hash = hash_of(state)
+    desk.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=actor.state_hash, state=state))
+    await _ask_after(desk, recovered.uncertain)
+    desk.journal.append(recovered.unbooked.snapshot(at, recovered.previous, recovered.last_tick))
+    await desk.journal.commit()
 
 
-async def _ask_after(cell: Cell, orders: list[Order]) -> None:
+async def _ask_after(desk: Desk, orders: list[Order]) -> None:
     """Orders of a step that was cut short, outcome unknown: asked now, uncertain if nobody says."""
-    answers = await cell.dispatch.ask_all(orders, cell.run_slice.exchanges)
+    answers = await desk.dispatch.ask_all(orders, desk.run.exchanges)
     for order in orders:
         trade = answers.get(order.id)
         happening = late_of(order, trade)
-        cell.journal.append(
+        desk.journal.append(
             Outcome(
-                at=cell.around.clock.now(),
+                at=desk.around.clock.now(),
                 order_id=order.id,
                 state=state_of(trade).value,
                 trade=trade,
@@ -71,7 +68,7 @@ async def _ask_after(cell: Cell, orders: list[Order]) -> None:
         if happening is None:
             happening = Happening(
                 event_type=EventType.ORDER_UNKNOWN,
-                at=cell.around.clock.now(),
+                at=desk.around.clock.now(),
                 venue=order.venue,
                 token=order.token,
                 amount=0.0,
@@ -80,25 +77,25 @@ async def _ask_after(cell: Cell, orders: list[Order]) -> None:
                 detail=f"{order.id} was sent before the restart; its outcome is not known",
                 unknown=order,
             )
-        cell.actor.unbooked.late[order.id] = happening
+        desk.unbooked.late[order.id] = happening
 
 
-def _manifest(cell: Cell, state_hash: str) -> Manifest:
-    about = cell.around.provenance
+def _manifest(desk: Desk, state_hash: str) -> Manifest:
+    about = desk.around.provenance
     return Manifest(
-        epoch=cell.epoch,
-        strategy=cell.strategy,
+        epoch=desk.epoch,
+        strategy=desk.strategy,
         version=about.get("version", ""),
         code_hash=about.get("code_hash", ""),
-        config_hash=cell.run_slice.config_hash,
+        config_hash=desk.run.config_hash,
         data_hash=about.get("data_hash", ""),
         numpy=about.get("numpy", ""),
         platform=about.get("platform", ""),
-        config=encode(cell.run_slice),
+        config=encode(desk.run),
         state_hash=state_hash,
     )
 
 
-def _note(cell: Cell, kind: str, detail: str, at: int) -> None:
-    cell.journal.append(Note(at=at, kind=kind, detail=detail))
-    log.info(kind, strategy=cell.strategy, detail=detail)
+def _note(desk: Desk, kind: str, detail: str, at: int) -> None:
+    desk.journal.append(Note(at=at, kind=kind, detail=detail))
+    log.info(kind, strategy=desk.strategy, detail=detail)

@@ -6,7 +6,7 @@ crash). It closes as often as a latch asks for it anew, and goes on for as long 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from math import inf
 
@@ -15,62 +15,32 @@ import trio
 
 from components.model.awaited import Awaited, AwaitedKind, Unsellable, Unvalued
 from components.model.errors import Stop
-from components.model.keys import PositionKey
-from components.model.orders import InFlight, Order, OrderId
-from components.model.slices import RunSlice
+from daemon.cells.account import Account
 from daemon.cells.surroundings import Surroundings
-from daemon.journal.best_effort import BestEffortLog, ReserveLog
+from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.records import LatchChanged
-from daemon.orders.dispatch import Dispatch, OrderLog
+from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
+from daemon.safety.books import Books
 from daemon.safety.doors import Doors
-from daemon.safety.emergency import LOOK_S, Emergency, Progress
+from daemon.safety.emergency import LOOK_S, Bounds, Emergency, Progress
 from daemon.safety.flat import overdue
 from daemon.safety.marks import marked_row
 from daemon.safety.plan import Planned, projected
 from daemon.safety.route import worst_delta
 from daemon.state.latch import Phase
-from daemon.world.rows import MarketRow
-from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
 READ_ONLY = "READ_ONLY: nothing is sent, close by hand at the venues"
 
 
-class Books:
-    """What is known beside the venues: empty where there is no core."""
-
-    def __init__(self) -> None:
-        self.row: MarketRow | None = None
-        self.in_flight: Mapping[str, InFlight] = {}
-        self.doubts: Mapping[OrderId, Order] = {}
-        self.positions: Mapping[str, Mapping[PositionKey, float]] = {}  # by door, as last seen
-
-
 class Closing:
-    """What happens to one account while its gate is closed. `life` makes order ids its own."""
+    """What happens to one account while its gate is closed."""
 
-    def __init__(
-        self,
-        strategy: str,
-        run: Callable[[], RunSlice],
-        clients: tuple[VenueClient, ...],
-        around: Callable[[], Surroundings],
-        journal: Callable[[], ReserveLog | None],
-        life: Callable[[], str],
-        *,
-        books: Callable[[], Books] = Books,
-        publish: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.strategy = strategy
-        self._run = run
-        self._clients = clients
-        self._surrounded = around
-        self._journal = journal
-        self._life = life
+    def __init__(self, account: Account, books: Callable[[], Books] = Books) -> None:
+        self.account, self.strategy = account, account.strategy
         self.books = books
-        self._publish = publish
         self.stopping = False
         self.until: float | None = None  # of a stop that closes: what does not fit into it is awaited
         self.wait_until = inf  # process time; what still travels then is left to whoever comes next
@@ -133,7 +103,7 @@ class Closing:
     @property
     def _around(self) -> Surroundings:
         """As a reload has left them."""
-        return self._surrounded()
+        return self.account.around
 
     async def run(self) -> None:
         """Closes until it is stopped; ends by itself when the latch is gone."""
@@ -142,7 +112,7 @@ class Closing:
             self.wake = trio.Event()
             latch = self._around.latches.of(self.strategy)
             if latch is None or latch.is_closed or self._around.read_only or self._is_late():
-                self._publish()
+                self.account.publish()
                 self.looked.set()
                 await self.wake.wait()
                 continue
@@ -155,33 +125,33 @@ class Closing:
                 return
             tries += 1
             # ids of its own for every life and every try
-            await self._flatten(f"{latch.id}/{self._life()}.{tries}")
+            await self._flatten(f"{latch.id}/{self.account.life}.{tries}")
 
     async def once(self, wait_s: float) -> Phase:
         """Closes what the latch asks for, and waits at most so long (process time) for what travels; how far it got."""
         latch = self._around.latches.of(self.strategy)
         if latch is not None and not latch.is_closed:
             self.wait_until = trio.current_time() + wait_s
-            await self._flatten(f"{latch.id}/{self._life()}")
+            await self._flatten(f"{latch.id}/{self.account.life}")
         latch = self._around.latches.of(self.strategy)
         return Phase.FLAT if latch is None else latch.phase
 
     async def exposure(self) -> float | None:
         """|net coins| ÷ gross at the worst end of what is in doubt, by what the venues say now; 0 for a strategy that
         is not hedged, None when a venue does not say: nobody knows then."""
-        run, books = self._run(), self.books()
+        run, books = self.account.run, self.books()
         if not run.mode.hedge_allocation:
             return 0.0
-        reading = await Doors(self._clients, LOOK_S).read(cancel=False)
+        reading = await Doors(self.account.clients, LOOK_S).read(cancel=False)
         if reading.silent:
             return None
         marked = marked_row(run, self._around.clock.now(), reading.marks, books.row, reading.positions)
-        return worst_delta(run, marked, reading.positions, books.doubts.values())
+        return worst_delta(run, marked, reading.positions, books.uncertain.values())
 
     async def plan(self) -> list[Planned]:
         """Everything that an emergency stop would do from here, wave by wave, and what it would cost."""
-        run, books = self._run(), self.books()
-        doors = Doors(self._clients, LOOK_S)
+        run, books = self.account.run, self.books()
+        doors = Doors(self.account.clients, LOOK_S)
         for door, held in books.positions.items():
             doors.remember(door, held)
         reading = await doors.read(cancel=False)
@@ -190,23 +160,11 @@ class Closing:
 
     async def _flatten(self, id: str) -> None:
         around, books, until, before = self._around, self.books(), self.until, self.program
-        best = BestEffortLog(self._journal, around.shout, partial(around.owe, self.strategy))
-        program = self.program = Emergency(
-            self._run(),
-            self.strategy,
-            self._clients,
-            self.path(best),
-            best,
-            around.clock,
-            around.patience,
-            until=until,
-            wait_until=self.wait_until,
-            max_trade_usdt=around.max_trade_usdt,
-            in_flight={**(before.in_flight if before else {}), **books.in_flight},
-            doubts={**(before.doubts if before else {}), **books.doubts},
-            last=lambda: self.books().row,
-            told=self._tell,
-        )
+        best = BestEffortLog(self.account.reserve, around.shout, partial(around.owe, self.strategy))
+        bounds = Bounds(until=until, wait_until=self.wait_until, max_trade_usdt=around.max_trade_usdt)
+        account, path = self.account, Dispatch(self.account.line, best, Gate())  # its gate is open
+        program = Emergency(account.run, account.clients, path, best, bounds, books=self.books, told=self._tell)
+        self.program = program
         if before is not None:
             program.carry_on(before)
         for door, held in books.positions.items():
@@ -233,21 +191,6 @@ class Closing:
         """Whether the time of a stop is over; a new try needs a little of it."""
         return self.until is not None and trio.current_time() >= self.until - 1.0
 
-    def path(self, log: OrderLog) -> Dispatch:
-        """A dispatch of its own: its gate is open, what all senders share stands."""
-        around = self._around
-        by_venue = {venue: client for client in self._clients for venue in (*client.venues, client.name)}
-        return Dispatch(
-            self.strategy,
-            by_venue,
-            log,
-            Gate(),
-            around.clock,
-            around.patience,
-            around.telemetry,
-            read_only=around.read_only,
-        )
-
     def _tell(self, progress: Progress) -> None:
         """After every reading: the latch remembers what is awaited, people are told what changed, and paged when
         something is overdue."""
@@ -260,7 +203,7 @@ class Closing:
             if each.detail not in self._paged:
                 self._paged.add(each.detail)
                 log.critical("transfer.overdue", strategy=self.strategy, what=str(each))
-        self._publish()
+        self.account.publish()
 
     async def _phase(self, best: BestEffortLog, phase: Phase) -> None:
         around = self._around
@@ -277,7 +220,7 @@ class Closing:
             )
         )
         await best.commit()
-        self._publish()
+        self.account.publish()
 
     def _kept(self, write: Callable[[], object]) -> None:
         try:

@@ -7,7 +7,7 @@ published and the next row taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import trio
@@ -17,19 +17,15 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade
 from components.model.positions import Book
 from components.ports import Approved, Settlements, Standing
-from daemon.cells.authority import Authority, Circumstances
 from daemon.cells.bridge import Bridge
-from daemon.cells.observer import Observer
+from daemon.cells.desk import Desk
 from daemon.cells.step_ports import StepPorts
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepBegin, StepEnd
-from daemon.orders.dispatch import Dispatch, OrderLog
 from daemon.orders.outcomes import late_of, state_of
 from daemon.recorded.steps import begin_of, hash_of
-from daemon.recorded.unbooked import Unbooked
 from daemon.replica import About
 from daemon.world.rows import MarketRow, window_of
-from venues.clock import Clock
 
 CHECKPOINT_STEPS = 16
 
@@ -46,24 +42,21 @@ class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Outbound:
     """The loop's side of a core's ports: journals first, then acts."""
 
-    def __init__(self, log: OrderLog, dispatch: Dispatch, observer: Observer, clock: Clock) -> None:
-        self._log = log
-        self._dispatch = dispatch
-        self._observer = observer
-        self._clock = clock
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._log = desk, desk.journal
 
     async def intend(self, records: list[Record], group: OrderGroup, at: int) -> None:
         self._append(records)
-        self._log.append(Intent(at=self._clock.now(), group=group))
+        self._log.append(Intent(at=self._desk.around.clock.now(), group=group))
         await self._log.commit()
 
     async def execute(self, records: list[Record], approved: Approved) -> tuple[Trade, ...]:
         self._append(records)
-        return await self._dispatch.send(approved.group, adds_risk=approved.adds_risk)
+        return await self._desk.dispatch.send(approved.group, adds_risk=approved.adds_risk)
 
     async def positions(self, records: list[Record], venues: frozenset[VenueName]) -> Mapping[PositionKey, float]:
         self._append(records)
-        return await self._observer.positions(venues)
+        return await self._desk.observer.positions(venues)
 
     def _append(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -78,29 +71,11 @@ def words_of(command: Command) -> tuple[str, ...]:
 class CoreActor:
     """Owns the core of one strategy; nobody else touches it."""
 
-    def __init__(
-        self,
-        core: Core,
-        ports: StepPorts,
-        bridge: Bridge,
-        log: OrderLog,
-        dispatch: Dispatch,
-        observer: Observer,
-        authority: Authority,
-        clock: Clock,
-        circumstances: Callable[[], Circumstances],
-        unbooked: Unbooked,
-    ) -> None:
-        self.core = core
-        self._ports = ports
+    def __init__(self, desk: Desk, core: Core, ports: StepPorts, bridge: Bridge) -> None:
+        self._desk, self._log = desk, desk.journal
+        self._observer, self._authority, self._unbooked = desk.observer, desk.authority, desk.unbooked
+        self.core, self.ports = core, ports
         self._bridge = bridge
-        self._log = log
-        self._dispatch = dispatch
-        self._observer = observer
-        self._authority = authority
-        self._clock = clock
-        self._circumstances = circumstances
-        self.unbooked = unbooked
         self.previous: MarketRow | None = None
         self.standing = Standing()
         self.steps = 0
@@ -114,13 +89,13 @@ class CoreActor:
         await self._observer.refresh(positions=positions)
         await self._find_out()
         taken = self._observer.take(row.timestamp)
-        late = dict(self.unbooked.late)
+        late = dict(self._unbooked.late)
         settlements = msgspec.structs.replace(
             taken.settlements, happenings=(*taken.settlements.happenings, *late.values())
         )
         if positions:
             self._observer.compare(self._after(settlements))
-        now = self._circumstances()
+        now = self._desk.circumstances()
         self.standing = self._authority.judge(row, list(self._observer.views.values()), now)
         stale = tuple(c.reason for c in self._authority.contracts if c.about is About.MARKET and not c.holds)
         if stale:
@@ -136,7 +111,7 @@ class CoreActor:
             cursors=taken.cursors,
         )
         self._log.append(begin)
-        self._ports.begin(row.tick, settlements)
+        self.ports.begin(row.tick, settlements)
         window = window_of(row, self.previous)
         core, standing = self.core, self.standing
         finished = False
@@ -145,7 +120,7 @@ class CoreActor:
             finished = True
         finally:
             if not finished:
-                for record in self._ports.drain():
+                for record in self.ports.drain():
                     self._log.append(record)
                 self._log.append(StepAborted(tick=row.tick, reason="cut short"))
         await self._finish(row, begin)
@@ -153,12 +128,12 @@ class CoreActor:
 
     async def _finish(self, row: MarketRow, begin: StepBegin) -> None:
         """Makes the step durable, and then books what it took."""
-        for record in self._ports.drain():
+        for record in self.ports.drain():
             self._log.append(record)
         state = encode(self.core.state())
         self.state_hash = hash_of(state)
         self.steps += 1
-        self.row = dict(self._ports.row)
+        self.row = dict(self.ports.row)
         checkpoint = self.steps % CHECKPOINT_STEPS == 0
         self._log.append(
             StepEnd(
@@ -170,8 +145,8 @@ class CoreActor:
             )
         )
         await self._log.commit()
-        self.unbooked.book(begin.taken, begin.asked, begin.cursors)
-        self.unbooked.adjust(row.timestamp, self.row, self.core.pnl.equity)
+        self._unbooked.book(begin.taken, begin.asked, begin.cursors)
+        self._unbooked.adjust(row.timestamp, self.row, self.core.pnl.equity)
         self.previous = row
 
     def checkpoint(self) -> StepEnd | None:
@@ -185,15 +160,15 @@ class CoreActor:
 
     async def _find_out(self) -> None:
         """Asks after every order in doubt; what is answered enters the book with this row."""
-        doubts = [order for order in self.core.positions.doubts.values() if order.id not in self.unbooked.late]
-        answers = await self._dispatch.ask_all(doubts, self.core.run.exchanges)
+        doubts = [order for order in self.core.positions.doubts.values() if order.id not in self._unbooked.late]
+        answers = await self._desk.dispatch.ask_all(doubts, self.core.run.exchanges)
         for order in doubts:
             trade = answers.get(order.id)
             happening = late_of(order, trade)
             if trade is not None and happening is not None:
                 self._log.append(
                     Outcome(
-                        at=self._clock.now(),
+                        at=self._desk.around.clock.now(),
                         order_id=order.id,
                         state=state_of(trade).value,
                         trade=trade,
@@ -201,8 +176,8 @@ class CoreActor:
                         reason=trade.reason,
                     )
                 )
-                self.unbooked.late[order.id] = happening
-                self.unbooked.sent_at.pop(order.id, None)
+                self._unbooked.late[order.id] = happening
+                self._unbooked.sent_at.pop(order.id, None)
 
     def _after(self, settlements: Settlements) -> Book:
         """The expected book once these settlements are booked."""

@@ -197,8 +197,8 @@ class Supervisor:
         cell: Cell | None = None
         try:
             cell = await self._make_cell(entry)
-            self._published[entry.id] = cell.around.publish
-            cell.restarts = self.restarts[entry.id]
+            self._published[entry.id] = cell.desk.around.publish
+            cell.desk.counts.restarts = self.restarts[entry.id]
             self.cells[entry.id] = cell
             await cell.start(self._market_now())
             self._started(entry.id, True)
@@ -341,4 +341,4 @@ class Supervisor:
         last = self._last(entry, state)
         publish = self._published.get(entry.id, self.publish)
         publish(msgspec.structs.replace(last, state=state, reason=reason, restart_at=at, heartbeat=trio.current_time()))
-        log.warning("cell.state", strategy=entry.id, state=state.value, reason=reason)
+        log.warning("cell.desk.state", strategy=entry.id, state=state.value, reason=reason)

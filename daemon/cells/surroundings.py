@@ -21,7 +21,7 @@ from daemon.state.latch import Latches
 from venues.clock import Clock
 
 
-class Account(Protocol):
+class Control(Protocol):
     """What the daemon may ask of a paper account beside trading on it."""
 
     async def deposit(self, id: str, amount: float, at: int) -> None: ...

@@ -26,15 +26,15 @@ async def adopt(cell: Cell, id: str, venue: VenueName, uid: int) -> tuple[dict[P
     """What the venue holds now, taken into the book: (differences by key, foreign items). Between two steps, by a look
     of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is in doubt."""
     with trio.move_on_after(ADOPT_WITHIN_S) as waiting:
-        async with cell.book:
+        async with cell.desk.book:
             waiting.deadline = inf
-            view = await cell.observer.look(venue)
+            view = await cell.desk.observer.look(venue)
             if cell.core.positions.doubts:
                 raise Refuse(OPS_REFUSED, "an order is uncertain; resolve it first, its outcome may be the difference")
-            changes = cell.observer.differences(venue, cell.core.positions.expected)
+            changes = cell.desk.observer.differences(venue, cell.core.positions.expected)
             foreign, view.foreign = len(view.foreign), {}
             if changes:
-                now = cell.around.clock.now()
+                now = cell.desk.around.clock.now()
                 await cell.settle(id, adoption(venue, changes, uid, now), now)
             return changes, foreign
     raise Refuse(OPS_REFUSED, f"a step of {cell.strategy} is under way; ask again when it is over")

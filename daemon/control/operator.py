@@ -281,7 +281,7 @@ class Operator:
             )
         cell = self._running(request.strategy)
         again = f"'basis resume {request.strategy}' starts it again"
-        if (positions or cell.run_slice.mode.on_stop) == "close":
+        if (positions or cell.desk.run.mode.on_stop) == "close":
             await cell.order_in(msgspec.structs.replace(command, kind=CLOSE))
             return f"{request.strategy} sells everything from the next full loop on, and stays out; {again}", {}
         self._supervisor.paused[request.strategy] = STOPPED
@@ -322,8 +322,10 @@ class Operator:
 
     async def _adopt(self, strategy: str, venue: str, command: Command) -> tuple[str, dict[str, Any]]:
         cell = self._running(strategy)
-        if venue not in cell.observer.views:
-            raise Refuse(OPS_NOT_FOUND, f"{strategy} has no venue {venue!r}: it has {', '.join(cell.observer.views)}")
+        if venue not in cell.desk.observer.views:
+            raise Refuse(
+                OPS_NOT_FOUND, f"{strategy} has no venue {venue!r}: it has {', '.join(cell.desk.observer.views)}"
+            )
         changes, foreign = await adopt(cell, command.id, venue, command.uid)
         return (
             f"adopted {len(changes)} difference(s) and {foreign} foreign item(s) at {venue}; "
@@ -377,7 +379,7 @@ class Operator:
         if owed <= 0.0:
             raise Refuse(OPS_REFUSED, f"{strategy} owes nothing")
         await cell.order_in(command)
-        currency = cell.run_slice.mode.share_class
+        currency = cell.desk.run.mode.share_class
         return f"{strategy} pays the {owed:,.6g} {currency} it owes from the next full loop on, at any cost", {}
 
     def _covered(self, strategy: str, arguments: Mapping[str, str]) -> str:
@@ -398,9 +400,9 @@ class Operator:
 
     def _running(self, strategy: str) -> Cell:
         cell = self._supervisor.cells.get(strategy)
-        if cell is None or cell.state in (CellState.STARTING, CellState.RECOVERING):
+        if cell is None or cell.desk.state in (CellState.STARTING, CellState.RECOVERING):
             raise Refuse(OPS_REFUSED, f"{strategy} is not running; see 'basis status --why {strategy}'")
-        if cell.gate.closed:
+        if cell.desk.gate.closed:
             raise Refuse(OPS_REFUSED, f"{strategy} stands under an emergency stop; 'basis resume {strategy}' first")
         return cell
 

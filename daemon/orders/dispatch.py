@@ -10,7 +10,7 @@ Nothing here ever makes an order, and no order id is sent again after its outcom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ from daemon.journal.records import Outcome, Record
 from daemon.orders.gate import EXE_HALTED, READ_ONLY, Gate, TradingHalted
 from daemon.orders.outcomes import state_of
 from daemon.orders.patience import Patience
+from daemon.orders.terms import FREE, Terms
 from venues.clock import Clock
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 
@@ -54,35 +55,31 @@ class Attempt(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What every dispatch of one account sends over: `clients` by the venues of keys and by their own names."""
+
+    strategy: str
+    clients: Mapping[VenueName, VenueClient]
+    clock: Clock
+    patience: Patience
+    telemetry: Telemetry
+    read_only: bool = False
+
+
 class Dispatch:
+    """`terms` are asked before a send and told of each outcome; `sent_at` keeps when orders left, market time, for as
+    long as their outcome is not known."""
+
     def __init__(
-        self,
-        strategy: str,
-        clients: Mapping[VenueName, VenueClient],
-        log: OrderLog,
-        gate: Gate,
-        clock: Clock,
-        patience: Patience,
-        telemetry: Telemetry,
-        moved_bps: Callable[[Order], float] = lambda order: 0.0,
-        heard: Callable[[Order, Trade, float, int], None] = lambda order, trade, at, market_now: None,
-        *,
-        read_only: bool = False,
-        unfit: Callable[[OrderGroup], str] = lambda group: "",
+        self, line: Line, log: OrderLog, gate: Gate, terms: Terms = FREE, *, sent_at: dict[OrderId, int] | None = None
     ) -> None:
-        self._unfit = unfit  # why a group that adds risk may not leave now, "" when it may
-        self._read_only = read_only
-        self._heard = heard
-        self._moved_bps = moved_bps
-        self._strategy = strategy
-        self._clients = clients
+        self.line = line
         self._log = log
         self._gate = gate
-        self._clock = clock
-        self.patience = patience
-        self._telemetry = telemetry
+        self._terms = terms
+        self.patience = line.patience
         self.in_flight: dict[str, Order] = {}
-        self.sent_at: dict[OrderId, int] = {}  # market time; kept for as long as the outcome is not known
+        self.sent_at = {} if sent_at is None else sent_at
 
     async def send(self, group: OrderGroup, *, origin: str = "core", adds_risk: bool = False) -> tuple[Trade, ...]:
         """One trade per order, in order-list order. TradingHalted when nothing of this strategy may leave: nothing was
@@ -91,7 +88,7 @@ class Dispatch:
         if refusal:
             await self._never_left(group, origin, refusal)
             raise TradingHalted(EXE_HALTED, refusal)
-        if adds_risk and (why := self._unfit(group)):
+        if adds_risk and (why := self._terms.unfit(group)):
             return await self._never_left(group, origin, why)
         trades: dict[str, Trade] = {}
         failed: list[Stop] = []
@@ -105,18 +102,18 @@ class Dispatch:
 
     def _refusal(self, group: OrderGroup, origin: str) -> str:
         """Why this group may not leave, "" when it may: the one place for cell, closing and safety program alike."""
-        if self._read_only:
+        if self.line.read_only:
             return READ_ONLY
         return self._gate.reason if origin != "emergency" else ""
 
     async def ask(self, order: Order) -> Trade | None:
         """What became of an order whose outcome is open; None while nobody can say. An order that the venue never had
         comes back as a rejected trade."""
-        client = self._clients[order.venue]
+        client = self.line.clients[order.venue]
         try:
             with trio.fail_after(self.patience.order_grace_s):
                 report = await client.query(order.id)
-                if report.status is ReportStatus.OPEN and not self._read_only:
+                if report.status is ReportStatus.OPEN and not self.line.read_only:
                     report = await client.cancel(order.id)
         except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
             return None
@@ -151,17 +148,17 @@ class Dispatch:
             answers, wait = attempt.trades, attempt.again_s
             if wait is None or trio.current_time() + max(wait, pause) >= deadline or self._gate.closed:
                 break
-            if any(self._moved_bps(order) > self.patience.legs_cost_bps for order in leg.orders):
+            if any(self._terms.moved_bps(order) > self.patience.legs_cost_bps for order in leg.orders):
                 break
-            self._telemetry.order_retry(attempt.why)
+            self.line.telemetry.order_retry(attempt.why)
             await trio.sleep(max(wait, pause))
             pause *= 2.0
         for order, trade in zip(leg.orders, answers, strict=True):
             trades[order.id] = trade
-            self._heard(order, trade, trio.current_time(), self._clock.now())
+            self._terms.heard(order, trade, trio.current_time(), self.line.clock.now())
             state = state_of(trade)
             outcome = Outcome(
-                at=self._clock.now(),
+                at=self.line.clock.now(),
                 order_id=order.id,
                 state=state.value,
                 trade=trade,
@@ -174,20 +171,20 @@ class Dispatch:
                 failed.append(error)
             if state is not OrderState.UNKNOWN:
                 self.sent_at.pop(order.id, None)
-            self._telemetry.order(order.venue, self._strategy, order.verb.value, state.value)
+            self.line.telemetry.order(order.venue, self.line.strategy, order.verb.value, state.value)
             self.in_flight.pop(order.id, None)
 
     async def _attempt(self, leg: OrderGroup) -> Attempt:
         """One request."""
-        client = self._clients[leg.orders[0].venue]
+        client = self.line.clients[leg.orders[0].venue]
         began = trio.current_time()
         reason = ""
         for order in leg.orders:
-            self.sent_at.setdefault(order.id, self._clock.now())
+            self.sent_at.setdefault(order.id, self.line.clock.now())
         try:
             with trio.fail_after(self.patience.order_grace_s):
                 answers = await client.submit(leg)
-            self._telemetry.order_ack(client.name, trio.current_time() - began)
+            self.line.telemetry.order_ack(client.name, trio.current_time() - began)
             if any(trade.status is TradeStatus.UNKNOWN for trade in answers):
                 return Attempt(await self._find_out(leg, answers[0].reason))
             again = all(trade.transient for trade in answers)
@@ -227,7 +224,7 @@ class Dispatch:
         for order, trade in zip(group.orders, trades, strict=True):
             self._log.append(
                 Outcome(
-                    at=self._clock.now(),
+                    at=self.line.clock.now(),
                     order_id=order.id,
                     state=OrderState.NOT_SENT.value,
                     trade=trade,
@@ -254,7 +251,7 @@ class Dispatch:
         return self._trade(order, TradeStatus.UNKNOWN, reason)
 
     def _trade(self, order: Order, status: TradeStatus, reason: str, *, transient: bool = False) -> Trade:
-        return nothing(order, status, self._clock.now(), reason, transient=transient)
+        return nothing(order, status, self.line.clock.now(), reason, transient=transient)
 
 
 def legs_of(group: OrderGroup) -> tuple[OrderGroup, ...]:
@@ -262,3 +259,8 @@ def legs_of(group: OrderGroup) -> tuple[OrderGroup, ...]:
     if group.kind is GroupKind.ATOMIC:
         return (group,)
     return tuple(msgspec.structs.replace(group, kind=GroupKind.ONE, orders=(order,)) for order in group.orders)
+
+
+def by_venue(clients: Iterable[VenueClient]) -> dict[VenueName, VenueClient]:
+    """The clients by the venues of keys they answer for, and by their own names."""
+    return {venue: client for client in clients for venue in (*client.venues, client.name)}

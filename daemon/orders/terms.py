@@ -9,10 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.model.keys import VenueName
-from components.model.orders import Order, OrderGroup
+from components.model.orders import Order, OrderGroup, Trade
 from components.model.slices import CexSlice
 from components.pieces import Limits, too_large
 from daemon.world.rows import MarketRow
+
+
+class Terms:
+    """What a dispatch asks before a send and tells after it; by itself, as in an emergency, nothing is in the way."""
+
+    def unfit(self, group: OrderGroup) -> str:
+        """Why a group that adds risk may not leave now, "" when it may."""
+        return ""
+
+    def moved_bps(self, order: Order) -> float:
+        """How far the price has moved against an order since it was decided on."""
+        return 0.0
+
+    def heard(self, order: Order, trade: Trade, at: float, market_now: int) -> None:
+        """What became of an order; `at` process time."""
+
+
+FREE = Terms()
 
 
 def unfit(

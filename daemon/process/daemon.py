@@ -18,9 +18,11 @@ import structlog
 import trio
 
 from components.model.errors import BasisError, Stop
+from daemon.cells.account import Account
 from daemon.cells.authority import Limits
 from daemon.cells.cell import Cell
 from daemon.cells.closing import Closing
+from daemon.cells.desk import Desk
 from daemon.cells.supervisor import Ended, Supervisor
 from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
@@ -237,29 +239,18 @@ class Daemon:
         with suppress(BasisError):  # the file of the strategy says it as well
             self._audit.append(EpochBegan(at=self.clock.now(), strategy=entry.id, epoch=recovered.epoch + 1))
             await self._audit.commit()
-        cell = Cell(
-            entry,
-            place.clients,
-            place.control,
-            journal,
-            recovered,
-            self._surroundings(config),
-        )
-        cell.paused = self.supervisor.paused.get(entry.id)
-        return cell
+        around, epoch = self._surroundings(config), recovered.epoch + 1
+        desk = Desk(entry, place.clients, journal, around, epoch, recovered.unbooked)
+        desk.paused = self.supervisor.paused.get(entry.id)
+        return Cell(desk, recovered, entry.capital, place.control)
 
     def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:
         """For a strategy whose cell cannot live; its journal, as long as it takes anything, is still written."""
-        began = self.clock.now()  # no epoch is known: the time makes the ids of its orders its own
-        return Closing(
-            entry.id,
-            lambda: entry.run,
-            self.world.place(entry.id).clients,
-            lambda: self._surroundings(self.supervisor.config),
-            partial(self._journals.usable, entry.id),
-            lambda: f"at{began}",
-            publish=publish,
-        )
+        life = f"at{self.clock.now()}"  # no epoch is known: the time makes the ids of its orders its own
+        clients, reserve = self.world.place(entry.id).clients, partial(self._journals.usable, entry.id)
+        account = Account(entry, clients, reserve, self._surroundings(self.supervisor.config), life)
+        account.publish = publish
+        return Closing(account)
 
     def _surroundings(self, config: DaemonSlice) -> Surroundings:
         """What every cell is given under a configuration."""
@@ -296,7 +287,9 @@ class Daemon:
         for entry in config.strategies:
             self.world.rerun(entry)
             if entry.id in self.supervisor.cells:
-                self.supervisor.cells[entry.id].surround(around)
+                self.supervisor.cells[entry.id].desk.surround(around)
+            if entry.id in self.supervisor.closings:
+                self.supervisor.closings[entry.id].account.surround(around)
         try:
             await self._asking(partial(self._parts.keep_config, config))
         except OSError as error:

@@ -21,8 +21,9 @@ import trio
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Refuse, Stop
+from daemon.cells.account import Account
 from daemon.cells.authority import Limits
-from daemon.cells.closing import READ_ONLY, Books, Closing
+from daemon.cells.closing import READ_ONLY, Closing
 from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.errors import OPS_NOT_FOUND
@@ -38,6 +39,7 @@ from daemon.monitoring.told import ToldMetrics
 from daemon.orders.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.recorded.recovery import Recovered, recover_journal
+from daemon.safety.books import Books
 from daemon.safety.doors import Doors
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
@@ -184,7 +186,7 @@ class _Program:
         closing = self._closing(recovered, journal)
         silent = await self._silent(cancel=asked is None and not self._config.guard.read_only)
         delta = None if silent or not entry.run.mode.hedge_allocation else await closing.exposure()
-        doubts, limit = len(closing.books().doubts), entry.run.mode.risk.delta.critical
+        doubts, limit = len(closing.books().uncertain), entry.run.mode.risk.delta.critical
         exposed = delta is not None and delta > limit
         if asked is None and not exposed and (latch is None or latch.is_closed):
             if silent:
@@ -223,15 +225,16 @@ class _Program:
 
     def _closing(self, recovered: Recovered | None, journal: JournalLog | None) -> Closing:
         entry, config = self._entry, self._config
-        books = Books()
-        books.row = self._world.last_row(entry.id)
+        books = Books(row=self._world.last_row(entry.id))
         if recovered is not None:
-            books.doubts = {order.id: order for order in recovered.uncertain}
-            departed = {h.departed.id: h.departed for h in recovered.unbooked.late.values() if h.departed is not None}
-            books.in_flight = departed
-            if recovered.state is not None:
-                books.doubts |= recovered.state.positions.doubts
-                books.in_flight = {**recovered.state.positions.in_flight, **departed}
+            late, state = recovered.unbooked.late.values(), recovered.state
+            departed = {each.departed.id: each.departed for each in late if each.departed is not None}
+            uncertain = {order.id: order for order in recovered.uncertain}
+            books = Books(
+                row=books.row,
+                in_flight={**(state.positions.in_flight if state is not None else {}), **departed},
+                uncertain={**uncertain, **(state.positions.doubts if state is not None else {})},
+            )
         around = Surroundings(
             clock=self._world.clock,
             patience=patience_of(config.limits),
@@ -247,15 +250,7 @@ class _Program:
             read_only=config.guard.read_only,
         )
         life = f"safety{self._world.row}.{os.getpid()}"
-        return Closing(
-            entry.id,
-            lambda: entry.run,
-            self._place.clients,
-            lambda: around,
-            lambda: journal,
-            lambda: life,
-            books=lambda: books,
-        )
+        return Closing(Account(entry, self._place.clients, lambda: journal, around, life), lambda: books)
 
     def _latched(self, latch: Latch | None, reason: str) -> None:
         if latch is None or latch.is_closed:

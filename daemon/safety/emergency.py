@@ -11,7 +11,7 @@ come from the latch, the attempt and the leg, so a restart that closes again nev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 
@@ -22,21 +22,19 @@ from msgspec.structs import replace
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.keys import WALLET, PositionKey, perp
-from components.model.orders import InFlight, Order, OrderGroup, OrderId, TradeStatus, coins_moved
+from components.model.orders import OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
 from components.situation import Situation
 from daemon.journal.records import Intent, Note
 from daemon.orders.dispatch import Dispatch, OrderLog
-from daemon.orders.patience import Patience
+from daemon.safety.books import Books
 from daemon.safety.doors import Doors, Reading
 from daemon.safety.flat import Flatness, flatness, worth
 from daemon.safety.marks import Marked, marked_row
 from daemon.safety.rescue import rescues
 from daemon.safety.route import exit_route, limited, reachable, row_of, situation
-from daemon.world.rows import MarketRow
-from venues.clock import Clock
 from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
@@ -63,50 +61,41 @@ class Progress(msgspec.Struct):
         return tuple(str(each) for each in self.awaited)
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how much. Process times: after `until` no further group is begun and nothing is waited for, after
+    `wait_until` nothing that travels."""
+
+    attempts: int = 40
+    pause_s: float = 1.0
+    until: float | None = None
+    wait_until: float = inf
+    max_trade_usdt: float | None = None
+
+
 class Emergency:
-    """Closing one strategy's account. Process times: after `until` no further group is begun and nothing is waited for,
-    after `wait_until` nothing that travels."""
+    """Closing one account by a dispatch of its own; `books` are asked for the last row at each look."""
 
     def __init__(
         self,
         run: RunSlice,
-        strategy: str,
         clients: Iterable[VenueClient],
         dispatch: Dispatch,
         log: OrderLog,
-        clock: Clock,
-        patience: Patience,
+        bounds: Bounds,
         *,
-        attempts: int = 40,
-        pause_s: float = 1.0,
-        until: float | None = None,
-        wait_until: float = inf,
-        max_trade_usdt: float | None = None,
-        in_flight: Mapping[str, InFlight] | None = None,
-        doubts: Mapping[OrderId, Order] | None = None,
-        last: Callable[[], MarketRow | None] = lambda: None,
+        books: Callable[[], Books] = Books,
         told: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._run = run
-        self._strategy = strategy
-        self.doors = Doors(clients, min(LOOK_S, patience.order_grace_s))
-        self._dispatch = dispatch
-        self._log = log
-        self._clock = clock
-        self._patience = patience
-        self._guard_usdt = max_trade_usdt
-        self._attempts = attempts
-        self._pause = pause_s
-        self._until = until
-        self._wait_until = wait_until
-        self._last = last
+        self._dispatch, self._log = dispatch, log
+        self._strategy, self._clock, self._patience = dispatch.line.strategy, dispatch.line.clock, dispatch.patience
+        self._bounds = bounds
+        self.doors = Doors(clients, min(LOOK_S, self._patience.order_grace_s))
+        self._books = books
         self._told = told
-        self.in_flight = dict(in_flight or {})
-        self.doubts = dict(doubts or {})
-        self._doubted: dict[OrderId, float] = {}
-        self._sent: dict[
-            OrderId, dict[str, int]
-        ] = {}  # of orders in doubt: how often each door had told when they left
+        self.in_flight, self.uncertain = dict(books().in_flight), dict(books().uncertain)
+        self._since: dict[OrderId, float] = {}  # when each was first asked after here
+        self._sent: dict[OrderId, dict[str, int]] = {}  # of these: how often each door had told when they left
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
         self._landed: set[str] = set()  # flights that are at their targets
         self._beyond: Counter[str] = Counter()  # legs that found no price within their limit, how often
@@ -120,14 +109,14 @@ class Emergency:
         """Cancels, closes, re-reads until flat twice. False when nothing could be done for `attempts` readings, or
         when time was up; waiting for what travels is no failure."""
         flat_readings = idle = attempt = 0
-        while idle < self._attempts and not self._stopped.is_set():
+        while idle < self._bounds.attempts and not self._stopped.is_set():
             attempt += 1
             self.progress.attempts = attempt
             reading = await self.doors.read()
             self._arrivals(reading)
             self.observed = {**reading.positions}
             await self._find_out(reading)
-            marked = marked_row(self._run, self._clock.now(), reading.marks, self._last(), reading.positions)
+            marked = marked_row(self._run, self._clock.now(), reading.marks, self._books().row, reading.positions)
             planned, done = await self._close(reading, marked, f"{self._strategy}/{latch}/{attempt}")
             state = self._judge(reading, marked)
             self.worth = None if reading.silent else worth(self._run, row_of(marked), reading.positions)
@@ -141,7 +130,7 @@ class Emergency:
                 continue
             flat_readings = 0
             idle = 0 if done or waits else idle + 1
-            pause = WAIT_S if waits else self._pause
+            pause = WAIT_S if waits else self._bounds.pause_s
             if self._is_over(pause, waits):
                 return False
             await self._rest(pause)
@@ -150,6 +139,7 @@ class Emergency:
     def carry_on(self, before: Emergency) -> None:
         """Knows what a try before has learned: what it did at doors that are silent since, what has landed."""
         self.doors.inherit(before.doors)
+        self.in_flight, self.uncertain = {**before.in_flight, **self.in_flight}, {**before.uncertain, **self.uncertain}
         self.rescued, self._landed = dict(before.rescued), set(before._landed)
         self._beyond = before._beyond.copy()
         self._sent = dict(before._sent)
@@ -168,9 +158,9 @@ class Emergency:
     def _is_over(self, pause: float, waits: bool) -> bool:
         """Whether the time there is ends before the next reading."""
         next_at = trio.current_time() + pause
-        if self._until is not None:
-            return waits or next_at > self._until
-        return waits and next_at > self._wait_until
+        if self._bounds.until is not None:
+            return waits or next_at > self._bounds.until
+        return waits and next_at > self._bounds.wait_until
 
     def stop(self) -> None:
         """Ends `flatten` before its next group; the one that is being sent is seen through."""
@@ -193,7 +183,10 @@ class Emergency:
         now = situation(self._run, marked, positions)
         margin = partial(self._margin, reading, marked, now, run_id)
         planned = 0
-        for groups in (partial(exit_route, self._run, now, positions, reading, run_id, self._guard_usdt), margin):
+        for groups in (
+            partial(exit_route, self._run, now, positions, reading, run_id, self._bounds.max_trade_usdt),
+            margin,
+        ):
             sent, done = await self._carry_out(groups, now, positions, reading, marked)
             planned += sent
             if done:
@@ -229,7 +222,7 @@ class Emergency:
     def _margin(self, reading: Reading, marked: Marked, now: Situation, run_id: str) -> Iterable[OrderGroup]:
         """What keeps hedges that wait for their coins from being liquidated; said once for each thing that is done."""
         coin = self._run.mode.asset
-        doubted = {order.venue for order in self.doubts.values()}
+        doubted = {order.venue for order in self.uncertain.values()}
         untouchable = [
             venue
             for venue in (WALLET, *self._run.mode.hedge_allocation)
@@ -252,7 +245,7 @@ class Emergency:
                 )
                 detail = f"{rescue.venue}: {rescue.said}"
                 self._log.append(Note(at=self._clock.now(), kind="emergency margin", detail=detail))
-        limits = Limits(self._run.exchanges, self._guard_usdt)
+        limits = Limits(self._run.exchanges, self._bounds.max_trade_usdt)
         return [
             part for rescue in found for group in rescue.groups for part in pieces(group, prices_of(group, now), limits)
         ]
@@ -270,7 +263,7 @@ class Emergency:
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
             if trade.status is TradeStatus.UNKNOWN:
-                self.doubts[order.id] = order
+                self.uncertain[order.id] = order
                 self._sent[order.id] = dict(self.doors.told)
             self._beyond[order.leg] += trade.expired
             if trade.status is TradeStatus.REJECTED:
@@ -284,9 +277,9 @@ class Emergency:
         the net exposure no worse."""
         if self._stopped.is_set():
             return False
-        if self._until is None:
+        if self._bounds.until is None:
             return True
-        if trio.current_time() + self._patience.order_grace_s > self._until:
+        if trio.current_time() + self._patience.order_grace_s > self._bounds.until:
             return False
         coin = self._run.mode.asset
         moved = sum(coins_moved(order, coin, 1.0) for order in group.orders)
@@ -297,13 +290,13 @@ class Emergency:
         """Asks after what is in doubt. A "never heard of it" counts once nothing can still be on its way; what was done
         is booked where no door has told since."""
         now = trio.current_time()
-        for id in self.doubts:
-            self._doubted.setdefault(id, now)
-        answers = await self._dispatch.ask_all(list(self.doubts.values()), self._run.exchanges)
+        for id in self.uncertain:
+            self._since.setdefault(id, now)
+        answers = await self._dispatch.ask_all(list(self.uncertain.values()), self._run.exchanges)
         for id, trade in answers.items():
-            if trade.transient and now - self._doubted[id] < self._patience.absent_after_s:
+            if trade.transient and now - self._since[id] < self._patience.absent_after_s:
                 continue
-            self.doubts.pop(id, None)
+            self.uncertain.pop(id, None)
             self.doors.booked(trade.changes, sent=self._sent.pop(id, {}), reading=reading)
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
@@ -315,8 +308,8 @@ class Emergency:
             reading.positions,
             now=self._clock.now(),
             in_flight=tuple(self.in_flight.values()),
-            doubts=tuple(self.doubts.values()),
-            resting=[each for each in reading.resting if each not in self.doubts],
+            doubts=tuple(self.uncertain.values()),
+            resting=[each for each in reading.resting if each not in self.uncertain],
             silent=reading.silent,
         )
         awaited = (replace(each, detail=self.rescued.get(each.what, each.detail)) for each in state.awaited)

@@ -51,7 +51,7 @@ def eventful() -> tuple[RunSlice, tuple[Record, ...]]:
             await daemon.reload()
             await ticked(daemon, BTC, 2)
             await ask(daemon, "deposit", BTC, key="k2", amount="15000")
-            await until(lambda: cell_of(daemon, BTC).dispatch.in_flight, every_s=0.01)
+            await until(lambda: cell_of(daemon, BTC).desk.dispatch.in_flight, every_s=0.01)
             house.cut_power()
 
         async def second(daemon: Daemon) -> None:

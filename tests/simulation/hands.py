@@ -78,7 +78,7 @@ class Strikes:
             case "cut" if cell is not None:
                 cell.cut()
                 self._done(fault)
-            case "crash" if cell is not None and not cell.gate.closed:
+            case "crash" if cell is not None and not cell.desk.gate.closed:
                 cell.actor.step = _failing  # type: ignore[method-assign,assignment]
                 self._done(fault)
             case "clock_step":

@@ -63,7 +63,7 @@ async def tidy(daemon: Daemon, result: Run, strategy: str, count: int) -> None:
         await _ask(daemon, result, Request(kind="resume", strategy=strategy, key=f"resume{count}"))
         return
     cell = daemon.supervisor.cells.get(strategy)
-    for venue, view in cell.observer.views.items() if cell is not None else ():
+    for venue, view in cell.desk.observer.views.items() if cell is not None else ():
         told = {key: amount for key, amount in view.positions.items() if amount}
         held = {key: amount for key, amount in result.accounts[strategy].positions(venue).items() if amount}
         if view.foreign and told == held:  # whoever adopts looks at the venue's own page first

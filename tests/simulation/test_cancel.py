@@ -25,7 +25,7 @@ class Cut(trio.abc.Instrument):
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         cell = self._daemon.supervisor.cells.get(STRATEGY)
-        if self._done or cell is None or cell.epoch > 1 or cell.ticks != 1 or cell.actor.steps:
+        if self._done or cell is None or cell.desk.epoch > 1 or cell.desk.counts.ticks != 1 or cell.actor.steps:
             return
         self.counted += 1
         if self.counted == self._at:

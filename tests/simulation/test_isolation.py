@@ -94,7 +94,7 @@ async def floods(daemon: Daemon, run: Run, until: float) -> None:
 
     async def ask(cell: Cell) -> None:
         while True:
-            await cell.observer.refresh(positions=True)
+            await cell.desk.observer.refresh(positions=True)
 
     await trio.sleep(AT_S)
     cell = daemon.supervisor.cells[BAD]
@@ -102,7 +102,7 @@ async def floods(daemon: Daemon, run: Run, until: float) -> None:
         nursery.start_soon(ask, cell)
         for _ in range(300):
             for number in range(100):
-                cell.journal.append(Note(at=number, kind="flood", detail="x" * 200))
+                cell.desk.journal.append(Note(at=number, kind="flood", detail="x" * 200))
             await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
     await trio.sleep_forever()

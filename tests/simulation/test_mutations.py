@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from tests.simulation.hands import INJECTED
 from tests.simulation.harness import HOUR_NS, Run, operator, simulate
 from tests.simulation.host_faults import HostDisk, HostFault
 from tests.simulation.oracles import DISK_ERRORS, judged
+from venues.interfaces import Settled
 from venues.paper.door.faults import Fault
 
 ONE, NEUTRAL = ("btc-basis",), ("market-neutral",)
@@ -146,7 +147,7 @@ def torn_step() -> Run:
         for i in range(3):
             await trio.sleep(400.0 + 100.0 * i)
             cell = daemon.supervisor.cells[ONE[0]]
-            send = cell.dispatch.send
+            send = cell.desk.dispatch.send
             hit = []
 
             async def once(group: OrderGroup, send: Any = send, hit: list[int] = hit, **words: Any) -> Any:
@@ -156,7 +157,7 @@ def torn_step() -> Run:
                     raise RuntimeError("the core fails after its orders were done")
                 return trades
 
-            cell.dispatch.send = once  # type: ignore[method-assign]
+            cell.desk.dispatch.send = once  # type: ignore[method-assign]
             await _deposit(daemon, f"torn{i}")
 
     run = simulate(9, 1.2, ids=ONE, script=script)
@@ -416,9 +417,14 @@ def flat_once_is_flat(patch: pytest.MonkeyPatch) -> None:
 
 def booked_twice(patch: pytest.MonkeyPatch) -> None:
     """freqtrade#13263: the same payment counts again when it is read again."""
-    patch.setattr(
-        observer.Observer, "booked", lambda self, ids: [self._waiting.pop(each, None) for each in ids] and None
-    )
+
+    def forgetful(self: observer.Observer) -> Iterable[Settled]:
+        found = not_booked(self)
+        self._unbooked.booked.clear()
+        return found
+
+    not_booked = observer.Observer._not_booked
+    patch.setattr(observer.Observer, "_not_booked", forgetful)
     patch.setattr(observer, "RESYNC_POLLS", 2)
 
 

@@ -37,7 +37,7 @@ def test_a_step_that_was_cut_is_told_and_never_resumed(tmp_path: Path) -> None:
     async def first(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 3)
         await ask(daemon, "deposit", BTC, key="k", amount="20000")
-        await until(lambda: cell_of(daemon, BTC).dispatch.in_flight, every_s=0.01)
+        await until(lambda: cell_of(daemon, BTC).desk.dispatch.in_flight, every_s=0.01)
         house.cut_power()
 
     async def second(daemon: Daemon) -> None:

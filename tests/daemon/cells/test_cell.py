@@ -74,7 +74,7 @@ def test_a_stop_waits_for_the_step_under_way_and_names_nothing_that_is_known(tmp
     house = House(tmp_path, BTC)
 
     async def play(daemon: Daemon) -> None:
-        await until(lambda: cell_of(daemon, BTC).dispatch.in_flight, every_s=0.01)
+        await until(lambda: cell_of(daemon, BTC).desk.dispatch.in_flight, every_s=0.01)
 
     house.live(play)
     assert house.ended is not None
@@ -106,13 +106,13 @@ def test_what_was_adjusted_today_is_remembered_by_the_next_life(tmp_path: Path) 
     async def adopts(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 2)
         house.accounts[BTC].foreign_trade("f", "okx", Verb.PERP, "BTC", -0.05, daemon.clock.now())
-        await until(lambda: cell_of(daemon, BTC).observer.views["okx"].foreign)
+        await until(lambda: cell_of(daemon, BTC).desk.observer.views["okx"].foreign)
         await ask(daemon, "adopt", BTC, key="a", venue="okx")
         await ticked(daemon, BTC, 2)
-        seen.append(dict(cell_of(daemon, BTC).actor.unbooked.adjusted))
+        seen.append(dict(cell_of(daemon, BTC).desk.unbooked.adjusted))
 
     async def lives(daemon: Daemon) -> None:
-        seen.append(dict(cell_of(daemon, BTC).actor.unbooked.adjusted))
+        seen.append(dict(cell_of(daemon, BTC).desk.unbooked.adjusted))
         await ticked(daemon, BTC, 2)
 
     house.live(adopts)

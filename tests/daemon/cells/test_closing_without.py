@@ -161,7 +161,7 @@ def test_a_full_disk_and_nobody_to_shout_to(tmp_path: Path, shouting: str) -> No
                 **{name: getattr(daemon._parts, name) for name in daemon._parts.__struct_fields__ if name != "shout"},
                 shout=full,
             )
-            cell_of(daemon, BTC).surround(daemon._surroundings(daemon.config))
+            cell_of(daemon, BTC).desk.surround(daemon._surroundings(daemon.config))
         house.crash_disk.fill(0)
         for log in daemon._journals.of.values():
             log.journal._reserve_failed = True

@@ -9,12 +9,18 @@ import pytest
 import trio
 
 from components.pnl_monitor import LINES
-from daemon.cells.picture import picture
+from daemon.cells.cell import Cell
+from daemon.cells.picture import Unpriced, picture
 from daemon.cli.status import reasons
 from daemon.process.daemon import Daemon
+from daemon.replica import Replica
 from daemon.state.latch import Phase
 from tests.daemon.house import BTC, House, cell_of, replica_of, ticked, until
 from tests.daemon.monitoring.test_metrics import scraped
+
+
+def pictured(cell: Cell) -> Replica:
+    return picture(cell.desk, cell.actor, cell.closing, Unpriced())
 
 
 def test_what_is_shown_is_what_the_core_holds(tmp_path: Path) -> None:
@@ -23,7 +29,8 @@ def test_what_is_shown_is_what_the_core_holds(tmp_path: Path) -> None:
     async def play(daemon: Daemon) -> None:
         assert replica_of(daemon, BTC).equity is None, "nothing is known before the first row"
         await ticked(daemon, BTC, 3)
-        cell, shown = cell_of(daemon, BTC), picture(cell_of(daemon, BTC))
+        cell = cell_of(daemon, BTC)
+        shown = pictured(cell)
         assert shown.equity == cell.core.pnl.equity
         assert shown.positions == {str(key): amount for key, amount in cell.core.positions.snapshot().items()}
         assert shown.observed == pytest.approx(shown.positions, rel=1e-9)
@@ -31,7 +38,10 @@ def test_what_is_shown_is_what_the_core_holds(tmp_path: Path) -> None:
         assert sum(value for part, value in shown.pnl.items() if part != "residual") == pytest.approx(
             shown.equity - shown.initial  # type: ignore[operator]
         )
-        assert (shown.journal_sequence, shown.journal_hash) == (cell.journal.head.sequence, cell.journal.head.hash)
+        assert (shown.journal_sequence, shown.journal_hash) == (
+            cell.desk.journal.head.sequence,
+            cell.desk.journal.head.hash,
+        )
         assert {venue.name for venue in shown.venues} == {"binance", "bybit", "okx", "chain"}
         assert all(contract.holds for contract in shown.contracts)
 
@@ -70,8 +80,8 @@ def test_under_a_latch_equity_is_of_what_the_venues_hold(tmp_path: Path) -> None
         assert shown.equity_is_observed
         assert shown.equity == pytest.approx(cash + gas)
         assert (shown.step, shown.pnl) == (before.step, before.pnl), "the books rest"
-        cell_of(daemon, BTC).observer.views["okx"].positions_at = None
-        assert picture(cell_of(daemon, BTC)).equity is None, "a part of it is not known"
+        cell_of(daemon, BTC).desk.observer.views["okx"].positions_at = None
+        assert pictured(cell_of(daemon, BTC)).equity is None, "a part of it is not known"
 
     house.live(play)
 
@@ -119,7 +129,7 @@ def test_an_order_in_doubt_keeps_its_true_age_and_notional_also_over_a_restart(t
         house.fault(BTC, "black_hole", "okx", endpoint="query", lasts_s=36_000.0)
         await ticked(daemon, BTC, 2)
         assert {order.id: order.sent_at for order in replica_of(daemon, BTC).uncertain} == before
-        assert all(each in cell_of(daemon, BTC).dispatch.sent_at for each in before)
+        assert all(each in cell_of(daemon, BTC).desk.dispatch.sent_at for each in before)
 
     house.live(find_again)
 
@@ -127,7 +137,7 @@ def test_an_order_in_doubt_keeps_its_true_age_and_notional_also_over_a_restart(t
         house.plans[BTC].heal()
         await until(lambda: not replica_of(daemon, BTC).uncertain)
         await ticked(daemon, BTC, 1)
-        assert not set(before) & set(cell_of(daemon, BTC).dispatch.sent_at)
+        assert not set(before) & set(cell_of(daemon, BTC).desk.dispatch.sent_at)
         assert scraped(daemon.metrics)["basis_uncertain_notional_usd", BTC] == 0.0
 
     house.plans[BTC].heal()

@@ -19,7 +19,7 @@ def test_a_picture_that_cannot_be_taken_ends_nothing_and_is_shown_as_such(
 ) -> None:
     house = House(tmp_path, BTC)
 
-    def fails(cell: object) -> None:
+    def fails(*parts: object) -> None:
         raise ZeroDivisionError("no price")
 
     async def play(daemon: Daemon) -> None:
@@ -49,13 +49,13 @@ def test_while_a_core_computes_its_last_picture_is_shown_on_with_what_the_cell_k
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 2)
         cell, before = cell_of(daemon, BTC), replica_of(daemon, BTC)
-        monkeypatch.setattr(showing, "picture", lambda cell: pytest.fail("the books are being written"))
-        cell.is_stepping = True
-        cell.become(CellState.HALTED, "a look")
+        monkeypatch.setattr(showing, "picture", lambda *parts: pytest.fail("the books are being written"))
+        cell.desk.is_stepping = True
+        cell.desk.become(CellState.HALTED, "a look")
         shown = replica_of(daemon, BTC)
         assert (shown.state, shown.reason, shown.trouble) == (CellState.HALTED, "a look", "")
         assert (shown.equity, shown.tick) == (before.equity, before.tick)
-        cell.is_stepping = False
+        cell.desk.is_stepping = False
         monkeypatch.undo()
 
     house.live(play)

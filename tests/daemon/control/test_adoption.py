@@ -33,7 +33,7 @@ def test_adopting_right_after_an_entry_changes_nothing(tmp_path: Path, venue: st
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC)
-        seen = cell_of(daemon, BTC).observer.views[venue]
+        seen = cell_of(daemon, BTC).desk.observer.views[venue]
         assert not any(":Perp:" in str(key) for key in seen.positions), "the last look is from before the entry"
         told = await ask(daemon, "adopt", BTC, key="a", venue=venue)
         assert "adopted 0 difference(s)" in told.message
@@ -74,7 +74,7 @@ def test_a_token_without_a_price_is_adopted_and_poisons_no_later_step(
         await ticked(daemon, BTC, 2)
         equity = replica_of(daemon, BTC).equity
         house.accounts[BTC].foreign_transfer("spam", None, key, 1000.0, daemon.clock.now())
-        await until(lambda: cell_of(daemon, BTC).observer.views[venue].foreign)
+        await until(lambda: cell_of(daemon, BTC).desk.observer.views[venue].foreign)
         assert (
             "adopted 1 difference(s) and 1 foreign" in (await ask(daemon, "adopt", BTC, key="a", venue=venue)).message
         )

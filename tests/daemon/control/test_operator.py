@@ -231,12 +231,12 @@ def test_a_pause_in_the_middle_of_a_step_says_that_the_step_still_ends(tmp_path:
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, more=2)
         house.fault(LENDING, "latency", "chain", lasts_s=1e9, factor=20.0)
-        await until(lambda: cell_of(daemon).is_stepping, every_s=0.01)
+        await until(lambda: cell_of(daemon).desk.is_stepping, every_s=0.01)
         await ask(daemon, "pause", reason="a look")
         shown = replica_of(daemon)
         assert shown.state is CellState.RUNNING and shown.reason.startswith("pausing: a look")
         assert shown.withheld == ("paused: a look",)
-        await until(lambda: not cell_of(daemon).is_stepping, every_s=0.01)
+        await until(lambda: not cell_of(daemon).desk.is_stepping, every_s=0.01)
         await until(lambda: replica_of(daemon).state is CellState.PAUSED, every_s=0.01, within_s=1.0)
         assert replica_of(daemon).reason == "a look"
 
@@ -299,7 +299,7 @@ def test_what_somebody_else_did_is_adopted_as_an_adjustment(tmp_path: Path) -> N
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 2)
         house.accounts[BTC].foreign_trade("f", "okx", Verb.PERP, "BTC", -0.01, daemon.clock.now())
-        await until(lambda: cell_of(daemon, BTC).observer.views["okx"].foreign)
+        await until(lambda: cell_of(daemon, BTC).desk.observer.views["okx"].foreign)
         assert "has no venue 'kraken'" in await refused(daemon, "adopt", BTC, venue="kraken")
         told = await ask(daemon, "adopt", BTC, key="a", venue="okx")
         assert "and 1 foreign item(s) at okx" in told.message

@@ -29,12 +29,12 @@ def test_new_limits_are_taken_by_the_next_step_and_journaled(tmp_path: Path) -> 
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 2)
-        before = cell_of(daemon, BTC).run_slice.mode.dust_threshold
+        before = cell_of(daemon, BTC).desk.run.mode.dust_threshold
         told = await daemon.reload()
         assert "strategies.btc-basis.dust_threshold" in told
-        assert cell_of(daemon, BTC).run_slice.mode.dust_threshold == before, "not within a step"
+        assert cell_of(daemon, BTC).desk.run.mode.dust_threshold == before, "not within a step"
         await ticked(daemon, BTC, 1)
-        assert cell_of(daemon, BTC).run_slice.mode.dust_threshold == 2.0 * before
+        assert cell_of(daemon, BTC).desk.run.mode.dust_threshold == 2.0 * before
         assert cell_of(daemon, BTC).core.run.mode.dust_threshold == 2.0 * before
 
     house.live(play, reload=lambda: with_other_threshold(house.config))
@@ -77,7 +77,7 @@ def test_a_bad_one_keeps_everything_as_it_was(what: str, tmp_path: Path) -> None
         assert "the old one stays" in told and "nothing was started" not in told
         await ticked(daemon, LENDING, 2)
         assert daemon.supervisor.config is before
-        assert cell_of(daemon).run_slice is before.strategies[0].run
+        assert cell_of(daemon).desk.run is before.strategies[0].run
 
     house.live(play, reload=broken if what == "faults" else lambda: other_account(house))
     assert not [record for record in house.records(LENDING) if isinstance(record, ConfigChanged)]
@@ -167,7 +167,7 @@ def in_force(daemon: Daemon, house: House) -> dict[str, Any]:
     """Every key that can be reloaded, as those who act by it have it now."""
     found: dict[str, Any] = {"log.level": house.levels[-1] if house.levels else "info"}
     cell = cell_of(daemon, BTC)
-    patience, limits, breaker = cell.dispatch.patience, cell.authority.limits, cell.breaker.limits
+    patience, limits, breaker = cell.desk.dispatch.patience, cell.desk.authority.limits, cell.desk.breaker.limits
     assert breaker is not None
     found |= {
         "limits.max_adjustment_per_day": limits.max_adjustment_per_day,
@@ -178,7 +178,7 @@ def in_force(daemon: Daemon, house: House) -> dict[str, Any]:
         "limits.unknown_budget_s": patience.unknown_budget_s,
         "limits.order_failures": breaker.failures_in_a_row,
         "limits.orders_per_minute": breaker.orders_per_minute,
-        "limits.poll_interval_s": cell.around.poll_interval_s,
+        "limits.poll_interval_s": cell.desk.around.poll_interval_s,
         "limits.step_budget_s": daemon.health.step_budget_s,
         "limits.stop_within_s": daemon.config.limits.stop_within_s,
     }
@@ -243,7 +243,7 @@ def test_a_poll_interval_counts_from_the_next_look(tmp_path: Path) -> None:
         await ticked(daemon, LENDING, 2)
         await daemon.reload()
         await trio.sleep(31.0)  # the look that was under way
-        (view, *_) = cell_of(daemon).observer.views.values()
+        (view, *_) = cell_of(daemon).desk.observer.views.values()
         before = view.polls
         await trio.sleep(20.5)
         assert view.polls - before >= 15

@@ -72,7 +72,7 @@ def test_a_reconciliation_is_a_comparison_and_not_a_picture(tmp_path: Path) -> N
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 3)
         assert (counted(daemon, "agreed"), counted(daemon, "unanswered")) == (3.0, 0.0)
-        daemon.supervisor.cells[BTC].publish()
+        daemon.supervisor.cells[BTC].desk.publish()
         assert counted(daemon, "agreed") == 3.0
         house.fault(BTC, "connect_refused", "okx", lasts_s=36_000.0)
         await ticked(daemon, BTC, 10)

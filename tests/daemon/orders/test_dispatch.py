@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from components.model.keys import PositionKey, base_token
 from components.model.orders import Action, GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
 from daemon.journal.records import Outcome, Record
-from daemon.orders.dispatch import Dispatch, legs_of
+from daemon.orders.dispatch import Dispatch, Line, legs_of
 from daemon.orders.gate import Gate, TradingHalted
 from daemon.orders.patience import Patience
 from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, SettledPage, Unavailable
@@ -122,7 +122,8 @@ PATIENCE = Patience(order_grace_s=2.0, unknown_budget_s=4.0, legs_s=5.0, first_r
 
 def dispatch(log: Log, *venues: Venue, gate: Gate | None = None, read_only: bool = False) -> Dispatch:
     clients = {venue.name: venue for venue in venues}
-    return Dispatch("s", clients, log, gate or Gate(), Noon(), PATIENCE, Silent(), read_only=read_only)
+    line = Line(strategy="s", clients=clients, clock=Noon(), patience=PATIENCE, telemetry=Silent(), read_only=read_only)
+    return Dispatch(line, log, gate or Gate())
 
 
 def group(*orders: Order, kind: GroupKind = GroupKind.TOGETHER) -> OrderGroup:

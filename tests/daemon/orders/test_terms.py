@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
 
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Verb
+from daemon.cells.desk import Desk
 from daemon.config.settings import load_run
 from daemon.journal.records import Outcome
-from daemon.orders.dispatch import Dispatch
 from daemon.orders.terms import price_usdt, unfit
 from daemon.process.daemon import Daemon
 from daemon.world.rows import MarketRow
@@ -55,13 +54,8 @@ def test_nothing_that_adds_risk_leaves_and_what_reduces_it_does(
 ) -> None:
     house = House(tmp_path, BTC)
     old: list[bool] = [True]
-    plain = Dispatch.__init__
-
-    def made(self: Dispatch, *words: Any, **more: Any) -> None:
-        own = more.pop("unfit", lambda group: "")
-        plain(self, *words, unfit=lambda group: why if old[0] else own(group), **more)
-
-    monkeypatch.setattr(Dispatch, "__init__", made)
+    plain = Desk.unfit
+    monkeypatch.setattr(Desk, "unfit", lambda self, group: why if old[0] else plain(self, group))
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 3)

@@ -19,7 +19,7 @@ def test_restarts_on_a_journal_that_fails_let_its_files_go(tmp_path: Path) -> No
             await ticked(daemon, LENDING, 2)
             counts.append(len(os.listdir("/proc/self/fd")))
             restarts = daemon.supervisor.restarts[LENDING]
-            journal = cell_of(daemon).journal.journal  # type: ignore[attr-defined]
+            journal = cell_of(daemon).desk.journal.journal  # type: ignore[attr-defined]
             journal._poison("a test", OSError(28, "No space left on device"))
             await until(lambda before=restarts: daemon.supervisor.restarts[LENDING] > before)  # type: ignore[misc]
             await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).actor.steps > 0)

@@ -45,7 +45,7 @@ def test_its_own_journal_is_mended_once_the_disk_takes_it(how: str, tmp_path: Pa
         assert journal_level(daemon)[0] is Level.OK
         answer = await ask(daemon, "pause", LENDING, reason="after")
         assert answer.ok
-        await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).paused == Pause(reason="after"))
+        await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).desk.paused == Pause(reason="after"))
 
     house.live(play)
     records = house.records("daemon")

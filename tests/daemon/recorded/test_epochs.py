@@ -156,7 +156,7 @@ def test_a_strategy_that_begins_anew_repeats_no_order_id(memory: str, tmp_path: 
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 4)
-        assert cell_of(daemon, BTC).epoch > 1
+        assert cell_of(daemon, BTC).desk.epoch > 1
 
     house.live(play)
     (manifest,) = [each for each in house.records(BTC) if isinstance(each, Manifest)]
@@ -171,7 +171,7 @@ def test_each_start_is_an_epoch_of_its_own_on_disk_first(tmp_path: Path) -> None
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 1)
-        assert cell_of(daemon, BTC).epoch == 8
+        assert cell_of(daemon, BTC).desk.epoch == 8
 
     house.live(play)
 

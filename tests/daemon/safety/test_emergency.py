@@ -14,11 +14,11 @@ from components.model.slices import PriceCaps
 from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.errors import ReserveSpent
 from daemon.journal.records import Intent, Outcome, Record
-from daemon.orders.dispatch import Dispatch
+from daemon.orders.dispatch import Dispatch, Line, by_venue
 from daemon.orders.gate import Gate
 from daemon.orders.patience import Patience
 from daemon.safety.doors import Doors, Reading
-from daemon.safety.emergency import Emergency
+from daemon.safety.emergency import Bounds, Emergency
 from daemon.world.rows import EmbeddedMarket
 from tests.daemon.fakes import HandVenue, Log, Quiet
 from tests.venues.paper.stage import Desk, basis_market, group, order
@@ -44,10 +44,9 @@ class Account:
     def fresh(self, attempts: int = 40, log: Log | BestEffortLog | None = None) -> Emergency:
         desk, kept = self.desk, log or self.log
         clients = tuple(desk.doors.values())
-        by_venue = {venue: client for client in clients for venue in (*client.venues, client.name)}
-        dispatch = Dispatch("btc", by_venue, kept, Gate(), desk.clock, PATIENCE, Quiet())
-        run = desk.account.run
-        self.program = Emergency(run, "btc", clients, dispatch, kept, desk.clock, PATIENCE, attempts=attempts)
+        line = Line(strategy="btc", clients=by_venue(clients), clock=desk.clock, patience=PATIENCE, telemetry=Quiet())
+        bounds = Bounds(attempts=attempts)
+        self.program = Emergency(desk.account.run, clients, Dispatch(line, kept, Gate()), kept, bounds)
         return self.program
 
     async def hedge(self) -> None:
@@ -342,7 +341,7 @@ async def test_a_try_that_follows_goes_on_with_the_limit_it_had_come_to(
     account: Account, autojump_clock: MockClock
 ) -> None:
     before = caps(account, 0.1, 0.2, 60.0)
-    before._attempts = 1
+    before._bounds = Bounds(attempts=1)
     assert not await account.flatten()
     account.fresh().carry_on(before)
     assert await account.flatten("again")
@@ -383,7 +382,7 @@ async def test_what_an_order_did_is_known_though_its_answer_was_lost_and_its_doo
     assert sold
     for key in sold - {base_token("binance", "USDT")}:
         assert account.program.observed[key] == pytest.approx(account.desk.account.balances[key]), key
-    assert account.program.doubts == {}
+    assert account.program.uncertain == {}
 
 
 def test_an_order_is_booked_once_whoever_learns_of_it_first() -> None:

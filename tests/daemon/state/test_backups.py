@@ -143,7 +143,7 @@ def test_a_copy_of_a_running_daemon_goes_on_where_it_was(tmp_path: Path) -> None
     async def goes_on(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 3)
         assert not any(venue.mismatches for venue in daemon.supervisor.replicas[BTC].venues)
-        assert cell_of(daemon, BTC).missed == 0
+        assert cell_of(daemon, BTC).desk.counts.missed == 0
 
     again.live(goes_on)
     assert prove(tmp_path / "again" / "strategies" / BTC / "journal").identical

@@ -1,4 +1,4 @@
-"""Conditions: what authority and dispatch are told of the moment a cell trades in."""
+"""The desk: what authority and dispatch are told of the moment a strategy trades in."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from components.model.orders import Verb
 from components.model.requirements import DAY_NS
 from daemon.cells.authority import Pause
-from daemon.cells.cell import Cell
-from daemon.cells.conditions import Conditions
+from daemon.cells.desk import Desk
+from daemon.recorded.unbooked import Unbooked
 from daemon.world.rows import MarketRow
 from tests.builders import START, group, order
 
@@ -23,9 +23,9 @@ def row(price: float | None, at: int = START) -> MarketRow:
     return MarketRow(tick=0, timestamp=at, values=values)
 
 
-def conditions(
+def at_desk(
     decided: MarketRow | None, newer: MarketRow | None = None, pause: Pause | None = None, **around: Any
-) -> Conditions:
+) -> Desk:
     known: dict[str, Any] = {
         "clock": SimpleNamespace(now=lambda: START),
         "limits": SimpleNamespace(max_data_age_s=600.0),
@@ -33,17 +33,17 @@ def conditions(
         "read_only": False,
         "free_bytes": lambda: 5,
         "clock_offset_ms": lambda: 1.5,
+        "breaker": None,
+        "patience": None,
+        "telemetry": None,
     }
-    cell = SimpleNamespace(
-        around=SimpleNamespace(**known | around),
-        last_row=decided,
-        mailbox=SimpleNamespace(waiting=newer),
-        run_slice=SimpleNamespace(exchanges={}),
-        paused=pause,
-        actor=SimpleNamespace(adjusted={START // DAY_NS: 0.01}),
-        breaker=SimpleNamespace(contracts=lambda process_now, market_now: []),
-    )
-    return Conditions(cast(Cell, cell))
+    entry = SimpleNamespace(id="btc", account="main", run=SimpleNamespace(exchanges={}))
+    unbooked = Unbooked(adjusted={START // DAY_NS: 0.01})
+    desk = Desk(cast(Any, entry), (), cast(Any, None), cast(Any, SimpleNamespace(**known | around)), 1, unbooked)
+    desk.last_row, desk.paused = decided, pause
+    if newer is not None:
+        desk.mailbox.put(newer)
+    return desk
 
 
 @pytest.mark.parametrize(
@@ -60,18 +60,16 @@ def conditions(
 def test_a_price_has_moved_against_an_order_as_far_as_a_newer_row_tells(
     decided: MarketRow | None, newer: MarketRow | None, bought: float, sold: float
 ) -> None:
-    asked = conditions(decided, newer)
+    asked = at_desk(decided, newer)
     assert asked.moved_bps(BUY) == pytest.approx(bought)
     assert asked.moved_bps(SELL) == pytest.approx(sold)
 
 
 def test_a_group_is_judged_by_the_row_it_was_decided_on() -> None:
     asked_for = group(BUY)
-    assert conditions(None).unfit(asked_for) == "no market row is known"
+    assert at_desk(None).unfit(asked_for) == "no market row is known"
     assert (
-        conditions(row(100.0, START - 601 * 10**9))
-        .unfit(asked_for)
-        .startswith("stale: the row it was decided on is 601")
+        at_desk(row(100.0, START - 601 * 10**9)).unfit(asked_for).startswith("stale: the row it was decided on is 601")
     )
 
 
@@ -91,6 +89,6 @@ READ_ONLY = "read only: orders are computed and not sent"
 async def test_a_step_is_told_what_is_held_back_and_what_was_adjusted_today(
     pause: Pause | None, read_only: bool, everything: tuple[str, ...], risk: tuple[str, ...]
 ) -> None:
-    found = conditions(row(100.0), pause=pause, read_only=read_only).circumstances()
+    found = at_desk(row(100.0), pause=pause, read_only=read_only).circumstances()
     assert (found.blocks_all, found.blocks_risk, found.adjusted_share) == (everything, risk, 0.01)
     assert (found.market_now, found.free_bytes, found.clock_offset_ms) == (START, 5, 1.5)
