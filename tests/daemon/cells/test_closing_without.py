@@ -9,10 +9,11 @@ import pytest
 import trio
 
 from daemon.journal.committer import Committer
+from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.journal.owed import NOTE as OWED
 from daemon.journal.reader import journal_folder
-from daemon.journal.records import Intent, LatchChanged, Note
+from daemon.journal.records import Intent, LatchChanged, Note, Record
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import ALL, Latch, Latches, Phase, requested
@@ -260,6 +261,47 @@ def test_a_journal_that_hangs_keeps_no_emergency_from_closing(tmp_path: Path, mo
     house.live(play)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_disk_that_answers_late_has_everything_in_the_books_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """What it was given before it hung it may keep after all: that is not written again, and what it never got is."""
+    house = House(tmp_path, BTC)
+    hangs, healed = [False], trio.Event()
+    commit, append = Committer.commit, Journal.append_emergency
+
+    async def committed(self: Committer, journal: Journal, *, emergency: bool = False) -> None:
+        if hangs[0] and journal.name == BTC:
+            await healed.wait()
+        await commit(self, journal, emergency=emergency)
+
+    def appended(self: Journal, record: Record) -> int:
+        return append(self, record) if kept or not hangs[0] else 0
+
+    monkeypatch.setattr(Committer, "commit", committed)
+    monkeypatch.setattr(Journal, "append_emergency", appended)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        hangs[0] = True
+        await daemon.operator.emergency(BTC, "a test", 0)
+        await until(lambda: in_phase(daemon, BTC, Phase.FLAT), within_s=300.0)
+        hangs[0] = False
+        healed.set()
+        await ask(daemon, "resume", BTC)
+        await in_state(daemon, CellState.RUNNING, BTC)
+        await ticked(daemon, BTC, 2)
+        held = {str(key): amount for key, amount in house.accounts[BTC].balances.items() if amount}
+        assert {k: v for k, v in replica_of(daemon, BTC).positions.items() if v} == pytest.approx(held)
+
+    house.live(play)
+    records = house.records(BTC)
+    intended = [order.id for each in records if isinstance(each, Intent) for order in each.group.orders]
+    assert set(house.accounts[BTC].truth().orders) <= set(intended)
+    assert len(intended) == len(set(intended))
+    assert [each.phase for each in records if isinstance(each, LatchChanged)] == ["closing", "flat"], "once"
+
+
 @pytest.mark.parametrize("scope", [ALL, BTC])
 def test_a_latch_that_appears_on_the_disk_is_heard(tmp_path: Path, scope: str) -> None:
     """The way that nobody can crowd out: no socket, no signal, only a file."""
@@ -319,7 +361,7 @@ def test_the_reserve_of_a_journal_is_kept_for_an_emergency_while_there_is_no_roo
 
     async def play(daemon: Daemon) -> None:
         await ticked(daemon, BTC, 3)
-        house.crash_disk.fill(0)
+        house.crash_disk.fill(1000)  # a record by half, and no room to set that aside
         await until(lambda: replica_of(daemon, BTC).restarts >= 3)
         await daemon.operator.emergency(BTC, "a test", 0)
         await until(lambda: in_phase(daemon, BTC, Phase.FLAT))
