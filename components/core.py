@@ -269,7 +269,7 @@ class Core:
             cost = self.pnl.trade(steps, result.trades, row, leaver_pays=plan.leaver_pays)
             self.risk.forgive(cost if plan.urgency in OWN_WISH and not plan.leaver_pays else 0.0)
         self.manager.refusals.note(result.orders, result.trades, now)
-        self.announcer.left_out([*route.skipped, *([result.stopped] if result.stopped else [])], row)
+        self.announcer.left_out([*route.skipped, *route.stays, *([result.stopped] if result.stopped else [])], row)
         came = PlanResult(
             worked=any(t.changes or t.status is TradeStatus.UNKNOWN for t in result.trades),
             paid=sum(abs(t.quantity) for t in result.trades if t.verb is Verb.PAY_OUT),

@@ -14,6 +14,8 @@ from components.model.orders import Action, GroupKind, OrderGroup, Verb
 from components.model.requirements import reward_tokens
 from components.routing.plan import CASH_KEPT, FULL, GAS_KEY, Stage, Urgency
 
+IDLE_CASH = "USDT in the wallet stay there: no venue lacks more of its cash than position_deviation_threshold"
+
 
 class CashStage(Stage):
     """What is paid out, sold on the way, and sent from where it is to where it is wanted."""
@@ -146,6 +148,8 @@ class CashStage(Stage):
                 surplus[source] -= amount
                 need -= amount
                 yield self._transfer(source, sink, "USDT", amount)
+        idle = self._mode.costs == "default" and self._plan.careful and self._plan.scope == FULL and not deficits
+        self.stays = [IDLE_CASH] if idle and surplus.get(WALLET, 0.0) > self._minimum else []
 
     def _cash_gap(self, venue: str) -> tuple[float, float]:
         """(USDT missing at a venue, USDT wanted there), spot and pending purchases counted."""

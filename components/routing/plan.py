@@ -94,6 +94,7 @@ class Stage:
         self.waiting = False  # a leg was left out because the outcome of an order on it is not known
         self.paid = 0.0
         self.skipped: list[str] = []
+        self.stays: list[str] = []  # what is left where it is on purpose, and why
         self._minimum = self._smallest_worth_it()
 
     def _smallest_worth_it(self) -> float:

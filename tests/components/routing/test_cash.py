@@ -9,7 +9,7 @@ import pytest
 from components.model.keys import base_token
 from components.model.orders import Action, InFlight, Order, Verb
 from components.model.slices import RunSlice
-from components.routing.cash import CashStage
+from components.routing.cash import IDLE_CASH, CashStage
 from components.routing.plan import REDUCE, Urgency
 from tests.builders import START, Line, market, plan, run_with, situation
 
@@ -197,6 +197,22 @@ def test_what_is_within_the_threshold_stays() -> None:
     assert orders(stage(BASIS, near, wanted)._move_cash()) == []
     far = {**usdt("binance", 51_100.0), **usdt("okx", 48_900.0)}
     assert amounts(stage(BASIS, far, wanted)._move_cash()) == {"binance_to_okx": 1_100.0}
+
+
+def test_cash_that_no_venue_lacks_enough_of_stays_in_the_wallet_and_it_is_said() -> None:
+    wanted = usdt("binance", 50_000.0) | usdt("okx", 50_000.0)
+    near = {**usdt("binance", 49_100.0), **usdt("okx", 49_100.0), **usdt("wallet", 1_800.0)}
+    here = stage(BASIS, near, wanted)
+    assert orders(here._move_cash()) == []
+    assert here.stays == [IDLE_CASH]
+    assert not here.skipped, "the plan is complete"
+    moving = stage(BASIS, {**near, **usdt("okx", 40_000.0)}, wanted)
+    assert orders(moving._move_cash()) != []
+    assert moving.stays == []
+    for quiet in ({**near, **usdt("wallet", 1.0)}, {**near, **usdt("wallet", 0.0)}):
+        nothing = stage(BASIS, quiet, wanted)
+        assert orders(nothing._move_cash()) == []
+        assert nothing.stays == [], "too little to speak of"
 
 
 def test_cash_from_the_wallet_goes_to_the_venues_and_what_is_owed_stays() -> None:

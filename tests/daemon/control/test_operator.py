@@ -19,7 +19,7 @@ from daemon.journal.records import Command, LatchChanged
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import Phase
-from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
+from tests.daemon.house import BTC, LENDING, House, ask, ask_events, cell_of, in_state, replica_of, ticked, until
 
 
 def deposits(house: House, strategy: str = LENDING) -> list[float]:
@@ -358,3 +358,33 @@ def test_at_any_cost_reaches_the_core_as_a_word_of_its_own() -> None:
     plain = Command(at=1, id="a", kind="withdraw", arguments={"amount": "5"}, uid=0, key="", answer="accepted")
     dear = msgspec.structs.replace(plain, arguments={"amount": "5", "at_any_cost": "yes"})
     assert (words_of(plain), words_of(dear)) == (("withdraw",), ("withdraw", "pay"))
+
+
+async def idle_after(daemon: Daemon, *asked: tuple[str, str]) -> tuple[float, list[str]]:
+    """USDT in the wallet after these requests were made in a pause that then ends, and what was said to be left out."""
+    await ticked(daemon, BTC, 6)
+    await ask(daemon, "pause", BTC)
+    for i, (kind, amount) in enumerate(asked):
+        await ask(daemon, kind, BTC, key=f"k{i}", amount=amount)
+        await ticked(daemon, BTC, 3)
+    await ask(daemon, "resume", BTC)
+    await ticked(daemon, BTC, 20)
+    events = await ask_events(daemon, BTC)
+    return replica_of(daemon, BTC).columns["balance.wallet:BaseToken:USDT"], [
+        event["detail"] for event in events if event["event_type"] == "entry_skipped"
+    ]
+
+
+@pytest.mark.parametrize("asked", [(("deposit", "5000"), ("withdraw", "3000")), (("deposit", "2000"),)])
+def test_money_that_stays_in_the_wallet_is_spoken_of(asked: tuple[tuple[str, str], ...], tmp_path: Path) -> None:
+    """Less than each venue may be short of: it is no venue's, and nobody would look at it."""
+    house = House(tmp_path, BTC)
+    found: list[tuple[float, list[str]]] = []
+
+    async def play(daemon: Daemon) -> None:
+        found.append(await idle_after(daemon, *asked))
+
+    house.live(play)
+    ((wallet, said),) = found
+    assert 1_000.0 < wallet < 2_000.0
+    assert [line for line in said if line.startswith("USDT in the wallet stay there")]
