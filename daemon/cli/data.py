@@ -119,7 +119,8 @@ def _record(series: SeriesCoverage) -> dict[str, Any]:
         "source": series.source,
         "from": _day(series.first_known),
         "to": _day(series.last_known),
-        "step": "-" if series.step is None else f"{series.step / 3.6e12:g} h",
+        "step": _hours(series.step if series.distance is None else series.distance),
+        "resolution": _hours(series.step),
         "rows": series.rows,
         "duplicates": series.duplicates,
         "flat": series.flat,
@@ -129,6 +130,10 @@ def _record(series: SeriesCoverage) -> dict[str, Any]:
         "faults": len(series.faults),
         "files": ", ".join(series.files) or "-",
     }
+
+
+def _hours(ns: int | None) -> str:
+    return "-" if ns is None else f"{ns / 3.6e12:g} h"
 
 
 def _whole(report: CoverageReport) -> dict[str, Any]:

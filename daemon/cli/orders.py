@@ -23,7 +23,7 @@ from daemon.cli.console import (
     state_option,
     yes_option,
 )
-from daemon.cli.output import emit, output_option, terminal_width, text_of
+from daemon.cli.output import emit, output_option, readable, terminal_width, text_of
 from daemon.exits import Exit
 
 WIDE = 100
@@ -48,6 +48,7 @@ def orders(strategy: str | None, state: Path, output: str) -> None:
             "order": joined(record, "verb"),
             "amount": amount_of(record),
             "limit": limit_of(record),
+            "reason": readable(record.get("reason")),
         }
         for record in plain(response) or []
     ]
@@ -71,6 +72,7 @@ def events(strategy: str | None, limit: int, state: Path, output: str) -> None:
             "at": _stamp(record.get("timestamp")),
             "event": joined(record, "event_type"),
             "amount": amount_of(record),
+            "detail": readable(record.get("detail")),
         }
         for record in plain(response) or []
     ]

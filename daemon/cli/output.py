@@ -26,6 +26,9 @@ _FIGURE = re.compile(
     r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( (%|[A-Za-z][A-Za-z0-9]*))?"  # a number with its unit
     r"|(\d{4}-)?\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?Z?)?"  # a date or time
 )
+LONG_FIGURE = re.compile(  # in a sentence, not inside a name, a version, a time or a path
+    r"(?<![\w.:/-])-?\d+(\.\d{3,}(e[-+]?\d+)?|(\.\d+)?e[-+]?\d+)(?!\.?[\w:/-])"
+)
 _WHOLE_WORDS: Any = {"break_on_hyphens": False}
 
 output_option = click.option(
@@ -201,6 +204,11 @@ def text_of(value: Any) -> str:
             return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.6g}"
         case _:
             return str(value)
+
+
+def readable(text: str | None) -> str:
+    """A sentence of the journal, in which every figure stands to its last digit, with figures as people read them."""
+    return LONG_FIGURE.sub(lambda found: text_of(float(found[0])), text or "")
 
 
 def money(value: float | None, currency: str) -> str:

@@ -11,14 +11,16 @@ import msgspec
 from components.model.errors import Fault
 from components.model.requirements import Grid
 from venues.history.files.catalogue import Ignored
-from venues.history.files.stamps import iso
+from venues.history.files.stamps import iso, usual_step
 from venues.history.series.align import Gap, Samples, gaps_of
 from venues.history.series.funding import Schedule
 from venues.history.series.rewards import Rewards
 
 
 class SeriesCoverage(msgspec.Struct, frozen=True, kw_only=True):
-    """One needed series. Stamps and `step` in UTC ns; `flat` counts bars without trades (LST: repeated prices).
+    """One needed series. Stamps, `step` and `distance` in UTC ns: `distance` is the usual one between two rows, `step`
+    what they are worth, which may be more (gas is sampled every two hours and written every hour). `flat` counts bars
+    without trades (LST: repeated prices).
 
     `source` is another series where a price_fallback is used. `valid_start` and `valid_end` bound the runs that this
     series allows; None where it has no file or (rewards, benchmarks) sets no bound.
@@ -29,6 +31,7 @@ class SeriesCoverage(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     column: str = ""
     step: int | None = None
+    distance: int | None = None
     first_known: int | None = None
     last_known: int | None = None
     valid_start: int | None = None
@@ -72,7 +75,7 @@ def covered_by(name: str, samples: Samples, max_age_steps: float) -> SeriesCover
 
 def covered_by_funding(name: str, schedule: Schedule) -> SeriesCoverage:
     """The coverage of settlements; a gap is a hole between two of them."""
-    entry = msgspec.structs.replace(_entry(name, schedule.samples), step=schedule.last)
+    entry = msgspec.structs.replace(_entry(name, schedule.samples), step=schedule.last, distance=schedule.last)
     gaps = tuple(hole.gap() for hole in schedule.inner_holes())
     return msgspec.structs.replace(entry, valid_start=schedule.valid_start, valid_end=schedule.valid_end, gaps=gaps)
 
@@ -168,6 +171,7 @@ def _entry(name: str, samples: Samples) -> SeriesCoverage:
         files=samples.files,
         column=samples.column,
         step=samples.step,
+        distance=usual_step(samples.at) or samples.step,
         first_known=int(samples.at[0]),
         last_known=int(samples.at[-1]),
         rows=len(samples.at),

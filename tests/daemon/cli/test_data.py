@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,18 @@ def test_a_zone_that_is_none_is_refused(
     assert call(*words, *span, *capital) == 2
 
     assert "a zone like UTC" in capsys.readouterr().err
+
+
+def test_coverage_shows_how_far_rows_lie_apart_and_what_they_are_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gas price is written every hour and sampled every two."""
+    folder = tmp_path / "market"
+    assert call("data", "generate", str(folder), "--start", "2024-05-01", "--end", "2024-05-12") == 0
+    capsys.readouterr()
+    assert call("data", "coverage", "btc_basis", "--data", str(folder), "-o", "json") == 0
+    series = {each["series"]: each for each in json.loads(capsys.readouterr().out)["series"]}
+    gas, spot = series["ethereum.gas_price.gwei"], series["binance.spot.BTC"]
+    assert (gas["step"], gas["resolution"], gas["rows"]) == ("1 h", "2 h", 11 * 24 + 1)
+    assert (spot["step"], spot["resolution"]) == ("1 h", "1 h")
+    assert series["okx.funding.BTC"]["step"] == "8 h"

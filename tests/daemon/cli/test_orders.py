@@ -101,3 +101,19 @@ def test_the_limit_of_an_order_is_in_its_row(
         assert call("orders", "btc", "--state", str(tmp_path)) == 0
     out = capsys.readouterr().out
     assert "limit" in out and shown in out
+
+
+def test_a_table_shows_figures_as_people_read_them_and_json_every_digit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = {
+        "timestamp": 1, "strategy": "btc", "event_type": "trade", "venue": "binance", "token": "BTC",
+        "amount": 0.44700000000000006, "detail": "spot binance_spot at 42505.71445882443",
+    }  # fmt: skip
+    with running(tmp_path, {"events": answer([event])}):
+        assert call("events", "--state", str(tmp_path)) == 0
+        shown = capsys.readouterr().out
+        assert call("events", "--state", str(tmp_path), "-o", "json") == 0
+    assert "42,505.71" in shown and "0.447 BTC" in shown
+    assert "42505.714" not in shown
+    assert json.loads(capsys.readouterr().out) == [event]

@@ -11,7 +11,7 @@ from components.model.errors import (
     InvalidInput,
     Stop,
 )
-from daemon.cli.output import csv_of, flattened, message_of, progress_bar, refusals, table_of, text_of
+from daemon.cli.output import csv_of, flattened, message_of, progress_bar, readable, refusals, table_of, text_of
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
@@ -57,3 +57,18 @@ def test_other_errors_keep_their_facts() -> None:
 def test_there_is_no_bar_where_nobody_watches() -> None:
     with progress_bar("x") as progress:
         assert progress is None
+
+
+@pytest.mark.parametrize(
+    ("journal", "shown"),
+    [
+        ("spot binance_spot at 42505.71445882443", "spot binance_spot at 42,505.71"),
+        ("expected -0.44700000000000006 observed 0.447.", "expected -0.447 observed 0.447."),
+        ("0.0031415926535 EIGEN per eETH, 1e-09 left", "0.00314159 EIGEN per eETH, 1e-09 left"),
+        ("at 12:00:00.123456 of 1.2.3456, a/0.12345/b, k-0.123456, x0.12345, 0.123456x, 7 of 12, 2.5 bp", None),
+        ("", ""),
+    ],
+)
+def test_figures_in_a_sentence_are_shown_as_people_read_them(journal: str, shown: str | None) -> None:
+    assert readable(journal) == (journal if shown is None else shown)
+    assert readable(None) == ""
