@@ -24,7 +24,6 @@ from daemon.cells.core_actor import CoreActor, Outbound, StepOutcome
 from daemon.cells.desk import Desk
 from daemon.cells.showing import Showing
 from daemon.cells.step_ports import StepPorts
-from daemon.cells.surroundings import Control
 from daemon.journal.codec import encode
 from daemon.journal.records import (
     Command,
@@ -36,6 +35,7 @@ from daemon.recorded.recovery import Recovered
 from daemon.replica import CellState
 from daemon.safety.books import Books
 from daemon.world.rows import MarketRow
+from daemon.world.world import Control
 
 log = structlog.get_logger()
 

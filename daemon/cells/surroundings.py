@@ -21,14 +21,6 @@ from daemon.state.latch import Latches
 from venues.clock import Clock
 
 
-class Control(Protocol):
-    """What the daemon may ask of a paper account beside trading on it."""
-
-    async def deposit(self, id: str, amount: float, at: int) -> None: ...
-
-    async def withdrawal(self, id: str, amount: float, at: int) -> None: ...
-
-
 class CellLog(OrderLog, ReserveLog, Protocol):
     """The journal of a cell."""
 

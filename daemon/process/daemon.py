@@ -51,7 +51,7 @@ from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups
 from daemon.state.latch import ALL, Latch
 from daemon.state.latch_keeper import LatchKeeper
-from daemon.world.paper import PaperWorld
+from daemon.world.world import World
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Daemon:
     def __init__(
         self,
         config: DaemonSlice,
-        world: PaperWorld,
+        world: World,
         parts: Parts,
         *,
         notifier: Notifier,

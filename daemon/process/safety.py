@@ -46,8 +46,8 @@ from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper
 from daemon.state.lock import SAFETY, Holder, held, state_lock
 from daemon.world.awake import AwakeClock
-from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import open_world
+from daemon.world.world import World
 
 log = structlog.get_logger()
 ANSWER_S = 10.0
@@ -168,7 +168,7 @@ class _Program:
     """One strategy."""
 
     def __init__(
-        self, config: DaemonSlice, entry: StrategyEntry, world: PaperWorld, latches: LatchKeeper, committer: Committer
+        self, config: DaemonSlice, entry: StrategyEntry, world: World, latches: LatchKeeper, committer: Committer
     ) -> None:
         self._config = config
         self._entry = entry
@@ -249,7 +249,7 @@ class _Program:
             max_trade_usdt=config.guard.max_trade_size_usd,
             read_only=config.guard.read_only,
         )
-        life = f"safety{self._world.row}.{os.getpid()}"
+        life = f"safety{self._world.at // 10**9}.{os.getpid()}"
         return Closing(Account(entry, self._place.clients, lambda: journal, around, life), lambda: books)
 
     def _latched(self, latch: Latch | None, reason: str) -> None:

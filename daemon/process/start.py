@@ -41,8 +41,8 @@ from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
 from daemon.state.lock import Holder, held, state_lock
 from daemon.world.awake import AwakeClock
-from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import judge_capital, open_world
+from daemon.world.world import World
 
 log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.0005  # a computing core hands over to the event loop this often
@@ -198,7 +198,7 @@ def _environ(state: Path | None) -> dict[str, str]:
 
 async def _main(
     config: DaemonSlice,
-    world: PaperWorld,
+    world: World,
     reports: Reports,
     path: Path,
     environ: Mapping[str, str],

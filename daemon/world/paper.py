@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from math import gcd
 from typing import Protocol
 
-import msgspec
 import structlog
 import trio
 
@@ -27,48 +26,29 @@ from components.strategies.factory import make_strategy
 from daemon.config.daemon_file import MarketFeed, StrategyEntry
 from daemon.world.clocks import SECOND_NS, MarketClock
 from daemon.world.rows import EmbeddedMarket, MarketRow
+from daemon.world.world import Control, Listener, Place
 from venues.embedded import Continued
-from venues.interfaces import VenueClient
 
 log = structlog.get_logger()
 FIRST_DAYS = 28
 FEW_ROWS = 64
 
 
-class Listener(Protocol):
-    """Who is told the rows of the market that fall on its ticks."""
-
-    @property
-    def interval_ns(self) -> int:
-        """Between two of its ticks."""
-        ...
-
-    def tell(self, row: MarketRow) -> trio.Event:
-        """A new row; the event is set when it has been handled, or never will be."""
-        ...
-
-
-class PaperAccountControl(Protocol):
-    """What the driver does to an account; in this process or in another."""
+class PaperControl(Control, Protocol):
+    """What the driver does to an account as well; in this process or in another."""
 
     async def advance_to(self, row: int) -> None: ...
 
-    async def deposit(self, id: str, amount: float, at: int) -> None: ...
 
-    async def withdrawal(self, id: str, amount: float, at: int) -> None: ...
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class PaperPlace(Place, frozen=True, kw_only=True):
     """One strategy's place in the paper world."""
 
-    entry: StrategyEntry
-    control: PaperAccountControl
-    clients: tuple[VenueClient, ...]
+    control: PaperControl
     extend: Callable[[Market], None]
     close: Callable[[], None] = lambda: None
 
 
-OpenPlace = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], Place]
+OpenPlace = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperPlace]
 
 
 class PaperWorld:
@@ -98,7 +78,7 @@ class PaperWorld:
         self.row = first_row
         self.clock = MarketClock(self._start + first_row * self._step, speed=speed)
         self.clock.raise_ceiling(self._start + first_row * self._step)
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, PaperPlace] = {}
         self.failed: dict[str, Stop] = {}  # strategies whose account cannot be opened, and why
         self._silent: set[str] = set()  # accounts that live on without being written down
         self._feeds: dict[str, EmbeddedMarket] = {}
@@ -123,7 +103,7 @@ class PaperWorld:
         market = self._whole = self._grown(self.row + FEW_ROWS)
         return Row(self._part_of(market, entry), self.row - market.first)
 
-    def place(self, strategy: str) -> Place:
+    def place(self, strategy: str) -> PaperPlace:
         """Where a strategy trades; the Stop that kept its account from being opened."""
         if strategy in self.failed:
             raise self.failed[strategy]
@@ -156,7 +136,7 @@ class PaperWorld:
             if self.row + self._rows_for(1) > self._rows():
                 await self._continue()
 
-    async def _live(self, strategy: str, place: Place) -> None:
+    async def _live(self, strategy: str, place: PaperPlace) -> None:
         """Takes one account through the row. One that cannot be written down lives on in memory: its requests are
         refused until it is written again, which is tried on each row."""
         try:

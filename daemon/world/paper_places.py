@@ -12,7 +12,7 @@ from components.model.keys import PositionKey
 from components.model.market import Market
 from components.smallest_capital import too_small
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
-from daemon.world.paper import PaperWorld, Place
+from daemon.world.paper import PaperPlace, PaperWorld
 from venues.paper.account import PaperAccount
 from venues.paper.door.door import PaperVenue
 from venues.paper.door.faults import FaultPlan
@@ -127,13 +127,13 @@ def places(
     *,
     seed: int,
     profile: Profile,
-) -> Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], Place]:
+) -> Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperPlace]:
     """How a world opens the place of a strategy: its account behind doors with the faults planned for it."""
 
-    def open_place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> Place:
+    def open_place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperPlace:
         account = open_account(entry, market, balances)
         plan = faults(entry.id)
-        return Place(
+        return PaperPlace(
             entry=entry,
             control=LocalControl(account),
             clients=tuple(

@@ -31,7 +31,7 @@ from daemon.provenance import provenance
 from daemon.state.disk import RealDisk
 from daemon.state.lock import Holder, held, state_lock
 from daemon.world.awake import AwakeClock
-from daemon.world.paper import PaperWorld, Place, initial_balances
+from daemon.world.paper import PaperPlace, PaperWorld, initial_balances
 from daemon.world.paper_places import RowFile
 from tests.disks import kill_at_point
 from venues.paper.door.passage import Profile
@@ -83,11 +83,11 @@ async def serve(config: DaemonSlice, socket: str) -> int:
     world = PaperWorld(config.strategies, config.market, config.speed, told.read() + 1)
     world.handled = told.write
 
-    def place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> Place:
+    def place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperPlace:
         doors = (*entry.run.exchanges, "chain")
         control = RemoteAccount(socket, entry.id, world.clock)
         clients = tuple(remote_doors(socket, entry.id, doors, world.clock).values())
-        return Place(entry=entry, control=control, clients=clients, extend=lambda market: None)
+        return PaperPlace(entry=entry, control=control, clients=clients, extend=lambda market: None)
 
     world.open(place)
     parts = Parts(disk=RealDisk(kill_at_point()), provenance=provenance(), wall_s=time.time)
