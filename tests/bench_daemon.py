@@ -22,7 +22,7 @@ import trio
 from components.model.errors import Refuse
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.settings import PACKAGED
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.journal.committer import Committer
 from daemon.journal.journal import Journal
 from daemon.journal.records import Intent, Note

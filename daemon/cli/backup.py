@@ -13,7 +13,7 @@ from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit
 
 if TYPE_CHECKING:
-    from daemon.control.protocol import Response
+    from daemon.control.commands import Response
 
 ANSWER_S = 15.0
 

@@ -16,7 +16,7 @@ from daemon.cli.output import emit, json_of, refusals
 from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
-    from daemon.control.protocol import Response
+    from daemon.control.commands import Response
 
 STAMPS = ("at", "timestamp")
 
@@ -69,7 +69,7 @@ def asked(
 ) -> Response:
     """The daemon's yes; its no ends the command with its message and code."""
     from daemon.control.client import TIMEOUT_S, ask, socket_of
-    from daemon.control.protocol import Request
+    from daemon.control.commands import Request
 
     request = Request(kind=kind, strategy=strategy, arguments=words or {}, key=key)
     with refusals():
@@ -83,7 +83,7 @@ def looked_at(state: Path, kind: str, strategy: str | None = None, words: Mappin
     """What the daemon shows, or, when none runs on this state directory, what its journals say; their age is told."""
     from components.model.errors import BasisError
     from daemon.control.client import OPS_NOT_RUNNING, ask, socket_of
-    from daemon.control.protocol import Request, answer
+    from daemon.control.commands import Request, answer
     from daemon.state.lock import holder_of, state_lock
 
     with refusals():

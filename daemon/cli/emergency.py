@@ -30,7 +30,7 @@ from daemon.cli.output import emit, output_option, refusals
 from daemon.exits import Exit, of_answer
 
 if TYPE_CHECKING:
-    from daemon.control.protocol import Response
+    from daemon.control.commands import Response
     from daemon.state.latch import Latch
 
 PLANNED = ("strategy", "step", "after", "order", "amount", "cost", "refused", "leg")
@@ -140,7 +140,7 @@ def _told(state: Path, latch: Latch) -> Response | None:
     """The daemon's answer; None when there is none."""
     from components.model.errors import BasisError
     from daemon.control.client import ask, socket_of
-    from daemon.control.protocol import Request
+    from daemon.control.commands import Request
     from daemon.state.latch import ALL
 
     scope = None if latch.scope == ALL else latch.scope

@@ -13,7 +13,7 @@ from daemon.cli.console import looked_at, plain, state_option
 from daemon.cli.output import csv_of, json_of, money, output_option, percent, table_of, text_of
 
 if TYPE_CHECKING:
-    from daemon.control.protocol import Response
+    from daemon.control.commands import Response
     from daemon.replica import Contract, Replica
 
 COLUMNS = ("strategy", "state", "equity", "if sold", "P&L", "delta", "margin", "tick", "withheld")

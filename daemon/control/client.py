@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import InvalidInput, Refuse, Retry, Severity, catalogued
-from daemon.control.protocol import MAX_ANSWER_BYTES, SOCKET, Request, Response, address, encoded, request_faults
+from daemon.control.commands import Request, Response, request_faults
+from daemon.control.protocol import MAX_ANSWER_BYTES, SOCKET, address, encoded
 from daemon.errors import OPS_MALFORMED
 from daemon.state.lock import holder_of, state_lock
 

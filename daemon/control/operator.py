@@ -6,7 +6,7 @@ money) before it is acknowledged; an idempotency key makes it happen once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -19,50 +19,26 @@ import trio
 from components.core import CLOSE
 from components.model.capital import above_equity, costs_to_free
 from components.model.errors import BasisError, Refuse, Stop
-from daemon.backtest.sold import ExitValues
 from daemon.cells.authority import Pause
 from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice
+from daemon.control.accepted import ACCEPTED, ASKED, PAUSED, STOPPED
 from daemon.control.by_hand import adopt, trade_by_hand
-from daemon.control.protocol import Request, Response, answer
-from daemon.control.shown import plan_shown, positions_shown
+from daemon.control.commands import Request, Response, answer
+from daemon.control.questions import QUESTIONS, Questions, Whole
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.records import Command, LatchChanged, Record
 from daemon.orders.dispatch import OrderLog
 from daemon.orders.outcomes import late_of
-from daemon.replica import CellState, Replica
+from daemon.replica import CellState
 from daemon.state.latch import ALL, Phase, requested
 from daemon.state.latch_keeper import LatchKeeper
 
 log = structlog.get_logger()
-ASKED, ACCEPTED = "asked", "accepted"  # what was refused says so and why
 FIRST_LOOK_S = 2.0  # most that an answer waits for what the venues say first
 JOURNAL_S = 0.5
-PAUSED = "by an operator"
-STOPPED = Pause(reason="stopped by an operator", everything=True)
-
-
-def accepted(commands: Iterable[Command]) -> tuple[Command, ...]:
-    """Those that were done, in order. One that a crash cut short was not acknowledged: asked again it is done, and what
-    it moves is done once by its id."""
-    return tuple(command for command in commands if command.answer == ACCEPTED)
-
-
-def paused_strategies(commands: Iterable[Command]) -> dict[str, Pause]:
-    """Who is paused, and why, after these commands: a pause outlasts a restart."""
-    paused: dict[str, Pause] = {}
-    for command in accepted(commands):
-        strategy = command.arguments.get("strategy", "")
-        held = command.kind == "stop" and strategy and command.arguments.get("positions") != "close"
-        if held:
-            paused[strategy] = STOPPED
-        elif command.kind == "pause":
-            paused[strategy] = Pause(reason=command.arguments.get("reason", PAUSED))
-        elif command.kind == "resume":
-            paused.pop(strategy, None)
-    return paused
 
 
 class Operator:
@@ -74,30 +50,17 @@ class Operator:
         latches: LatchKeeper,
         audit: OrderLog,
         market_now: Callable[[], int],
-        *,
-        events: Callable[[str | None, int], Awaitable[list[dict[str, Any]]]],
-        orders: Callable[[str | None], Awaitable[list[dict[str, Any]]]],
-        trouble: Callable[[str | None], str],
-        stop: Callable[[], None],
-        dump: Callable[[], Mapping[str, Any]],
-        backup: Callable[[Path], Awaitable[Mapping[str, Any]]],
+        whole: Whole,
         answered: Mapping[str, Command],
-        unwell: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._supervisor = supervisor
         self._latches = latches
         self._audit = audit
         self._now = market_now
-        self._events = events
-        self._orders = orders
-        self._trouble = trouble  # what is missing in those answers
-        self._unwell = unwell  # what of the daemon itself is not as it should be
-        self._stop = stop
-        self._dump = dump
-        self._backup = backup
+        self._whole = whole
+        self._questions = Questions(supervisor, whole, market_now)
         self._answered = dict(answered)
         self._under_way: dict[str, trio.Event] = {}
-        self._exit_values = ExitValues()
 
     @property
     def config(self) -> DaemonSlice:
@@ -115,28 +78,12 @@ class Operator:
                 raise Refuse(OPS_REFUSED, f"key {request.key!r} was used for another request ({before.kind})")
             return answer({"id": before.id, "again": True}, message=f"already {before.answer}", market_now=self._now())
         match request.kind:
-            case "ping":
-                return answer({"strategies": list(self._ids()), "unwell": list(self._unwell())}, market_now=self._now())
-            case "status":
-                shown = [self._valued(each) for each in self._replicas(request)]
-                return answer(shown, message="\n".join(self._unwell()), market_now=self._now())
-            case "positions":
-                return answer(positions_shown(self._replicas(request)), market_now=self._now())
-            case "orders":
-                orders = await self._orders(request.strategy)
-                return answer(orders, message=self._trouble(request.strategy), market_now=self._now())
-            case "events":
-                limit = int(request.arguments.get("limit", "50"))
-                events = await self._events(request.strategy, limit)
-                return answer(events, message=self._trouble(request.strategy), market_now=self._now())
-            case "dump":
-                return answer(self._dump(), market_now=self._now())
+            case kind if kind in QUESTIONS:
+                return await self._questions.answered(request)
             case "backup":
                 await self._audit.commit()
-                made = await self._backup(Path(request.arguments["folder"]))
+                made = await self._whole.backup(Path(request.arguments["folder"]))
                 return answer(made, market_now=self._now())
-            case "emergency_plan":
-                return answer(await self._plans(request.strategy), market_now=self._now())
             case _ if not request.key:
                 return await self._act(request, uid)
             case _:
@@ -268,7 +215,7 @@ class Operator:
         if request.strategy is None:
             if positions == "close":
                 raise Refuse(OPS_REFUSED, "close strategy by strategy first: basis stop STRATEGY --positions close")
-            self._stop()
+            self._whole.stop()
             closed = [entry.id for entry in self.config.strategies if entry.run.mode.on_stop == "close"]
             if not closed:
                 return "the daemon stops after the steps under way; positions are held", {}
@@ -345,33 +292,6 @@ class Operator:
                 return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
         raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is uncertain")
 
-    async def _plans(self, strategy: str | None) -> list[dict[str, Any]]:
-        """Asked of the venues themselves, whatever has become of the strategy."""
-        rows: dict[str, list[dict[str, Any]]] = {}
-
-        async def plan(name: str) -> None:
-            try:
-                rows[name] = plan_shown(name, await self._supervisor.planner_of(name).plan())
-            except BasisError as error:
-                if strategy:
-                    raise
-                rows[name] = [{"strategy": name, "refused": error.message}]
-
-        names = [strategy] if strategy else self._ids()
-        async with trio.open_nursery() as nursery:
-            for name in names:
-                nursery.start_soon(plan, name)
-        return [row for name in names for row in rows[name]]
-
-    def _replicas(self, request: Request) -> list[Replica]:
-        known = self._supervisor.replicas
-        return [known[name] for name in self._ids() if name in known and request.strategy in (None, name)]
-
-    def _valued(self, replica: Replica) -> Replica:
-        """With what it would leave if it were sold now, beside its book value."""
-        run = next(entry.run for entry in self.config.strategies if entry.id == replica.strategy)
-        return self._exit_values.of(run, replica)
-
     async def _pay(self, strategy: str, command: Command) -> tuple[str, dict[str, Any]]:
         """What is owed, at any cost; refused when nothing is, or the next withdrawal would be paid so."""
         cell = self._running(strategy)
@@ -390,7 +310,7 @@ class Operator:
             return ""
         if amount > replica.equity:
             raise Refuse(OPS_REFUSED, above_equity(amount, replica.equity, replica.share_class))
-        cost = self._valued(replica).cost_of_freeing(amount)
+        cost = self._questions.valued(replica).cost_of_freeing(amount)
         if not cost:
             return ""
         told = f". {costs_to_free(amount, cost, replica.share_class)}"

@@ -21,16 +21,8 @@ import structlog
 import trio
 
 from components.model.errors import BasisError, Fault, InvalidInput, Severity, Stop, catalogued
-from daemon.control.protocol import (
-    MAX_REQUEST_BYTES,
-    URGENT,
-    Request,
-    Response,
-    address,
-    encoded,
-    parse_request,
-    refusal,
-)
+from daemon.control.commands import URGENT, Request, Response, refusal
+from daemon.control.protocol import MAX_REQUEST_BYTES, address, encoded, parse_request
 from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED
 
 OPS_SOCKET = catalogued(

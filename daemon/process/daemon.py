@@ -26,8 +26,10 @@ from daemon.cells.desk import Desk
 from daemon.cells.supervisor import Ended, Supervisor
 from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
-from daemon.control.operator import Operator, accepted, paused_strategies
+from daemon.control.accepted import accepted, paused_strategies
+from daemon.control.operator import Operator
 from daemon.control.protocol import SOCKET
+from daemon.control.questions import Whole
 from daemon.control.reload import Reloader
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
@@ -46,7 +48,7 @@ from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
 from daemon.process.serving import Serving
 from daemon.process.stopping import Stopping
-from daemon.process.watchdog import Watch
+from daemon.process.watchdog import Watch, Watched
 from daemon.replica import CellState, Replica
 from daemon.state.backups import Backups
 from daemon.state.latch import ALL, Latch
@@ -128,28 +130,32 @@ class Daemon:
             self.latches,
             self._audit,
             self.clock.now,
-            events=lambda strategy, limit: self._asking(partial(self._queries.events, strategy, limit)),
-            orders=lambda strategy: self._asking(partial(self._queries.orders, strategy)),
-            trouble=self._queries.trouble,
-            stop=self.stop,
-            dump=self.dump,
-            backup=self._backups.ask,
-            answered={command.key: command for command in accepted(commands) if command.key},
-            unwell=lambda: [f"{c.name}: {c.reason}" for c in self.health.around() if c.level is not Level.OK],
+            Whole(
+                events=lambda strategy, limit: self._asking(partial(self._queries.events, strategy, limit)),
+                orders=lambda strategy: self._asking(partial(self._queries.orders, strategy)),
+                trouble=self._queries.trouble,
+                stop=self.stop,
+                dump=self.dump,
+                backup=self._backups.ask,
+                unwell=lambda: [f"{c.name}: {c.reason}" for c in self.health.around() if c.level is not Level.OK],
+            ),
+            {command.key: command for command in accepted(commands) if command.key},
         )
         self.supervisor.paused = paused_strategies(commands)
         self._watch = Watch(
-            self.health,
-            self.metrics,
-            self.committer,
-            self.supervisor,
-            self.operator,
-            self.latches,
+            Watched(
+                health=self.health,
+                metrics=self.metrics,
+                committer=self.committer,
+                supervisor=self.supervisor,
+                operator=self.operator,
+                latches=self.latches,
+                readers=self.readers,
+                streams=parts.streams,
+                free_bytes=self._free_bytes,
+            ),
             notifier,
-            free_bytes=self._free_bytes,
-            status=self._status,
-            readers=self.readers,
-            streams=parts.streams,
+            self._status,
         )
         self._serving = Serving(self.metrics, self.health, self._queries, self.operator.handle, self._asking)
         release = parts.provenance.get("version", "")

@@ -19,7 +19,7 @@ import msgspec
 
 from components.model.errors import BasisError, InvalidInput
 from daemon.control.client import ask, socket_of
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.state.latch import ALL, LATCH_FILE, Latches
 from daemon.state.lock import holder_of, state_lock
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 import structlog
 import trio
 
@@ -26,33 +27,28 @@ SHOWN_FOR_S = 60.0  # how long health tells of a suspend that is over
 SUSPENDED = "process"  # the component that health shows it as
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the daemon is looked after."""
+
+    health: Health
+    metrics: Metrics
+    committer: Committer
+    supervisor: Supervisor
+    operator: Operator
+    latches: Latches
+    free_bytes: Callable[[], int | None]
+    readers: tuple[Reader, ...] = ()
+    streams: Callable[[], Iterable[Stream]] = tuple
+
+
 class Watch:
-    def __init__(
-        self,
-        health: Health,
-        metrics: Metrics,
-        committer: Committer,
-        supervisor: Supervisor,
-        operator: Operator,
-        latches: Latches,
-        notifier: Notifier,
-        *,
-        free_bytes: Callable[[], int | None],
-        status: Callable[[], str],
-        readers: Iterable[Reader] = (),
-        streams: Callable[[], Iterable[Stream]] = tuple,
-    ) -> None:
-        self._health = health
-        self._metrics = metrics
-        self._committer = committer
-        self._supervisor = supervisor
-        self._operator = operator
-        self._latches = latches
+    """`status` is told to systemd each time it is fed."""
+
+    def __init__(self, watched: Watched, notifier: Notifier, status: Callable[[], str]) -> None:
+        self._watched = watched
+        self._health, self._metrics = watched.health, watched.metrics
         self._notifier = notifier
-        self._free_bytes = free_bytes
         self._status = status
-        self._readers = tuple(readers)
-        self._streams = streams
         self._lateness: Lateness | None = None
         self._losses = LossGuard()
         self._suspended_at: float | None = None
@@ -63,12 +59,12 @@ class Watch:
             late = await self._sleep(every_s)
             self._metrics.loop_lag(late)
             self._health.loop_lag(late)
-            if not self._committer.statistics().waiting:  # nobody has been waiting since the last look: it works
+            if not self._watched.committer.statistics().waiting:  # no one waits since the last look: it works
                 self._health.beat("committer", within_s=max(30.0, 3.0 * every_s))
             self._tell_of_readers()
             self._metrics.components(self._health.components())
             self._metrics.ready(bool(self._health.readiness()))
-            free = self._free_bytes()
+            free = self._watched.free_bytes()
             if free is not None:
                 self._metrics.disk_free(free)
 
@@ -80,14 +76,17 @@ class Watch:
         every_s = self._notifier.feed_every_s or GUARD_EVERY_S
         while True:
             await self._sleep(every_s)
-            loss, limit = self._losses.fraction(self._supervisor.replicas.values()), limits.stop_loss_fraction
+            loss, limit = self._losses.fraction(self._watched.supervisor.replicas.values()), limits.stop_loss_fraction
             if limit is not None:
                 self._tell_of_losses()
-            if loss is not None and limit is not None and loss >= limit and self._latches.of_all() is None:
-                await self._operator.emergency(None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1)
+            is_too_much = loss is not None and limit is not None and loss >= limit
+            if is_too_much and self._watched.latches.of_all() is None:
+                await self._watched.operator.emergency(
+                    None, f"loss of {loss:.2%} of net deposits, limit {limit:.2%}", -1
+                )
             for strategy, reason in self._health.stuck().items():
                 log.critical("cell.stuck", strategy=strategy, reason=reason)
-                await self._operator.emergency(strategy, f"stuck: {reason}", -1)
+                await self._watched.operator.emergency(strategy, f"stuck: {reason}", -1)
             starving = self._health.starving()
             if starving:
                 self._notifier.feed()
@@ -121,11 +120,11 @@ class Watch:
         return late
 
     def _tell_of_readers(self) -> None:
-        for reader in self._readers:
+        for reader in self._watched.readers:
             words = reader.error + (f" ({reader.errors} in all)" if reader.error else "")
             self._health.report(f"reader:{reader.name}", Level.DEGRADED if reader.error else Level.OK, words)
             self._metrics.reader(reader.name, errors=reader.errors, dropped=reader.dropped)
-        for stream in self._streams():
+        for stream in self._watched.streams():
             words = f"{stream.trouble}; {stream.dropped} lines lost" if stream.trouble else ""
             self._health.report(stream.name, Level.DEGRADED if stream.trouble else Level.OK, words)
             self._metrics.lines(stream.name, dropped=stream.dropped)

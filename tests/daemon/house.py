@@ -23,7 +23,7 @@ from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Ended
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.settings import PACKAGED
-from daemon.control.protocol import Request, Response
+from daemon.control.commands import Request, Response
 from daemon.journal.journal import record_of
 from daemon.journal.reader import journal_folder
 from daemon.journal.records import Record

@@ -18,7 +18,8 @@ import yaml
 from components.model.errors import BasisError
 from daemon.config.settings import PACKAGED
 from daemon.control.client import ask
-from daemon.control.protocol import SOCKET, Request
+from daemon.control.commands import Request
+from daemon.control.protocol import SOCKET
 
 ROOT = Path(__file__).resolve().parents[2]
 BASIS = [sys.executable, "-c", "from daemon.cli.main import main; main()"]

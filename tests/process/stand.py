@@ -16,7 +16,8 @@ import msgspec
 import trio
 
 from daemon.control.client import ask
-from daemon.control.protocol import SOCKET, Request
+from daemon.control.commands import Request
+from daemon.control.protocol import SOCKET
 from daemon.journal.reader import journals, verify
 from daemon.recorded.proof import Result, prove
 from daemon.state.disk import RealDisk

@@ -20,7 +20,8 @@ import pytest
 
 from components.model.orders import OrderState
 from daemon.control.client import ask
-from daemon.control.protocol import SOCKET, Request
+from daemon.control.commands import Request
+from daemon.control.protocol import SOCKET
 from daemon.journal.journal import record_of
 from daemon.journal.records import Outcome
 from daemon.journal.walk import Walk

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from components.model.errors import BasisError
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
 from daemon.state.latch import Phase

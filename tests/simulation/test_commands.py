@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.journal.records import Events
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState, Replica

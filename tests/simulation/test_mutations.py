@@ -27,7 +27,7 @@ from daemon.cells.bridge import Bridge
 from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.journal.errors import JournalBroken
 from daemon.journal.records import Outcome
 from daemon.monitoring.health import Health

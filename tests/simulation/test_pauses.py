@@ -9,7 +9,7 @@ import trio
 
 from components.model.errors import BasisError
 from components.model.orders import reduces_risk
-from daemon.control.protocol import Request
+from daemon.control.commands import Request
 from daemon.journal.records import Command, Intent
 from daemon.process.daemon import Daemon
 from tests.simulation.harness import THREE, Run, simulate

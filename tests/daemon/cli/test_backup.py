@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 from daemon.state.copy import verify_copy
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running

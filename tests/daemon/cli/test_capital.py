@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
 from tests.daemon.one_cell import running as cell

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from daemon.cli import console
 from daemon.cli.console import AMOUNT, emit_records, make_sure, operation_key
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-5", "1e999", "ten", ""])

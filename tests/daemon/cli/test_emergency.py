@@ -16,7 +16,7 @@ import pytest
 
 from components.model.errors import Refuse
 from daemon.cli import emergency
-from daemon.control.protocol import Request, Response, answer, refusal
+from daemon.control.commands import Request, Response, answer, refusal
 from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_REFUSED
 from daemon.state.latch import ALL, Latches, Phase
 from tests.daemon.cli.calls import call

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.model.errors import BasisError, Refuse
-from daemon.control.protocol import Request, answer, refusal
+from daemon.control.commands import Request, answer, refusal
 from daemon.errors import OPS_NOT_FOUND, OPS_REFUSED
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running

@@ -13,7 +13,7 @@ import pytest
 
 from daemon.cli.output import table_of, terminal_width
 from daemon.cli.positions import positions_text
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 from daemon.control.shown import positions_shown
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from daemon.cli.status import COLUMNS, lowest_margin, profit, reasons, row_of, withheld
-from daemon.control.protocol import answer
+from daemon.control.commands import answer
 from daemon.replica import CellState, Contract, OpenOrder, VenueState
 from tests.daemon import one_cell as cells
 from tests.daemon.cli.calls import call

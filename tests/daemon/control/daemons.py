@@ -10,7 +10,8 @@ from pathlib import Path
 
 import trio
 
-from daemon.control.protocol import SOCKET, Request, Response, answer
+from daemon.control.commands import Request, Response, answer
+from daemon.control.protocol import SOCKET
 from daemon.control.server import DEFAULT_LIMITS, ControlServer, Limits
 from daemon.state.lock import Holder, held, state_lock
 

@@ -13,7 +13,8 @@ import pytest
 
 from components.model.errors import BasisError, InvalidInput, Retry
 from daemon.control.client import OPS_NO_ANSWER, OPS_NOT_RUNNING, ask, socket_of
-from daemon.control.protocol import Request, answer, encoded
+from daemon.control.commands import Request, answer
+from daemon.control.protocol import encoded
 from daemon.state.lock import Holder, held, state_lock
 from tests.daemon.control.daemons import running
 

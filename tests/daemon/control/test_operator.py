@@ -13,8 +13,8 @@ from components.model.errors import BasisError
 from components.model.orders import Verb
 from daemon.cells.authority import Pause
 from daemon.cells.core_actor import words_of
-from daemon.control.operator import STOPPED, accepted, paused_strategies
-from daemon.control.protocol import Response
+from daemon.control.accepted import STOPPED, accepted, paused_strategies
+from daemon.control.commands import Response
 from daemon.journal.records import Command, LatchChanged
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState

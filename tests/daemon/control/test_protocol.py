@@ -9,17 +9,8 @@ import pytest
 
 from components.model.errors import CATALOGUE, InvalidInput, Refuse
 from daemon.cli.console import LARGEST
-from daemon.control.protocol import (
-    KINDS,
-    LARGEST_AMOUNT,
-    Request,
-    answer,
-    encoded,
-    is_amount,
-    parse_request,
-    refusal,
-    request_faults,
-)
+from daemon.control.commands import KINDS, LARGEST_AMOUNT, Request, answer, is_amount, refusal, request_faults
+from daemon.control.protocol import encoded, parse_request
 from daemon.errors import OPS_MALFORMED, OPS_REFUSED
 
 GOOD = [

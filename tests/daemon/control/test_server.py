@@ -16,7 +16,8 @@ import trio
 import trio.testing
 
 from components.model.errors import Refuse, Stop
-from daemon.control.protocol import MAX_REQUEST_BYTES, Request, Response, address, answer, encoded
+from daemon.control.commands import Request, Response, answer
+from daemon.control.protocol import MAX_REQUEST_BYTES, address, encoded
 from daemon.control.server import OPS_SOCKET, ControlServer, Limits
 from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED
 

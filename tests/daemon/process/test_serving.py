@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from daemon.config.daemon_file import Metrics as MetricsEntry
-from daemon.control.protocol import Request, Response
+from daemon.control.commands import Request, Response
 from daemon.journal.queries import Queries
 from daemon.monitoring.health import Component, Health, Level
 from daemon.monitoring.metrics import Metrics

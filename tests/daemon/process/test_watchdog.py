@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from daemon.config.live_guard import PAPER
 from daemon.monitoring.health import Health
-from daemon.process.watchdog import GUARD_EVERY_S, Watch
+from daemon.process.watchdog import GUARD_EVERY_S, Watch, Watched
 from daemon.replica import Replica
 from daemon.state.latch import Latch, requested
 from tests.daemon.fakes import virtual
@@ -69,9 +69,16 @@ class Desk:
         self.seen_free.append(bytes)
 
     def watch(self) -> Watch:
-        return Watch(
-            self.health, self, self, self, self, self, self, free_bytes=self.free, status=lambda: "2 of 2 run"  # type: ignore[arg-type]
-        )  # fmt: skip
+        watched = Watched(
+            health=self.health,
+            metrics=self,  # type: ignore[arg-type]
+            committer=self,  # type: ignore[arg-type]
+            supervisor=self,  # type: ignore[arg-type]
+            operator=self,  # type: ignore[arg-type]
+            latches=self,  # type: ignore[arg-type]
+            free_bytes=self.free,
+        )
+        return Watch(watched, self, lambda: "2 of 2 run")  # type: ignore[arg-type]
 
 
 def guarded(desk: Desk, seconds: float, limits: object = PAPER) -> Desk:
