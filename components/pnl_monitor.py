@@ -12,13 +12,14 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from components.attribution import Attribution
 from components.maths.columns import (
     accumulate,
     add_part,
     add_to_part,
     ends,
+    highest,
     is_zero,
-    on_rows,
     running,
     with_added,
     with_value,
@@ -86,6 +87,7 @@ class PnlMonitor:
         self._prices = prices
         self._positions = positions
         self._sink = sink
+        self._attribution = Attribution(prices)
         self._columns = ResultColumns(run, prices, positions)
         self._open = OpenOutcomes(run.mode, prices)
         self._enabled = frozenset(run.mode.pnl.parts)
@@ -146,11 +148,10 @@ class PnlMonitor:
     def attribute(self, book: BookColumns, settlements: Settlements, risk: Risk, rows: int) -> Steps:
         """Parts of the first `rows` rows, before the trades of the last one."""
         window = book.window.head(rows)
-        parts = self._held(book, window)
-        for flow in settlements.cash:
+        parts = self._attribution.of(book, window)
+        for flow, paid in zip(settlements.cash, book.paid, strict=True):
             if len(flow.row) and flow.row[0] < rows:
-                column = on_rows(flow.row, flow.amount, rows)
-                add_part(parts, flow.part, self._cash_value(window, flow.key, column))
+                add_part(parts, flow.part, self._cash_value(window, flow.key, paid[:rows]))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
         if self._positions.doubts or self._positions.unfinal or self._open.orders:
             self._open.advance(window, self._positions.watched)
@@ -205,7 +206,7 @@ class PnlMonitor:
         rows = len(steps.window)
         enabled: dict[str, Column | float] = {}
         residual: Column | float = 0.0
-        total: Column | float = 0.0
+        total: Column | float | None = None
         found: list[str] = []
         for part in LINES:
             column = steps.parts.get(part, 0.0)
@@ -214,7 +215,7 @@ class PnlMonitor:
                     enabled[part] = column
                 continue
             found.append(part)
-            total = total + column
+            total = column if total is None else total + column
             if part in self._enabled or part == ADJUSTMENT:
                 enabled[part] = column
             else:
@@ -223,7 +224,7 @@ class PnlMonitor:
             carried = [self.sums[part] for part in found]
             self.sums.update(zip(found, ends(carried, [steps.parts[part] for part in found], rows), strict=True))
         self.residual = running(self.residual, residual)
-        explained = accumulate(self._total, total, rows)
+        explained = accumulate(self._total, 0.0 if total is None else total, rows)
         paid_in = self._paid_in if is_zero(steps.flow) else accumulate(self._paid_in, steps.flow, rows)
         unexplained = steps.equity - self.initial
         unexplained -= paid_in
@@ -233,7 +234,7 @@ class PnlMonitor:
         self.external_flows = self._paid_in
         share = np.abs(unexplained)
         share /= np.maximum(steps.equity, self.initial)
-        self.residual_max = max(self.residual_max, float(np.maximum.reduce(share)))
+        self.residual_max = max(self.residual_max, highest(share))
         self._equity = float(steps.equity[-1])
         unit_value = steps.columns["unit_value"]
         self._unit_value = unit_value if isinstance(unit_value, float) else float(unit_value[-1])
@@ -275,34 +276,6 @@ class PnlMonitor:
         return max(NOTHING * self.initial, min(self._mode.minimum_trade_usdt * usdt, CRUMBS * self.initial))
 
     # Parts
-
-    def _held(self, book: BookColumns, window: Window) -> dict[str, Column | float]:
-        """Σ held × change of one unit, per part, in key order; equal columns are added up first."""
-        market, rows, unit, flowing = window.market, len(window), self._prices.unit, book.flowing
-        weights: dict[str, dict[int, Column | float]] = {}
-        columns: dict[int, Column] = {}
-        for key, held in book.held.items():
-            flow = flowing.get(key)
-            if held == 0.0 and flow is None:
-                continue
-            terms = unit(market, key).terms
-            if not terms:
-                continue
-            native: Column | float = held if flow is None else np.concatenate(((held,), flow[: rows - 1]))
-            for part, column in terms:
-                name, by_column = id(column), weights.get(part)
-                if by_column is None:
-                    weights[part] = {name: 0.0 + native}
-                else:
-                    by_column[name] = by_column.get(name, 0.0) + native
-                columns[name] = column
-        parts: dict[str, Column | float] = {}
-        for part, by_column in weights.items():
-            total: Column | float = 0.0
-            for which, weight in by_column.items():
-                total = total + weight * window.cut(columns[which])
-            parts[part] = total
-        return parts
 
     def _happenings(self, parts: dict[str, Column | float], settlements: Settlements, window: Window) -> Column | float:
         """Rewards, liquidations, arrivals and flows of the first row, at its prices."""

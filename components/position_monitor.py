@@ -9,25 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-import numpy as np
 
-from components.maths.columns import on_rows
+from components.maths.columns import accumulate, on_rows
 from components.model.keys import TRANSIT, PositionKey, base_token
 from components.model.market import Column, Window
 from components.model.orders import InFlight, Order, OrderId, Trade
 from components.model.positions import Book
-from components.ports import CashFlows, Happening, Settlements
+from components.ports import Happening, Settlements
 
 
 class BookColumns:
     """Balances over a window: constant but for the positions that cash flows change.
 
     `held` is what was held when the first row began, `quantities` what is held after its happenings; both in native
-    units. `flowing` are the columns of balances that change within the window. `doubts` are orders whose outcome is
-    not known: the book does not count them, exposure counts them both ways.
+    units. `flowing` are the columns of balances that change within the window, `paid` what each of the cash flows comes
+    to per row. `doubts` are orders whose outcome is not known: the book does not count them, exposure counts them both
+    ways.
     """
 
-    __slots__ = ("doubts", "flowing", "held", "quantities", "window")
+    __slots__ = ("doubts", "flowing", "held", "paid", "quantities", "window")
 
     def __init__(
         self,
@@ -36,12 +36,14 @@ class BookColumns:
         quantities: Mapping[PositionKey, float],
         flowing: Mapping[PositionKey, Column],
         doubts: tuple[Order, ...] = (),
+        paid: tuple[Column, ...] = (),
     ) -> None:
         self.window = window
         self.held = held
         self.quantities = quantities
         self.flowing = flowing
         self.doubts = doubts
+        self.paid = paid
 
     def native(self, key: PositionKey) -> Column | float:
         """The balance of `key` at each row, settlements of the row included."""
@@ -148,19 +150,18 @@ class PositionMonitor:
             for happening in settlements.happenings:
                 after.apply(happening.changes)
             quantities = dict(after.items())
-        flowing: dict[PositionKey, Column] = {}
-        if settlements.cash:
-            amounts = _by_row(settlements.cash, len(window))
-            for key, amount in amounts.items():
-                amount[0] += quantities.get(key, 0.0)
-                flowing[key] = np.add.accumulate(amount)
+        paid = tuple(on_rows(flow.row, flow.amount, len(window)) for flow in settlements.cash)
+        amounts: dict[PositionKey, Column] = {}
+        for flow, amount in zip(settlements.cash, paid, strict=True):
+            amounts[flow.key] = amounts[flow.key] + amount if flow.key in amounts else amount
+        flowing = {key: accumulate(quantities.get(key, 0.0), amount, len(window)) for key, amount in amounts.items()}
         doubts = dict(self.doubts)
         for happening in settlements.happenings:
             if happening.resolves is not None:
                 doubts.pop(happening.resolves, None)
             if happening.unknown is not None:
                 doubts[happening.unknown.id] = happening.unknown
-        return BookColumns(window, held, quantities, flowing, tuple(doubts.values()))
+        return BookColumns(window, held, quantities, flowing, tuple(doubts.values()), paid)
 
     def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
         """The first `rows` rows of a projection have happened."""
@@ -216,12 +217,3 @@ class PositionMonitor:
             self.unfinal[order.id] = Unfinal(
                 order=order, block=happening.block, quantity=happening.amount, changes=happening.changes
             )
-
-
-def _by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
-    """Cash flows per position and row, flows of one row added in the order given."""
-    out: dict[PositionKey, Column] = {}
-    for flow in cash:
-        column, known = on_rows(flow.row, flow.amount, rows), out.get(flow.key)
-        out[flow.key] = column if known is None else known + column
-    return out

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from components.exposure_monitor import Exposure
-from components.maths.columns import head, on_rows, with_added, with_value
+from components.maths.columns import head, with_added, with_value
 from components.maths.perps import maintenance_usdt
-from components.model.keys import perp
+from components.model.keys import PositionKey, Tier, VenueName, perp
 from components.model.market import Column, Row
 from components.model.slices import RunSlice
 from components.ports import FLOW, Settlements
@@ -23,10 +24,37 @@ from components.utility_manager import UtilityManager
 BALANCE = "balance."
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns of one exchange, the perp that it hedges with and that perp's maintenance table."""
+
+    venue: VenueName
+    worth: str
+    gained: str
+    margin_ratio: str
+    mm_ratio: str
+    funding: str
+    perp: PositionKey
+    tiers: tuple[Tier, ...]
+
+    @classmethod
+    def of(cls, run: RunSlice, venue: VenueName) -> Names:
+        instrument = run.exchanges[venue].instruments.get(f"perp.{run.mode.asset}")
+        tiers = () if instrument is None else instrument.tiers
+        return cls(
+            venue=venue,
+            worth=f"venue_equity.{venue}",
+            gained=f"venue_pnl.{venue}",
+            margin_ratio=f"margin_ratio.{venue}",
+            mm_ratio=f"mm_ratio.{venue}",
+            funding=f"funding.{venue}",
+            perp=perp(venue, run.mode.asset),
+            tiers=tiers,
+        )
+
+
 class ResultColumns:
     def __init__(self, run: RunSlice, prices: UtilityManager, positions: PositionMonitor) -> None:
-        self._mode = run.mode
-        self._exchanges = run.exchanges
+        self._names = {venue: Names.of(run, venue) for venue in run.mode.hedge_allocation}
         self._prices = prices
         self._positions = positions
         self.venue_worth: dict[str, float] = {}
@@ -43,11 +71,12 @@ class ResultColumns:
         if exposure.ltv is not None and risk.health_factor is not None:
             columns["ltv"] = exposure.ltv[:rows]
             columns["health_factor"] = risk.health_factor[:rows]
-        worth = self._worth(exposure)
-        for venue in self._mode.hedge_allocation:
-            self._venue_columns(columns, book, risk, settlements, venue, worth[venue][:rows])
-        for key in book.quantities:
-            columns[BALANCE + key] = head(book.native(key), rows)
+        worth = self._worth(exposure, rows)
+        for venue, names in self._names.items():
+            self._venue_columns(columns, book, risk, settlements, names, worth[venue])
+        for key, quantity in book.quantities.items():
+            flow = book.flowing.get(key)
+            columns[BALANCE + key] = quantity if flow is None else flow[:rows]
         return columns
 
     def _venue_columns(
@@ -56,10 +85,11 @@ class ResultColumns:
         book: BookColumns,
         risk: Risk,
         settlements: Settlements,
-        venue: str,
+        names: Names,
         worth: Column,
     ) -> None:
-        account, rows = risk.exposure.accounts[venue], len(worth)
+        venue, rows = names.venue, len(worth)
+        account = risk.exposure.accounts[venue]
         moved = 0.0
         row = book.window.row(0)
         for happening in settlements.happenings:
@@ -70,33 +100,32 @@ class ResultColumns:
         step[0] = worth[0] - self.venue_worth.get(venue, float(worth[0])) - moved
         np.subtract(worth[1:], worth[:-1], out=step[1:])
         self.venue_worth[venue] = float(worth[-1])
-        columns[f"venue_equity.{venue}"] = worth
-        columns[f"venue_pnl.{venue}"] = step
+        columns[names.worth] = worth
+        columns[names.gained] = step
         if account.margin_ratio is not None and account.notional_usdt is not None:
-            tiers = self._exchanges[venue].instruments[f"perp.{self._mode.asset}"].tiers
-            columns[f"margin_ratio.{venue}"] = account.margin_ratio[:rows]
-            needed = maintenance_usdt(account.notional_usdt[:rows], tiers)
-            columns[f"mm_ratio.{venue}"] = needed / account.equity_usdt[:rows]
+            columns[names.margin_ratio] = account.margin_ratio[:rows]
+            needed = maintenance_usdt(account.notional_usdt[:rows], names.tiers)
+            needed /= account.equity_usdt[:rows]
+            columns[names.mm_ratio] = needed
         funding: Column | float = 0.0
-        for flow in settlements.cash:
+        for flow, paid in zip(settlements.cash, book.paid, strict=True):
             if flow.part == "funding" and flow.key.venue == venue and len(flow.row) and flow.row[0] < rows:
-                funding = funding + on_rows(flow.row, flow.amount, rows)
-        columns[f"funding.{venue}"] = funding
+                funding = paid[:rows] if isinstance(funding, float) else funding + paid[:rows]
+        columns[names.funding] = funding
 
-    def _worth(self, exposure: Exposure) -> dict[str, Column]:
+    def _worth(self, exposure: Exposure, rows: int) -> dict[str, Column]:
         """Everything at each exchange, added up in key order, share-class currency."""
-        totals: dict[str, Column | float] = dict.fromkeys(self._mode.hedge_allocation, 0.0)
+        totals: dict[str, Column | float] = dict.fromkeys(self._names, 0.0)
         for key, worth in exposure.worth.items():
             if (venue := key.venue) in totals:
-                totals[venue] = totals[venue] + worth
-        rows = len(exposure.window)
+                totals[venue] = totals[venue] + head(worth, rows)
         return {v: np.full(rows, total) if isinstance(total, float) else total for v, total in totals.items()}
 
     def after_trades(self, columns: dict[str, Column | float], row: Row, moved: Mapping[str, float], rows: int) -> None:
         """The last row's columns say what is held after its trades."""
         last = rows - 1
         expected = self._positions.expected
-        totals = dict.fromkeys(self._mode.hedge_allocation, 0.0)
+        totals = dict.fromkeys(self._names, 0.0)
         for key, native in expected.items():
             name = BALANCE + key
             before = columns.get(name, 0.0)
@@ -105,16 +134,12 @@ class ResultColumns:
             if native != 0.0 and (venue := key.venue) in totals:
                 totals[venue] += native * self._prices.value_at(row, key)
         for venue, worth in totals.items():
-            name = f"venue_equity.{venue}"
+            names = self._names[venue]
             change = worth - self.venue_worth[venue] - moved.get(venue, 0.0)
             self.venue_worth[venue] = worth
-            columns[name] = with_value(columns[name], last, worth, rows)
-            columns[f"venue_pnl.{venue}"] = with_added(columns[f"venue_pnl.{venue}"], last, change, rows)
-            self._margin_after(columns, expected.of(perp(venue, self._mode.asset)), venue, last, rows)
-
-    def _margin_after(self, columns: dict[str, Column | float], size: float, venue: str, last: int, rows: int) -> None:
-        """Ratios of the last row belong to what was held when it was assessed; without a position there is none."""
-        name = f"margin_ratio.{venue}"
-        if size == 0.0 and name in columns:
-            for ratio in (name, f"mm_ratio.{venue}"):
-                columns[ratio] = with_value(columns[ratio], last, np.nan, rows)
+            columns[names.worth] = with_value(columns[names.worth], last, worth, rows)
+            columns[names.gained] = with_added(columns[names.gained], last, change, rows)
+            if expected.of(names.perp) == 0.0 and names.margin_ratio in columns:
+                # Ratios of the last row belong to what was held when it was assessed; without a position there is none.
+                for ratio in (names.margin_ratio, names.mm_ratio):
+                    columns[ratio] = with_value(columns[ratio], last, np.nan, rows)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.model.market import Column, Stamps
+from components.model.market import Column, Flags, Stamps
 
 
 def add_part(parts: dict[str, Column | float], part: str, column: Column) -> None:
@@ -49,6 +49,30 @@ def on_rows(row: Stamps, amount: Column, rows: int) -> Column:
 
 def head(column: Column | float, rows: int) -> Column | float:
     return column if isinstance(column, float) else column[:rows]
+
+
+# Where a value lies is found a good deal faster than the value is reduced to.
+
+
+def lowest(column: Column) -> float:
+    """The lowest value; NaN when any is."""
+    return float(column[column.argmin()])
+
+
+def highest(column: Column) -> float:
+    """The highest value; NaN when any is."""
+    return float(column[column.argmax()])
+
+
+def extent(column: Column) -> tuple[float, float]:
+    """The lowest and the highest value; NaN when any is."""
+    return lowest(column), highest(column)
+
+
+def first_of(flags: Flags) -> int:
+    """The first row that is flagged; the length when there is none."""
+    row = int(flags.argmax()) if len(flags) else 0
+    return row if len(flags) and flags[row] else len(flags)
 
 
 def is_zero(column: Column | float) -> bool:

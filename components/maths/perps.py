@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from components.maths.columns import extent
 from components.model.keys import Tier
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
@@ -37,8 +38,8 @@ def tier_of(notional_usdt: float, tiers: Sequence[Tier]) -> Tier:
 
 def maintenance_usdt(notional_usdt: npt.NDArray[np.float64], tiers: Sequence[Tier]) -> npt.NDArray[np.float64]:
     """Maintenance margin per row: `notional × rate − deduction` of its tier."""
-    low = tier_of(float(np.minimum.reduce(notional_usdt)), tiers)
-    high = tier_of(float(np.maximum.reduce(notional_usdt)), tiers)
+    lowest, highest = extent(notional_usdt)
+    low, high = tier_of(lowest, tiers), tier_of(highest, tiers)
     if low is high:
         return notional_usdt * low.maintenance_rate - low.deduction_usdt
     edges = np.array([tier.notional_usdt for tier in tiers[:-1]])

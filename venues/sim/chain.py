@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from components.maths.aave import liquidation_call
+from components.maths.columns import lowest
 from components.model.events import EventType
 from components.model.keys import GAS, KING, TRANSIT, WALLET, PositionKey, a_token, base_token, debt_token
-from components.model.market import Column, Row, Window
+from components.model.market import Column, Market, Row, Window
 from components.model.orders import Cost, CostKind, InFlight, Order, OrderGroup, Trade, TradeStatus, Verb
 from components.model.requirements import DAY_NS, LST_PROTOCOL
 from components.model.slices import RunSlice
@@ -102,10 +103,20 @@ class SimChain:
         fault = self._fault_after(group.orders, row, draft)
         return tuple(rejected(o, row, fault) for o in group.orders) if fault else tuple(trades)
 
+    def is_safe(self, window: Window, balances: Balances) -> bool:
+        """Whether the health factor is above 1 on every row: what a unit of collateral carries of debt is known for
+        the whole market."""
+        debt = balances.get(debt_token("WETH"), 0.0)
+        if debt <= 0.0 or self._lst is None:
+            return True
+        carried = window.market.derived(f"carried({self._lst})", lambda: self._carried(window.market))
+        least = lowest(window.cut(carried))
+        return balances.get(a_token(self._lst), 0.0) * least > debt * (1.0 + ROUNDING)
+
     def liquidation_row(self, window: Window, balances: Balances) -> int | None:
         """The first row with a health factor below 1; None when there is none or no debt."""
         hf = self._health(window, balances)
-        if hf is None or hf.min() >= 1.0:
+        if hf is None or lowest(hf) >= 1.0:
             return None
         return int((hf < 1.0).argmax())
 
@@ -310,3 +321,11 @@ class SimChain:
         collateral = units * (window.column(f"aave_v3.supply_index.{lst}") * ratio)
         owed = debt * window.column("aave_v3.borrow_index.WETH")
         return collateral * self._chain.e_mode.liquidation_threshold / owed
+
+    def _carried(self, market: Market) -> Column:
+        """Scaled debt that one scaled unit of collateral carries at a health factor of 1."""
+        lst, threshold = self._lst, self._chain.e_mode.liquidation_threshold
+        collateral = market.column(f"aave_v3.supply_index.{lst}") * market.column(
+            f"{LST_PROTOCOL[lst or '']}.ratio.{lst}"
+        )
+        return collateral * threshold / market.column("aave_v3.borrow_index.WETH")

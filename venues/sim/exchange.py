@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from msgspec.structs import replace
 
+from components.maths.columns import first_of, highest, lowest
 from components.maths.costs import fill_price, round_to_lot
 from components.maths.perps import equity_after_liquidation, maintenance_usdt, realised_on_reduce, unrealised_usdt
 from components.model.events import EventType
@@ -44,6 +45,20 @@ class SimExchange:
             return self._perp(order, row, balances)
         return rejected(order, row, f"{self.name} does not do {order.verb.value}")
 
+    def is_safe(self, window: Window, balances: Mapping[PositionKey, float], least_cash: float) -> bool:
+        """Whether margin is kept on every row even if the cash were `least_cash`, all else at its worst, all along."""
+        size = balances.get(perp(self.name, self._coin), 0.0)
+        if size == 0.0:
+            return True
+        adverse = self._adverse(window, size)
+        high = highest(adverse)
+        worst = high if size < 0.0 else lowest(adverse)
+        equity = least_cash + unrealised_usdt(size, balances.get(perp_quote(self.name, self._coin), 0.0), worst)
+        if self._unified:
+            equity += float(np.min(self._counted_spot(window, balances)))
+        needed = abs(size) * high * (self._highest_rate + self._costs.liquidation_fee(self.name))
+        return equity > needed * (1.0 + ROUNDING)
+
     def liquidation_row(
         self, window: Window, balances: Mapping[PositionKey, float], cash: Column | float
     ) -> int | None:
@@ -58,10 +73,9 @@ class SimExchange:
             equity = equity + self._counted_spot(window, balances)
         notional = abs(size) * adverse
         fee = self._costs.liquidation_fee(self.name)
-        if np.minimum.reduce(equity) > np.maximum.reduce(notional) * (self._highest_rate + fee):
-            return None
         dead = equity <= maintenance_usdt(notional, self._tiers) + fee * notional
-        return int(dead.argmax()) if dead.any() else None
+        row = first_of(dead)
+        return row if row < len(dead) else None
 
     def liquidate(self, row: Row, balances: Mapping[PositionKey, float]) -> Happening:
         """The whole position closed at mark; what the account lacks is written off."""
@@ -86,9 +100,14 @@ class SimExchange:
             detail=f"{self.name} closed {-size!r} {self._coin} at mark {mark!r}, fee rate {fee}",
         )
 
+    @property
+    def lends(self) -> bool:
+        """Whether USDT may be owed here, at interest."""
+        return self._unified and self._mode.usdt_borrow_rate != 0.0
+
     def funded_interest(self, window: Window, cash: float, flows: Column | None) -> Column | None:
         """Interest on negative USDT of a unified account, per row, on the balance the row began with; None without."""
-        if not self._unified or self._mode.usdt_borrow_rate == 0.0:
+        if not self.lends:
             return None
         lowest = cash if flows is None else min(cash, float((cash + np.cumsum(flows)).min()))
         if lowest >= 0.0:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from components.maths.columns import on_rows
+from components.maths.columns import accumulate, lowest, on_rows
 from components.maths.perps import funding_usdt
 from components.model.events import EventType
 from components.model.keys import PositionKey, base_token, perp
@@ -24,25 +24,20 @@ class SimPayments:
 
     def of(
         self, window: Window, before: Mapping[PositionKey, float], held: Mapping[PositionKey, float]
-    ) -> tuple[list[CashFlows], dict[PositionKey, Column]]:
-        """Funding and interest of the window, and the cash balances they lead to."""
+    ) -> list[CashFlows]:
+        """Funding and interest of the window: funding on what was held `before`, interest on what is `held` now."""
         flows: list[CashFlows] = []
-        columns: dict[PositionKey, Column] = {}
         for exchange in self._exchanges:
-            key = base_token(exchange.name, "USDT")
             funding = self._funding(exchange.name, window, before)
-            amounts = None
             if funding is not None:
                 flows.append(funding)
-                amounts = on_rows(funding.row, funding.amount, len(window))
-            interest = exchange.funded_interest(window, held.get(key, 0.0), amounts)
-            if interest is not None:
-                flows.append(_interest(exchange.name, window, interest))
-                amounts = interest if amounts is None else amounts + interest
-            if amounts is not None:
-                amounts[0] += held.get(key, 0.0)
-                columns[key] = np.add.accumulate(amounts)
-        return flows, columns
+            if exchange.lends:
+                amounts = None if funding is None else on_rows(funding.row, funding.amount, len(window))
+                cash = held.get(base_token(exchange.name, "USDT"), 0.0)
+                interest = exchange.funded_interest(window, cash, amounts)
+                if interest is not None:
+                    flows.append(_interest(exchange.name, window, interest))
+        return flows
 
     def _funding(self, venue: str, window: Window, held: Mapping[PositionKey, float]) -> CashFlows | None:
         coin = self._coin
@@ -79,13 +74,28 @@ def _interest(venue: str, window: Window, amounts: Column) -> CashFlows:
     )
 
 
-def by_row(cash: tuple[CashFlows, ...], rows: int) -> dict[PositionKey, Column]:
+def by_row(cash: Sequence[CashFlows], rows: int) -> dict[PositionKey, Column]:
     """Cash flows of the first `rows` rows per key and row: what falls on one row is added up first, as in the book."""
     out: dict[PositionKey, Column] = {}
     for flow in cash:
         column, known = on_rows(flow.row, flow.amount, rows), out.get(flow.key)
         out[flow.key] = column if known is None else known + column
     return out
+
+
+def balances_by_row(
+    cash: Sequence[CashFlows], held: Mapping[PositionKey, float], rows: int
+) -> dict[PositionKey, Column]:
+    """The balances that payments lead to, from what was `held`."""
+    return {key: accumulate(held.get(key, 0.0), amounts, rows) for key, amounts in by_row(cash, rows).items()}
+
+
+def least_balance(cash: Sequence[CashFlows], key: PositionKey, held: float) -> float:
+    """A balance that `key` does not fall below: as if each payment were the worst of its kind."""
+    for flow in cash:
+        if flow.key == key and len(flow.amount):
+            held += len(flow.amount) * min(lowest(flow.amount), 0.0)
+    return held
 
 
 def first_rows(flows: list[CashFlows], rows: int) -> list[CashFlows]:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
-import numpy as np
 
+from components.maths.columns import running
 from components.model.events import EventType
 from components.model.keys import (
     KING,
@@ -18,16 +18,16 @@ from components.model.keys import (
     PositionKey,
     base_token,
 )
-from components.model.market import Column, Market, Row, Window
+from components.model.market import Market, Row, Window
 from components.model.orders import DONE, GroupKind, InFlight, Order, Trade, Verb
 from components.model.positions import Book
 from components.model.requirements import reward_tokens
 from components.model.slices import RunSlice
-from components.ports import Approved, Flow, Happening, Settlements
+from components.ports import Approved, CashFlows, Flow, Happening, Settlements
 from venues.sim.chain import SimChain
 from venues.sim.costs import CostModel
 from venues.sim.exchange import SimExchange
-from venues.sim.payments import SimPayments, by_row, first_rows
+from venues.sim.payments import SimPayments, balances_by_row, by_row, first_rows, least_balance
 from venues.sim.rewards import IN_WALLET, SUPPLIED, RewardMeter
 from venues.sim.transfers import SimTransfers
 
@@ -148,12 +148,12 @@ class SimWorld:
             for happening in happenings:
                 after.apply(happening.changes)
             held = after
-        flows, columns = self._payments.of(window, book, held)
-        cut = self._first_liquidation(window, held, columns)
+        flows = self._payments.of(window, book, held)
+        cut = self._first_liquidation(window, held, flows)
         if cut == 0:
             rows = 1
-            flows, columns = first_rows(flows, 1), {key: column[:1] for key, column in columns.items()}
-            happenings += self._liquidations(window, held, columns)
+            flows = first_rows(flows, 1)
+            happenings += self._liquidations(window, held, flows)
         elif cut is not None:
             rows = cut
             flows = first_rows(flows, cut)
@@ -167,8 +167,7 @@ class SimWorld:
                 self._add(key, change)
             self._tick_off(happening)
         for key, amount in by_row(settlements.cash, rows).items():
-            amount[0] += self.balances.get(key, 0.0)
-            self.balances[key] = float(np.cumsum(amount)[-1])
+            self.balances[key] = running(self.balances.get(key, 0.0), amount)
         if settlements.happenings:
             self._meter()
 
@@ -219,9 +218,7 @@ class SimWorld:
         reward = self._rewards.due()
         if reward is not None:
             due.append(reward)
-        if not due:
-            return len(window)
-        return int(np.searchsorted(window.timestamps, min(due), side="left"))
+        return int(window.timestamps.searchsorted(min(due))) if due else len(window)
 
     def _due(self, row: Row) -> list[Happening]:
         now = row.timestamp
@@ -284,21 +281,24 @@ class SimWorld:
     # Cash and liquidations
 
     def _first_liquidation(
-        self, window: Window, held: Mapping[PositionKey, float], columns: Mapping[PositionKey, Column]
+        self, window: Window, held: Mapping[PositionKey, float], flows: Sequence[CashFlows]
     ) -> int | None:
-        rows = [self._chain.liquidation_row(window, held)]
+        rows = [] if self._chain.is_safe(window, held) else [self._chain.liquidation_row(window, held)]
         for exchange in self._hedges:
             key = base_token(exchange.name, "USDT")
-            rows.append(exchange.liquidation_row(window, held, columns.get(key, held.get(key, 0.0))))
+            cash = held.get(key, 0.0)
+            if not exchange.is_safe(window, held, least_balance(flows, key, cash)):
+                column = balances_by_row(flows, held, len(window)).get(key, cash)
+                rows.append(exchange.liquidation_row(window, held, column))
         found = [row for row in rows if row is not None]
         return min(found) if found else None
 
     def _liquidations(
-        self, window: Window, held: Mapping[PositionKey, float], columns: Mapping[PositionKey, Column]
+        self, window: Window, held: Mapping[PositionKey, float], flows: Sequence[CashFlows]
     ) -> list[Happening]:
         """Liquidations on the first row, with the cash of that row."""
         row = window.row(0)
-        at_row = {**held, **{key: float(column[0]) for key, column in columns.items()}}
+        at_row = {**held, **{key: float(column[0]) for key, column in balances_by_row(flows, held, 1).items()}}
         one = window.head(1)
         found = []
         if self._chain.liquidation_row(one, at_row) == 0:

@@ -12,8 +12,12 @@ from components.maths.columns import (
     add_part,
     add_to_part,
     ends,
+    extent,
+    first_of,
     head,
+    highest,
     is_zero,
+    lowest,
     on_rows,
     running,
     with_added,
@@ -86,3 +90,19 @@ def test_totals_of_many_columns_are_those_of_each_alone() -> None:
     columns = [np.sin(np.arange(50) + k) * 10.0**k for k in range(5)]
     carried = [0.1 * k for k in range(5)]
     assert ends(carried, columns, 50) == [running(c, column) for c, column in zip(carried, columns, strict=True)]
+
+
+@given(FLOATS)
+def test_the_extent_of_a_column_is_its_lowest_and_its_highest_value(values: list[float]) -> None:
+    column = np.array(values)
+    assert extent(column) == (lowest(column), highest(column)) == (min(values), max(values))
+
+
+def test_what_is_not_known_makes_an_extent_unknown() -> None:
+    low, high = extent(np.array([1.0, np.nan, -5.0]))
+    assert np.isnan(low) and np.isnan(high)
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_the_first_flagged_row_is_found_or_the_length(flags: list[bool]) -> None:
+    assert first_of(np.array(flags, dtype=np.bool_)) == (flags.index(True) if any(flags) else len(flags))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components.model.events import EventType
 from components.model.market import Row
@@ -47,7 +49,10 @@ class Bench:
     def liquidation_row(self, cash: float | np.ndarray | None = None) -> int | None:
         market = self.sketch.market()
         cash = self.balances.get(CASH, 0.0) if cash is None else cash
-        return self.exchange.liquidation_row(market.window(0, len(market)), self.balances, cash)
+        window = market.window(0, len(market))
+        row = self.exchange.liquidation_row(window, self.balances, cash)
+        assert row is None or not self.exchange.is_safe(window, self.balances, float(np.min(cash)))
+        return row
 
     def liquidate(self) -> Happening:
         return self.exchange.liquidate(self.market_row, self.balances)
@@ -292,6 +297,28 @@ def test_coins_of_a_unified_account_keep_it_alive() -> None:
     assert Bench(account, "collateral=unified").liquidation_row() is None
     assert Bench({**account, CASH: -47_000.0}, "collateral=unified").liquidation_row() == 0
     assert Bench({**account, CASH: 0.0}).liquidation_row() == 0
+
+
+@given(
+    size=st.floats(-20.0, 20.0), least=st.floats(-50_000.0, 2e6), unified=st.booleans(),
+    more=st.lists(st.floats(0.0, 1e5), min_size=3, max_size=3),
+    lines=st.lists(st.floats(20_000.0, 90_000.0), min_size=3, max_size=3),
+)  # fmt: skip
+def test_what_is_called_safe_is_not_liquidated(
+    size: float, least: float, more: list[float], lines: list[float], unified: bool
+) -> None:
+    account = {SIZE: size, QUOTE: -size * 50_000.0, SPOT: 0.5}
+    bench = Bench(account, f"collateral={'unified' if unified else 'usdt'}", "liquidation_price=close", rows=3)
+    bench.sketch.line("binance.perp.BTC", lines)
+
+    bench.liquidation_row(least + np.array(more))  # it asserts
+
+
+def test_an_account_far_from_liquidation_is_called_safe() -> None:
+    market = Bench({}, rows=3).sketch.market()
+    for size in (-1.0, 1.0, 0.0):
+        bench = Bench({SIZE: size, QUOTE: -size * 50_000.0}, rows=3)
+        assert bench.exchange.is_safe(market.window(0, 3), bench.balances, 2_000.0)
 
 
 def test_without_a_position_nothing_is_liquidated() -> None:
