@@ -92,7 +92,12 @@ class Deviation:
                 band = mode.margin_ratio_band
                 bands.append(
                     Band(
-                        str(Measure(Kind.MARGIN_RATIO, venue)), account.margin_ratio, band.low, band.high, share=QUARTER
+                        str(Measure(Kind.MARGIN_RATIO, venue)),
+                        account.margin_ratio,
+                        band.low,
+                        band.high,
+                        share=QUARTER,
+                        extent=account.ratio_extent,
                     )
                 )
             if mode.lst_type is None:
@@ -105,11 +110,11 @@ class Deviation:
                     )
         if exposure.ltv is not None:
             low, high = mode.target_ltv * (1.0 - threshold), mode.target_ltv * (1.0 + threshold)
-            bands.append(Band("ltv", exposure.ltv, low, high, QUARTER * max(mode.risk.ltv.critical - high, 0.0)))
-        if exposure.net_coin is not None and exposure.gross_coin is not None:
-            drift = _ratio(exposure.net_coin, exposure.gross_coin)
-            if drift is not None:
-                bands.append(Band("delta", drift, -1.0, mode.max_delta_drift, mode.max_delta_drift))
+            step = QUARTER * max(mode.risk.ltv.critical - high, 0.0)
+            bands.append(Band("ltv", exposure.ltv, low, high, step, extent=exposure.ltv_extent))
+        if exposure.drift is not None:
+            most = mode.max_delta_drift
+            bands.append(Band("delta", exposure.drift, -1.0, most, most, extent=exposure.drift_extent))
         idle = self._idle(exposure)
         if idle is not None:
             bands.append(Band("idle", idle, -1.0, threshold, threshold))
@@ -154,10 +159,3 @@ class Deviation:
         if isinstance(total, float):
             return None
         return Band(DUST, total, -np.inf, self._mode.dust_threshold, self._mode.dust_threshold)
-
-
-def _ratio(net: Column | float, gross: Column | float) -> Column | float | None:
-    if isinstance(net, float) and isinstance(gross, float):
-        return abs(net) / gross if gross > 0.0 else None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.abs(net) / gross

@@ -7,10 +7,12 @@ the window it is seen in. Only columns somebody acts on are computed here; `deta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 import numpy as np
 
+from components.maths.columns import extent
 from components.maths.perps import unrealised_usdt
 from components.model.keys import GAS, KING, RESERVE, WALLET, PositionKey, PositionType, base_token, token_of
 from components.model.market import Column, Window
@@ -23,7 +25,7 @@ from components.utility_manager import UtilityManager
 ON_CHAIN = frozenset({WALLET, RESERVE, GAS, KING, "aave_v3", "transit"})
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, dict=True):
     """One exchange: equity (cash + unrealised + counted spot) and perp notional, USDT; `margin_ratio` = their quotient,
     None without a position."""
 
@@ -31,8 +33,13 @@ class Account(msgspec.Struct, frozen=True):
     notional_usdt: Column | None
     margin_ratio: Column | None
 
+    @cached_property
+    def ratio_extent(self) -> tuple[float, float] | None:
+        """The lowest and the highest margin ratio."""
+        return None if self.margin_ratio is None else extent(self.margin_ratio)
 
-class Exposure(msgspec.Struct, frozen=True):
+
+class Exposure(msgspec.Struct, frozen=True, dict=True):
     """Columns over one window.
 
     `worth` of each position and `equity`, their sum in key order, in share-class currency; `net_coin` and `gross_coin`
@@ -53,6 +60,30 @@ class Exposure(msgspec.Struct, frozen=True):
     ltv: Column | None
     doubt_low: float = 0.0
     doubt_high: float = 0.0
+
+    @cached_property
+    def ltv_extent(self) -> tuple[float, float] | None:
+        """The lowest and the highest LTV."""
+        return None if self.ltv is None else extent(self.ltv)
+
+    @cached_property
+    def drift(self) -> Column | float | None:
+        """|net coin| ÷ gross coin; None where nothing is hedged."""
+        net, gross = self.net_coin, self.gross_coin
+        if net is None or gross is None:
+            return None
+        if isinstance(net, float) and isinstance(gross, float):
+            return abs(net) / gross if gross > 0.0 else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(net) / gross
+
+    @cached_property
+    def drift_extent(self) -> tuple[float, float] | None:
+        """The lowest and the highest drift."""
+        drift = self.drift
+        if drift is None:
+            return None
+        return (drift, drift) if isinstance(drift, float) else extent(drift)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 
+from components.maths.columns import extent, first_of
 from components.model.market import Column, Flags, Stamps
 
 HYSTERESIS = 0.1  # of a limit: so far inside its band a measure is forgotten, or it would come and go at the limit
@@ -29,7 +30,8 @@ class Why(StrEnum):
 
 class Band(msgspec.Struct, frozen=True):
     """One measure over a window and where it may be: outside `low`..`high` it fires. `step` is how much it must worsen
-    to fire again; `share` is that as a share of the value it was left at."""
+    to fire again; `share` is that as a share of the value it was left at. `extent` is the lowest and the highest value,
+    where they are known."""
 
     name: str
     column: Column | float
@@ -37,12 +39,14 @@ class Band(msgspec.Struct, frozen=True):
     high: float
     step: float = 0.0
     share: float = 0.0
+    extent: tuple[float, float] | None = None
 
     def first_outside(self, start: int, rows: int) -> int:
         """The first row at or after `start` outside the band; `rows` when there is none."""
         if isinstance(self.column, float):
             return rows if self.low <= self.column <= self.high else start
-        if self.column.min() >= self.low and self.column.max() <= self.high:
+        low, high = extent(self.column) if self.extent is None else self.extent
+        if low >= self.low and high <= self.high:
             return rows
         return _first((self.column < self.low) | (self.column > self.high), start)
 
@@ -102,5 +106,4 @@ def asked_at_once(held: Mapping[str, Held]) -> dict[str, Held]:
 
 def _first(flags: Flags, start: int) -> int:
     """The first row at or after `start` that is flagged; the length when there is none."""
-    rest = flags[start:]
-    return start + int(rest.argmax()) if rest.any() else len(flags)
+    return start + first_of(flags[start:])

@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 
 from components.exposure_monitor import Exposure
+from components.losses import Losses
 from components.maths.aave import health_factor
+from components.maths.columns import first_of, highest, lowest
 from components.model.keys import RESERVE, base_token
-from components.model.market import Column, Flags, Market, Stamps, Window
+from components.model.market import Column, Flags, Market, Stamps
 from components.model.measures import Measure as Named
 from components.model.measures import measure_of
 from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, reference_price
@@ -35,23 +37,37 @@ EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
 class Measure(msgspec.Struct, frozen=True):
     """One measure over a window; `sign` +1 when danger is up, −1 when it is down; beyond `recovered` it is ok again.
 
-    `end` is where it is over (a liquidation), for measures that something can be done about: they fire again.
+    `end` is where it is over (a liquidation), for measures that something can be done about: they fire again. `worst`
+    is the value nearest to danger, where it is known; `column` is None when that is no danger at all and the measure
+    stands at no level, so that nobody need look at the rows.
     """
 
     name: str
-    column: Column
+    column: Column | None
     limit: Limit
     sign: float
     recovered: float
     end: float | None = None
+    worst: float | None = None
 
     @classmethod
-    def rising(cls, name: str, column: Column, limit: Limit, end: float | None = None) -> Measure:
-        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS), end)
+    def rising(
+        cls, name: str, column: Column | None, limit: Limit, end: float | None = None, worst: float | None = None
+    ) -> Measure:
+        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS), end, worst)
 
     @classmethod
-    def falling(cls, name: str, column: Column, limit: Limit, end: float | None = None) -> Measure:
-        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS), end)
+    def falling(
+        cls, name: str, column: Column | None, limit: Limit, end: float | None = None, worst: float | None = None
+    ) -> Measure:
+        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS), end, worst)
+
+    @property
+    def rows(self) -> Column:
+        """The column of a measure that may be in danger."""
+        if self.column is None:
+            raise ValueError(f"{self.name} stands at no level and is far from one: there is nothing to look at")
+        return self.column
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -72,10 +88,7 @@ class Risk(msgspec.Struct, frozen=True):
 
     exposure: Exposure
     unit_value: Column
-    drawdown: Column
-    peak: Column
-    day_start: Column
-    daily_loss: Column
+    losses: Losses
     health_factor: Column | None
     delta: Column | float | None
     measures: tuple[Measure, ...]
@@ -155,17 +168,13 @@ class RiskMonitor:
         """Measures at every row, at the prices and holdings before any decision of the row."""
         window = exposure.window
         unit_value = exposure.equity / units if units else np.full(len(window), self._unit_value)
-        peak = np.maximum.accumulate(unit_value)
-        np.maximum(peak, self._peak, out=peak)
-        drawdown = 1.0 - unit_value / peak
-        day_start = self._day_starts(window, unit_value)
-        daily_loss = 1.0 - unit_value / day_start
+        losses = Losses(window, unit_value, peak=self._peak, day=self._day, day_start=self._day_start)
         hf = None
         if exposure.collateral_eth is not None and exposure.debt_eth is not None:
             hf = health_factor(exposure.collateral_eth, self._threshold, exposure.debt_eth)
         delta = self._delta(exposure)
-        measures = tuple(self._measures(exposure, hf, delta, drawdown, daily_loss)) if units else ()
-        return Risk(exposure, unit_value, drawdown, peak, day_start, daily_loss, hf, delta, measures)
+        measures = tuple(self._measures(exposure, hf, delta, losses)) if units else ()
+        return Risk(exposure, unit_value, losses, hf, delta, measures)
 
     def first_crossing(self, risk: Risk) -> Crossing | None:
         """The first row on which a level rises; of several on one row the worst, then the first by name order."""
@@ -190,7 +199,7 @@ class RiskMonitor:
             self._fired.pop(name, None)
         for measure in risk.measures:
             latched = self._levels.get(measure.name, OK)
-            if latched and _clear(measure, measure.column[:rows]).any():
+            if latched and _clear(measure, measure.rows[:rows]).any():
                 self._levels[measure.name] = OK
                 self._fired.pop(measure.name, None)
             elif measure.name in self._fired:
@@ -203,31 +212,37 @@ class RiskMonitor:
             if crossing.name in ends:
                 self._fired[crossing.name] = Fired(at, crossing.value)
         self._unit_value = float(risk.unit_value[rows - 1])
-        self._peak = float(risk.peak[rows - 1])
-        self._day_start = float(risk.day_start[rows - 1])
+        self._peak = risk.losses.peak_after(rows)
+        self._day_start = risk.losses.day_start_after(rows)
         self._day = int(risk.exposure.window.timestamps[rows - 1] // DAY_NS)
 
     def _measures(
-        self, exposure: Exposure, hf: Column | None, delta: Column | float | None, drawdown: Column, daily_loss: Column
+        self, exposure: Exposure, hf: Column | None, delta: Column | float | None, losses: Losses
     ) -> Iterator[Measure]:
         risk = self._risk
         enabled = risk.enabled
         if "cex_margin" in enabled:
             for venue, account in exposure.accounts.items():
-                if account.margin_ratio is not None:
-                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin, 0.0)
+                if (span := account.ratio_extent) is not None:
+                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin, 0.0, span[0])
         if exposure.ltv is not None and "ltv" in enabled:
             target, warning = self._mode.target_ltv, risk.ltv.warning
             recovered = max(warning * (1.0 - HYSTERESIS), warning - HYSTERESIS * (warning - target))
-            yield Measure("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold)
+            worst = None if exposure.ltv_extent is None else exposure.ltv_extent[1]
+            yield Measure("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold, worst)
         if hf is not None and "liquidation" in enabled:
             yield Measure.falling("liquidation", hf - 1.0, risk.liquidation, 0.0)
         if exposure.net_coin is not None and "delta" in enabled:
-            matters = self._is_worth_an_order(exposure, exposure.net_coin)
-            column = np.where(matters, 0.0 if delta is None else delta, 0.0)
-            yield Measure.rising("delta", column, risk.delta, 2.0 * risk.delta.critical)
-        yield Measure.rising("drawdown", drawdown, risk.max_drawdown)
-        yield Measure.rising("daily_loss", daily_loss, risk.max_daily_loss)
+            yield self._delta_measure(exposure, exposure.net_coin, delta)
+        fall, loss = losses.worst() or (np.inf, np.inf)
+        if self._is_calm("drawdown", fall, risk.max_drawdown):
+            yield Measure.rising("drawdown", None, risk.max_drawdown, worst=fall)
+        else:
+            yield Measure.rising("drawdown", losses.drawdown, risk.max_drawdown)
+        if self._is_calm("daily_loss", loss, risk.max_daily_loss):
+            yield Measure.rising("daily_loss", None, risk.max_daily_loss, worst=loss)
+        else:
+            yield Measure.rising("daily_loss", losses.daily_loss, risk.max_daily_loss)
         divergence = divergence_of(exposure.window.market, self._mode)
         if divergence is not None:
             yield Measure.rising("divergence", exposure.window.cut(divergence), self._mode.divergence_alarm)
@@ -240,20 +255,27 @@ class RiskMonitor:
             band = BREAK_EVEN_BAND * self._mode.break_even_days / DAYS_PER_YEAR
             yield Measure("break_even", exposure.window.cut(carry), Limit(-band, -np.inf), -1.0, band)
 
+    def _is_calm(self, name: str, worst: float, limit: Limit) -> bool:
+        """Whether what rises no further than `worst` is at no level and comes to none."""
+        return self._levels.get(name, OK) == OK and worst < limit.warning
+
+    def _delta_measure(self, exposure: Exposure, net: Column | float, delta: Column | float | None) -> Measure:
+        """Delta where the net coins are worth an order, else none."""
+        limit, end = self._risk.delta, 2.0 * self._risk.delta.critical
+        if not (exposure.doubt_low or exposure.doubt_high):
+            worst = 0.0 if exposure.drift_extent is None else exposure.drift_extent[1]
+            if self._is_calm("delta", worst, limit):
+                return Measure.rising("delta", None, limit, end, worst)
+        matters = self._is_worth_an_order(exposure, net)
+        return Measure.rising("delta", np.where(matters, 0.0 if delta is None else delta, 0.0), limit, end)
+
     def _delta(self, exposure: Exposure) -> Column | float | None:
         net, gross = exposure.net_coin, exposure.gross_coin
-        if net is None or gross is None:
-            return None
-        if exposure.doubt_low or exposure.doubt_high:
-            worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
-            larger = np.maximum(gross, worst)
-            return np.where(larger > 0.0, worst / np.where(larger > 0.0, larger, 1.0), 0.0) + np.zeros(
-                len(exposure.window)
-            )
-        if isinstance(net, float) and isinstance(gross, float):
-            return abs(net) / gross if gross > 0.0 else None
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.abs(net) / gross
+        if net is None or gross is None or not (exposure.doubt_low or exposure.doubt_high):
+            return exposure.drift
+        worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
+        larger = np.maximum(gross, worst)
+        return np.where(larger > 0.0, worst / np.where(larger > 0.0, larger, 1.0), 0.0) + np.zeros(len(exposure.window))
 
     def _is_worth_an_order(self, exposure: Exposure, net: Column | float) -> Flags:
         """Rows on which the net coins, at the worst end of what is in doubt, are worth a minimum trade: what a closed
@@ -264,36 +286,25 @@ class RiskMonitor:
         flags: Flags = worst * window.column(reference_price(self._mode.asset)) > least
         return flags
 
-    def _day_starts(self, window: Window, unit_value: Column) -> Column:
-        """Per row the unit value on the first row of its UTC day."""
-        timestamps = window.timestamps
-        if int(timestamps[-1]) // DAY_NS == self._day:
-            return np.full(len(window), self._day_start)
-        first = window.market.day_begins[window.start : window.stop] - window.start
-        out: Column = unit_value.take(first, mode="clip")
-        if int(timestamps[0]) // DAY_NS == self._day:
-            out[: first.searchsorted(1)] = self._day_start
-        return out
-
     def _crossing(self, measure: Measure, timestamps: Stamps) -> Crossing | None:
         latched = self._levels.get(measure.name, OK)
         if latched == OK:
             return self._rise_from_ok(measure, 0)
-        clear = _clear(measure, measure.column)
-        cleared = int(clear.argmax()) if clear.any() else len(clear)
+        clear = _clear(measure, measure.rows)
+        cleared = first_of(clear)
         if latched == WARNING or measure.end is not None:
             rises = self._rises(measure, latched, timestamps[:cleared])
-            if rises.any():
-                row = int(rises.argmax())
-                value = float(measure.column[row])
-                is_critical = _beyond(measure, measure.limit.critical, measure.column[row : row + 1])[0]
+            row = first_of(rises)
+            if row < len(rises):
+                value = float(measure.rows[row])
+                is_critical = _beyond(measure, measure.limit.critical, measure.rows[row : row + 1])[0]
                 return Crossing(row, measure.name, CRITICAL if is_critical else WARNING, value)
         return self._rise_from_ok(measure, cleared)
 
     def _rises(self, measure: Measure, latched: int, timestamps: Stamps) -> Flags:
         """Rows on which a level that is latched rises or fires again: it turns critical, has worsened by a quarter of
         the distance left, has been critical for an hour, or new means arrived."""
-        column = measure.column[: len(timestamps)]
+        column = measure.rows[: len(timestamps)]
         critical = _beyond(measure, measure.limit.critical, column)
         rises = critical if latched == WARNING else np.zeros(len(column), dtype=np.bool_)
         if measure.end is None or not len(column):
@@ -310,17 +321,19 @@ class RiskMonitor:
 
     @staticmethod
     def _rise_from_ok(measure: Measure, start: int) -> Crossing | None:
-        column = measure.column[start:] if start else measure.column
+        danger, worst = measure.limit.warning, measure.worst
+        if worst is not None and (worst < danger if measure.sign > 0.0 else worst >= danger):
+            return None
+        column = measure.rows[start:] if start else measure.rows
         if not len(column):
             return None
-        danger = measure.limit.warning
-        worst = np.maximum.reduce(column) if measure.sign > 0.0 else np.minimum.reduce(column)
+        worst = highest(column) if measure.sign > 0.0 else lowest(column)
         if worst < danger if measure.sign > 0.0 else worst >= danger:
             return None
         beyond = _beyond(measure, danger, column)
-        if not beyond.any():
+        row = first_of(beyond)
+        if row == len(beyond):
             return None
-        row = int(beyond.argmax())
         level = CRITICAL if _beyond(measure, measure.limit.critical, column[row : row + 1])[0] else WARNING
         return Crossing(start + row, measure.name, level, float(column[row]))
 
@@ -329,7 +342,7 @@ def _baseline(measure: Measure, fired: Fired) -> float:
     """What a measure must be worse than to fire again: what a plan made of it counts, not what a bad row made of it."""
     if fired.settled:
         return fired.value
-    first = float(measure.column[0])
+    first = float(measure.rows[0])
     return min(fired.value, first) if measure.sign > 0.0 else max(fired.value, first)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from components.deviation import Deviation
 from components.exposure_monitor import Exposure
 from components.manager_state import ManagerState
+from components.maths.columns import lowest
 from components.model.events import EventType
 from components.model.keys import GAS, RESERVE, PositionKey, PositionType, base_token, token_of
 from components.model.measures import Kind, Measure
@@ -139,7 +140,7 @@ class Triggers:
         if floor <= 0.0 or state.halted or state.dormant or not state.entered or state.plan is not None:
             return None
         equity = exposure.equity - state.owed
-        if equity.min() >= floor or is_flat(self._mode, exposure.book.quantities):
+        if lowest(equity) >= floor or is_flat(self._mode, exposure.book.quantities):
             return None
         reason = f"less is left than the {state.least:.6g} {self._mode.share_class} that work"
         return Trigger(int((equity < floor).argmax()), "too_small", reason)

@@ -201,10 +201,10 @@ def test_drawdown_counts_from_the_highest_unit_value() -> None:
     monitor = RiskMonitor(BASIS, CHAIN)
     risk = monitor.assess(exposure_of([110.0, 99.0, 104.5]), 100.0)
     assert risk.unit_value.tolist() == [1.1, 0.99, 1.045]
-    assert risk.drawdown == pytest.approx([0.0, 0.1, 0.05])
+    assert risk.losses.drawdown == pytest.approx([0.0, 0.1, 0.05])
     monitor.advance(risk, 2, ())
     later = monitor.assess(exposure_of([55.0]), 100.0)
-    assert later.drawdown == pytest.approx([0.5])
+    assert later.losses.drawdown == pytest.approx([0.5])
     assert monitor.statistics()["peak"] == pytest.approx(1.1)
 
 
@@ -213,17 +213,17 @@ def test_what_its_owner_asked_for_is_no_loss_that_stops_a_strategy() -> None:
     monitor.advance(monitor.assess(exposure_of([100.0]), 100.0), 1, ())
     monitor.forgive(0.12)  # a payment cost 12 % of the equity
     risk = monitor.assess(exposure_of([88.0, 83.6], hour=1), 100.0)
-    assert risk.drawdown == pytest.approx([0.0, 0.05]) and risk.daily_loss == pytest.approx([0.0, 0.05])
+    assert risk.losses.drawdown == pytest.approx([0.0, 0.05]) and risk.losses.daily_loss == pytest.approx([0.0, 0.05])
 
 
 def test_a_loss_counts_from_the_first_row_of_its_day() -> None:
     made = market({"binance.spot.BTC": 60_000.0, "binance.perp.BTC": 60_000.0}, rows=5, step_hours=12)
     monitor = RiskMonitor(BASIS, CHAIN)
     risk = monitor.assess(exposure_of([100.0, 90.0, 80.0, 60.0, 60.0], made=made), 100.0)
-    assert risk.daily_loss == pytest.approx([0.0, 0.1, 0.0, 0.25, 0.0])
+    assert risk.losses.daily_loss == pytest.approx([0.0, 0.1, 0.0, 0.25, 0.0])
     monitor.advance(risk, 3, ())
     same_day = structs.replace(exposure_of([72.0], made=made), window=made.window(3, 4))
-    assert monitor.assess(same_day, 100.0).daily_loss == pytest.approx([0.1])
+    assert monitor.assess(same_day, 100.0).losses.daily_loss == pytest.approx([0.1])
 
 
 def test_without_units_the_value_of_the_last_one_stands_and_nothing_is_measured() -> None:
