@@ -78,6 +78,7 @@ def _seen(name: str, labels: str, text: str, kind: Kind = Kind.GAUGE) -> Family:
 _FAMILIES = (
     # Process and loop
     _gauge("build_info", "version commit", "1; which code runs: its release, and its commit if it is a clone"),
+    _gauge("instance_info", "state_dir", "1; whose figures these are: its state directory"),
     _gauge("config_info", "hash environment mode", "1; which configuration is in force"),
     _gauge("ready", "", "1 when every cell is running, or deliberately paused, latched or halted"),
     _gauge("degraded", "component", "0 ok, 1 degraded, 2 failed"),

@@ -89,6 +89,10 @@ class Metrics:
     def build(self, version: str, commit: str) -> None:
         self._gauge("build_info", version, commit).set(1)
 
+    def instance(self, state_dir: str) -> None:
+        """Whose figures these are: a daemon is its state directory, whatever address it answers at."""
+        self._gauge("instance_info", state_dir).set(1)
+
     def config(self, hash: str, environment: str, mode: str) -> None:
         """Replaces what was in force before."""
         self._clear("config_info")

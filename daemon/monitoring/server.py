@@ -29,7 +29,7 @@ OPS_METRICS = catalogued(
     "OPS-014",
     Severity.ERROR,
     "The metrics address cannot be opened",
-    "It is tried again; end what listens there, or start with another metrics.port (BASIS_METRICS__PORT)",
+    "It is tried again; end what listens there, or start with another metrics.port (BASIS_DAEMON__METRICS__PORT)",
 )
 HEAD_LIMIT = 8192  # bytes
 HEADER_LIMIT = 64

@@ -160,6 +160,7 @@ class Daemon:
         self._serving = Serving(self.metrics, self.health, self._queries, self.operator.handle, self._asking)
         release = parts.provenance.get("version", "")
         self.metrics.build(release, parts.provenance.get("commit") or f"release {release}")
+        self.metrics.instance(str(config.state_dir.resolve()))
         self.metrics.config(config.config_hash, config.environment, config.execution_mode)
         for entry in config.strategies:
             self.health.enlist(entry.id)

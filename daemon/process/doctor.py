@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import socket
 import stat
 import statistics
 import sys
@@ -27,6 +28,7 @@ LEAST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1 << 30
 SLOW_SYNC_MS = 20.0
 SYNCS = 20
+PROBE_S = 2.0
 _PACKAGE = Path(__file__).resolve().parents[2]
 _TIMEX_BYTES = 512  # struct timex is smaller everywhere
 _CLOCK_NOT_SYNCHRONISED = 5
@@ -55,6 +57,7 @@ def all_checks(state: Path, config: Path | None, environ: Mapping[str, str]) -> 
     yield from directory(state)
     yield lock(state)
     yield daemon_answer(state)
+    yield metrics_address(config, state, environ)
     yield from latches(state)
     yield from journals(state)
     yield watchdog(environ)
@@ -195,6 +198,30 @@ def daemon_answer(state: Path) -> Check:
     if unwell:
         return Check("socket", Health.WARNING, f"answers; {'; '.join(unwell)}", "see its log, and 'basis status'")
     return Check("socket", Health.OK, f"answers in {1000.0 * (time.perf_counter() - began):.1f} ms")
+
+
+def metrics_address(path: Path | None, state: Path, environ: Mapping[str, str]) -> Check:
+    """Whether the address of the metrics is this daemon's: where another program listens, its figures are taken for
+    ours."""
+    from daemon.config.daemon_file import load_daemon
+
+    if path is None:
+        return Check("metrics", Health.OK, "not looked at", "name the daemon file with --config")
+    try:
+        where = load_daemon(path, environ=environ).metrics
+        running = holder_of(state_lock(state)) is not None
+    except (BasisError, OSError):
+        return Check("metrics", Health.OK, "not looked at: the configuration or the lock cannot be read")
+    address = f"{where.host}:{where.port}"
+    if running:
+        return Check("metrics", Health.OK, f"{address}: the daemon says how they stand, see socket")
+    try:
+        with socket.create_connection((where.host, where.port), timeout=PROBE_S):
+            pass
+    except OSError:
+        return Check("metrics", Health.OK, f"{address} is free")
+    do = "end what listens there (ss -ltnp), or start with another metrics.port (BASIS_DAEMON__METRICS__PORT)"
+    return Check("metrics", Health.WARNING, f"another program listens at {address} already", do)
 
 
 def latches(state: Path) -> Iterator[Check]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import structlog
 import trio
 
+from components.model.errors import BasisError
 from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.server import ControlServer, Handler
 from daemon.journal.queries import Queries
-from daemon.monitoring.beside import beside, short
+from daemon.monitoring.beside import beside, first, short
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.server import MetricsServer, read_token
@@ -53,7 +54,9 @@ class Serving:
                 listening.set()
 
         def failed(name: str, error: Exception) -> None:
-            self._health.report(name, Level.FAILED, short(error))
+            known = first(error)
+            advice = f"; {known.hint}" if isinstance(known, BasisError) else ""
+            self._health.report(name, Level.FAILED, f"{short(error)}{advice}")
             listening.set()
 
         nursery.start_soon(beside, "metrics", serve, failed)

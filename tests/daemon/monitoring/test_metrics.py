@@ -33,6 +33,7 @@ def scraped(metrics: Metrics) -> dict[tuple[str, ...], float]:
 
 def feed_everything(metrics: Metrics) -> None:
     metrics.build("0.1.0", "abc")
+    metrics.instance("/var/lib/basisd/paper")
     metrics.config("c0ffee", "dev", "paper")
     metrics.ready(True)
     metrics.components([Component(name="index", level=Level.DEGRADED, reason="behind", since=0.0)])

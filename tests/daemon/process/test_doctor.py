@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from daemon.process.doctor import (
     journals,
     latches,
     lock,
+    metrics_address,
     packages,
     sync_time,
     watchdog,
@@ -148,3 +150,18 @@ def test_watchdog(environ: dict[str, str], health: Health, told: str) -> None:
 
 def test_the_clock_is_asked_of_the_kernel() -> None:
     assert clock().found in ("synchronised", "not synchronised", "the kernel does not say")
+
+
+def test_a_metrics_address_that_another_program_has_is_told_before_the_start(tmp_path: Path) -> None:
+    file = PACKAGED / "paper.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = {"BASIS_DAEMON__METRICS__PORT": str(port), "BASIS_STATE_DIR": str(tmp_path)}
+        found = metrics_address(file, tmp_path, environ)
+    assert (found.name, found.health) == ("metrics", Health.WARNING)
+    assert f"127.0.0.1:{port}" in found.found
+    assert "BASIS_DAEMON__METRICS__PORT" in found.do
+    free = metrics_address(file, tmp_path, environ)
+    assert (free.health, free.found) == (Health.OK, f"127.0.0.1:{port} is free")
+    assert metrics_address(None, tmp_path, environ).health is Health.OK
+    assert metrics_address(tmp_path / "none.yaml", tmp_path, environ).health is Health.OK, "another check says that"

@@ -79,6 +79,12 @@ async def test_metrics_without_a_port_are_said_and_hold_up_no_start(tmp_path: Pa
             where = MetricsEntry(host="127.0.0.1", port=taken.getsockname()[1], token_file=None)
             with trio.fail_after(5.0):
                 await serving.start(nursery, tmp_path / "s", where)
-            assert component(health, "metrics").level is Level.FAILED
+            said = component(health, "metrics")
+            assert said.level is Level.FAILED
+            assert f"127.0.0.1:{where.port}" in said.reason, "where"
+            assert "another program listens there" in said.reason
+            assert "BASIS_DAEMON__METRICS__PORT" in said.reason, "and what to do"
             assert serving.metrics_address is None
+            health.enlist("lending")
+            assert health.liveness().reasons == (), "what is shown touches nothing that trades"
             nursery.cancel_scope.cancel()
