@@ -74,6 +74,7 @@ class VenueState(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     mismatches: tuple[str, ...] = ()
     foreign: int = 0
+    strangers: tuple[str, ...] = ()  # orders of somebody else that rest there
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 from components.model.errors import Retry, Severity, catalogued
 from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import InFlight, OrderGroup, OrderId, Trade
+from components.model.orders import InFlight, Order, OrderGroup, OrderId, Trade
 
 EXE_NOT_SENT = catalogued(
     "EXE-001", Severity.WARNING, "An order did not leave", "Nothing happened at the venue; it is tried again"
@@ -97,9 +97,45 @@ class SettledPage(msgspec.Struct, frozen=True):
     cursor: int
 
 
-class VenueClient(Protocol):
-    """One account at one venue. Every call may raise `Unavailable`; `submit` and `cancel` raise `NotSent` or
-    `OutcomeUnknown` instead. Amounts are in native units, times in UTC nanoseconds."""
+class SentOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it left, with all that a venue needs to find it again: one asks for the symbol and the product beside
+    the id, another for the category, and all keep orders for a limited time after `sent_at` (UTC ns)."""
+
+    order: Order
+    sent_at: int
+
+
+class RestingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that is accepted and not done: it may still trade at any moment.
+
+    `reference` is the venue's own name for it. `order_id` is the client order id it carries if that is ours, else None:
+    a stranger's order. `key` is the position it would change by `left` (native units, signed).
+    """
+
+    reference: str
+    order_id: OrderId | None
+    key: PositionKey
+    left: float
+    reduce_only: bool = False
+
+
+class PositionsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held at a venue: balances and positions, past any cache.
+
+    `asked_at` and `answered_at` are the times at the door (UTC ns), `venue_time` the venue's own stamp, None when it
+    gives none. A report that is not `complete` misses keys: what is not in it is not zero.
+    """
+
+    balances: Mapping[PositionKey, float]
+    asked_at: int
+    answered_at: int
+    venue_time: int | None = None
+    complete: bool = True
+
+
+class Asking(Protocol):
+    """What may be asked of one account at one venue; asking changes nothing there. Every question may raise
+    `Unavailable`. Amounts are in native units, times in UTC nanoseconds."""
 
     @property
     def name(self) -> VenueName:
@@ -111,26 +147,15 @@ class VenueClient(Protocol):
         """Venues of position keys that this client answers for."""
         ...
 
-    async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
-        """Sends one order, or the orders of one atomic group as one transaction; one trade per order.
-
-        An order id that the venue has seen before is never done again: the answer is what was done the first time.
-        """
+    async def query(self, sent: SentOrder) -> OrderReport:
+        """What became of an order (for an atomic group: of any order of it)."""
         ...
 
-    async def query(self, order_id: OrderId) -> OrderReport:
-        """What became of a client order id (for an atomic group: of any order of it)."""
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
+        """All orders that rest at the venue, ours or not."""
         ...
 
-    async def cancel(self, order_id: OrderId) -> OrderReport:
-        """Takes back what is still open of an order, and reports what had been done by then."""
-        ...
-
-    async def open_orders(self) -> tuple[OrderId, ...]:
-        """Client order ids of all orders that are still open, ours or not."""
-        ...
-
-    async def positions(self) -> Mapping[PositionKey, float]:
+    async def positions(self) -> PositionsReport:
         """All balances and positions, past any cache."""
         ...
 
@@ -146,3 +171,26 @@ class VenueClient(Protocol):
     async def foreign(self, cursor: int) -> SettledPage:
         """Trades, transfers and transactions of this account that carry none of our order ids."""
         ...
+
+
+class Acting(Protocol):
+    """What may be done at a venue. Only dispatch does it. A call raises `NotSent` or `OutcomeUnknown`."""
+
+    async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
+        """Sends one order, or the orders of one atomic group as one transaction; one trade per order.
+
+        An order id that the venue has seen before is never done again: the answer is what was done the first time.
+        """
+        ...
+
+    async def cancel(self, sent: SentOrder) -> OrderReport:
+        """Takes back what is still open of an order, and reports what had been done by then."""
+        ...
+
+    async def cancel_resting(self, resting: RestingOrder) -> None:
+        """Takes back an order that rests, whoever sent it; one that is gone by then is taken back."""
+        ...
+
+
+class VenueClient(Asking, Acting, Protocol):
+    """One account at one venue, asked and acted upon."""

@@ -121,6 +121,13 @@ class Authority:
                 "risk",
                 f"a foreign hand at {name}: {seen}; look, then: basis adopt STRATEGY {name}",
             )
+            rests = ", ".join(f"{each.key} {each.left:g} ({each.reference})" for each in view.strangers[:3])
+            yield _contract(
+                f"venue.{name}.no_strangers",
+                not view.strangers,
+                "risk",
+                f"somebody else's order rests at {name}: {rests}; it may trade at any moment, take it back there",
+            )
 
     def _host(self, now: Circumstances) -> Iterator[Contract]:
         free, offset = now.free_bytes, now.clock_offset_ms

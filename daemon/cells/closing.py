@@ -22,7 +22,7 @@ from daemon.journal.records import LatchChanged
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.safety.books import Books
-from daemon.safety.doors import Doors
+from daemon.safety.doors import Doors, Reading
 from daemon.safety.emergency import LOOK_S, Bounds, Emergency, Progress
 from daemon.safety.flat import overdue
 from daemon.safety.marks import marked_row
@@ -142,11 +142,17 @@ class Closing:
         run, books = self.account.run, self.books()
         if not run.mode.hedge_allocation:
             return 0.0
-        reading = await Doors(self.account.clients, LOOK_S).read(cancel=False)
+        reading = await Doors(self.account.clients, LOOK_S).read()
         if reading.silent:
             return None
         marked = marked_row(run, self._around.clock.now(), reading.marks, books.row, reading.positions)
         return worst_delta(run, marked, reading.positions, books.uncertain.values())
+
+    async def look(self, *, take_back: bool) -> Reading:
+        """What the doors say now; with `take_back` what rests at them is taken back on the way."""
+        log = BestEffortLog(self.account.reserve, self._around.shout, partial(self._around.owe, self.strategy))
+        path = Dispatch(self.account.line, log, Gate())
+        return await Doors(self.account.clients, LOOK_S).read(path.take_back if take_back else None, marks=False)
 
     async def plan(self) -> list[Planned]:
         """Everything that an emergency stop would do from here, wave by wave, and what it would cost."""
@@ -154,7 +160,7 @@ class Closing:
         doors = Doors(self.account.clients, LOOK_S)
         for door, held in books.positions.items():
             doors.remember(door, held)
-        reading = await doors.read(cancel=False)
+        reading = await doors.read()
         row = marked_row(run, self._around.clock.now(), reading.marks, books.row, reading.positions)
         return projected(run, reading.positions, row, books.in_flight.values())
 

@@ -16,14 +16,14 @@ import trio
 
 from components.model.errors import Refuse
 from components.model.keys import TRANSIT, PositionKey, VenueName
-from components.model.orders import Order, OrderId, Trade
+from components.model.orders import Order, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
 from daemon.errors import OPS_REFUSED
 from daemon.recorded.unbooked import Unbooked
 from daemon.replica import VenueState
 from venues.clock import Clock
-from venues.interfaces import Settled, Unavailable, VenueClient
+from venues.interfaces import Asking, RestingOrder, Settled, Unavailable
 
 T = TypeVar("T")
 ABSOLUTE, RELATIVE = 1e-8, 1e-9  # as in Reconciliation
@@ -46,7 +46,7 @@ class View(msgspec.Struct):
     there, they say nothing about what is held now.
     """
 
-    client: VenueClient
+    client: Asking
     cursor: int = 0
     foreign_cursor: int = 0
     adopted_cursor: int = 0
@@ -64,7 +64,12 @@ class View(msgspec.Struct):
     mismatches: tuple[str, ...] = ()
     mismatched: int = 0  # polls in a row that did not agree
     foreign: dict[str, Settled] = {}
-    resting: tuple[OrderId, ...] = ()
+    resting: tuple[RestingOrder, ...] = ()
+
+    @property
+    def strangers(self) -> tuple[RestingOrder, ...]:
+        """Orders of somebody else that rest on this account and may trade at any moment."""
+        return tuple(each for each in self.resting if each.order_id is None)
 
     @property
     def is_current(self) -> bool:
@@ -83,7 +88,7 @@ class Taken(msgspec.Struct, frozen=True):
 class Observer:
     def __init__(
         self,
-        clients: Iterable[VenueClient],
+        clients: Iterable[Asking],
         clock: Clock,
         telemetry: VenueTelemetry,
         unbooked: Unbooked,
@@ -141,7 +146,7 @@ class Observer:
                 await trio.sleep(RECHECK_S)  # it was asked after the last trade already: an answer at once is the same
             report = await self._ask(view, "positions", view.client.positions, keep=False)
             view.told_at = trio.current_time()
-            found.update({key: amount for key, amount in report.items() if key.venue in venues})
+            found.update({key: amount for key, amount in report.balances.items() if key.venue in venues})
 
         failed: list[Unavailable] = []
 
@@ -233,6 +238,7 @@ class Observer:
                 error=view.error,
                 mismatches=view.mismatches,
                 foreign=len(view.foreign),
+                strangers=tuple(f"{each.key} {each.left!r} ({each.reference})" for each in view.strangers),
             )
             for name, view in self.views.items()
         )
@@ -253,7 +259,7 @@ class Observer:
                 asked_at = trio.current_time()
                 held = await self._ask(view, "positions", view.client.positions, keep=True)
                 if view.asked_at is None or asked_at >= view.asked_at:  # two may have asked: the later question counts
-                    view.positions, view.asked_at, view.positions_at = held, asked_at, self._clock.now()
+                    view.positions, view.asked_at, view.positions_at = held.balances, asked_at, held.answered_at
                 await self._read_foreign(view)
                 view.resting = await self._ask(view, "open_orders", view.client.open_orders, keep=True)
         except Unavailable:

@@ -140,7 +140,7 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
         yield f"  uncertain order {order.id}: {amount}, sent {_sent(order.sent_at, market_now)}: {order.reason}"
         yield f"          look at the venue, then: basis resolve {order.id} --as filled|not_sent"
     for venue in replica.venues:
-        if not venue.reachable or venue.mismatches or venue.foreign:
+        if not venue.reachable or venue.mismatches or venue.foreign or venue.strangers:
             yield f"  venue   {venue.name}: {'; '.join(_venue_trouble(venue)) or 'not reachable'}"
     for measure, level in sorted(replica.risk_levels.items()):
         if level not in ("ok", "normal", ""):
@@ -153,6 +153,7 @@ def _venue_trouble(venue: Any) -> Iterator[str]:
     if not venue.reachable:
         yield f"not reachable{': ' + venue.error if venue.error else ''}"
     yield from (f"differs from the book: {key}" for key in venue.mismatches)
+    yield from (f"an order that is not ours rests there: {order}" for order in venue.strangers)
     if venue.foreign:
         yield f"{venue.foreign} trades or transfers that are not ours; see 'basis adopt'"
 

@@ -119,7 +119,7 @@ def _venues(replica: Replica) -> Iterator[Reading]:
     )
     for venue in replica.venues:
         yield Reading("venue_reachable", (name, venue.name), float(venue.reachable))
-        yield Reading("foreign_activity", (name, venue.name), venue.foreign)
+        yield Reading("foreign_activity", (name, venue.name), venue.foreign + len(venue.strangers))
         yield Reading("reconciliation_mismatch", (name, venue.name), len(venue.mismatches))
         if venue.last_answer_at is not None and replica.timestamp is not None:
             age_s = (replica.timestamp - venue.last_answer_at) / _NANOSECONDS

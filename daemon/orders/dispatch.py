@@ -25,7 +25,16 @@ from daemon.orders.outcomes import state_of
 from daemon.orders.patience import Patience
 from daemon.orders.terms import FREE, Terms
 from venues.clock import Clock
-from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
+from venues.interfaces import (
+    NotSent,
+    OrderReport,
+    OutcomeUnknown,
+    ReportStatus,
+    RestingOrder,
+    SentOrder,
+    Unavailable,
+    VenueClient,
+)
 
 
 class OrderLog(Protocol):
@@ -110,14 +119,28 @@ class Dispatch:
         """What became of an order whose outcome is open; None while nobody can say. An order that the venue never had
         comes back as a rejected trade."""
         client = self.line.clients[order.venue]
+        sent = SentOrder(order=order, sent_at=self.sent_at.get(order.id, self.line.clock.now()))
         try:
             with trio.fail_after(self.patience.order_grace_s):
-                report = await client.query(order.id)
+                report = await client.query(sent)
                 if report.status is ReportStatus.OPEN and not self.line.read_only:
-                    report = await client.cancel(order.id)
+                    report = await client.cancel(sent)
         except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
             return None
         return self._settled(order, report)
+
+    async def take_back(self, venue: VenueName, resting: RestingOrder) -> str:
+        """Takes back an order that rests at a venue, whoever sent it. Why it could not, "" when it is gone."""
+        if self.line.read_only:
+            return READ_ONLY
+        try:
+            with trio.fail_after(self.patience.order_grace_s):
+                await self.line.clients[venue].cancel_resting(resting)
+        except (Unavailable, NotSent, OutcomeUnknown) as error:
+            return error.message
+        except trio.TooSlowError:
+            return "no answer in time"
+        return ""
 
     async def ask_all(self, orders: Sequence[Order], exchanges: Container[VenueName]) -> dict[OrderId, Trade]:
         """What became of several, by order id, all asked at once. What is open in the wallet is told together or not at

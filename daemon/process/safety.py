@@ -40,7 +40,6 @@ from daemon.orders.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.safety.books import Books
-from daemon.safety.doors import Doors
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import LatchKeeper
@@ -184,7 +183,7 @@ class _Program:
             return Finding(strategy=entry.id, action="held", reason="nobody asked for it")
         recovered, journal = self._journal()
         closing = self._closing(recovered, journal)
-        silent = await self._silent(cancel=asked is None and not self._config.guard.read_only)
+        silent = await self._silent(closing, take_back=asked is None and not self._config.guard.read_only)
         delta = None if silent or not entry.run.mode.hedge_allocation else await closing.exposure()
         doubts, limit = len(closing.books().uncertain), entry.run.mode.risk.delta.critical
         exposed = delta is not None and delta > limit
@@ -214,10 +213,10 @@ class _Program:
             unsellable=progress.unsellable,
         )
 
-    async def _silent(self, *, cancel: bool) -> list[str]:
+    async def _silent(self, closing: Closing, *, take_back: bool) -> list[str]:
         """Which venues say nothing, or may still hold orders: then nobody knows what would be right. Nobody watches an
-        order that rests: it is cancelled on the way."""
-        reading = await Doors(self._place.clients, ANSWER_S).read(cancel=cancel, marks=False)
+        order that rests: it is taken back on the way."""
+        reading = await closing.look(take_back=take_back)
         return [
             *(f"{door} does not say what is held: {why}" for door, why in reading.silent.items()),
             *(f"{door} may still hold orders: {why}" for door, why in reading.trouble.items()),

@@ -1,4 +1,4 @@
-"""All doors of an account asked at once: what rests is cancelled, then what is held, then what it is worth.
+"""All doors of an account asked at once: what rests is taken back, then what is held, then what it is worth.
 
 Each door has its own time-out, so that a dead one never delays another; what a silent one held last is remembered, and
 said to be old. Nothing here raises what a venue does wrong.
@@ -15,10 +15,12 @@ import trio
 
 from components.model.keys import TRANSIT, PositionKey, VenueName, base_token
 from components.model.orders import InFlight
-from venues.interfaces import NotSent, OutcomeUnknown, Unavailable, VenueClient
+from venues.interfaces import Asking, RestingOrder, Unavailable
 
 T = TypeVar("T")
-ERRORS = (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError)
+TakeBack = Callable[
+    [VenueName, RestingOrder], Awaitable[str]
+]  # why an order could not be taken back, "" when it is gone
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -28,14 +30,14 @@ class Reading(msgspec.Struct, kw_only=True):
     marks: dict[str, float] = {}
     silent: dict[str, str] = {}
     unknown: frozenset[str] = frozenset()
-    resting: dict[str, str] = {}  # order id → door: what could not be cancelled
+    resting: dict[str, str] = {}  # order id or the door's own name of it → door: what could not be taken back
     trouble: dict[str, str] = {}  # door → what it failed to do beside telling positions
 
 
 class Doors:
     """The doors of one account; `timeout_s` bounds one question, process time."""
 
-    def __init__(self, clients: Iterable[VenueClient], timeout_s: float) -> None:
+    def __init__(self, clients: Iterable[Asking], timeout_s: float) -> None:
         self.clients = tuple(clients)
         self._timeout = timeout_s
         self._last: dict[str, dict[PositionKey, float]] = {}
@@ -89,17 +91,17 @@ class Doors:
                 return client.name
         return None
 
-    async def read(self, *, cancel: bool = True, marks: bool = True) -> Reading:
-        """Asks all; returns when the last has answered or run out of time."""
+    async def read(self, take_back: TakeBack | None = None, *, marks: bool = True) -> Reading:
+        """Asks all, and hands what rests to `take_back`; returns when the last has answered or run out of time."""
         reading = Reading()
         told: dict[str, dict[PositionKey, float]] = {}
 
-        async def ask(client: VenueClient) -> None:
-            if cancel:
-                await self._cancel(client, reading)
+        async def ask(client: Asking) -> None:
+            if take_back is not None:
+                await self._clear(client, take_back, reading)
             held = await self._try(client.positions, lambda why: reading.silent.__setitem__(client.name, why))
             if held is not None:
-                told[client.name] = dict(held)
+                told[client.name] = dict(held.balances)
             if marks:
                 values = await self._try(client.marks, lambda why: reading.trouble.__setitem__(client.name, why))
                 reading.marks.update(values or {})
@@ -117,18 +119,19 @@ class Doors:
         reading.unknown = frozenset(name for name in reading.silent if name not in self._last)
         return reading
 
-    async def _cancel(self, client: VenueClient, reading: Reading) -> None:
+    async def _clear(self, client: Asking, take_back: TakeBack, reading: Reading) -> None:
         def failed(why: str) -> None:
             reading.trouble[client.name] = f"open orders not cancelled: {why}"
 
-        for order_id in await self._try(client.open_orders, failed) or ():
-            if await self._try(lambda id=order_id: client.cancel(id), failed) is None:  # type: ignore[misc]
-                reading.resting[order_id] = client.name
+        for resting in await self._try(client.open_orders, failed) or ():
+            if why := await take_back(resting.key.venue, resting):
+                failed(why)
+                reading.resting[resting.order_id or resting.reference] = client.name
 
     async def _try(self, question: Callable[[], Awaitable[T]], failed: Callable[[str], None]) -> T | None:
         try:
             with trio.fail_after(self._timeout):
                 return await question()
-        except ERRORS as error:
+        except (Unavailable, trio.TooSlowError) as error:
             failed("no answer in time" if isinstance(error, trio.TooSlowError) else error.message)
             return None

@@ -112,7 +112,7 @@ class Emergency:
         while idle < self._bounds.attempts and not self._stopped.is_set():
             attempt += 1
             self.progress.attempts = attempt
-            reading = await self.doors.read()
+            reading = await self.doors.read(self._dispatch.take_back)
             self._arrivals(reading)
             self.observed = {**reading.positions}
             await self._find_out(reading)

@@ -14,7 +14,17 @@ from components.model.orders import OrderGroup, OrderId, Trade
 from daemon.journal.errors import JournalPoisoned
 from daemon.journal.frames import Head
 from daemon.journal.records import Outcome, Record
-from venues.interfaces import OrderReport, OutcomeUnknown, ReportStatus, Settled, SettledPage, Unavailable
+from venues.interfaces import (
+    OrderReport,
+    OutcomeUnknown,
+    PositionsReport,
+    ReportStatus,
+    RestingOrder,
+    SentOrder,
+    Settled,
+    SettledPage,
+    Unavailable,
+)
 
 T = TypeVar("T")
 SECOND_NS = 1_000_000_000
@@ -121,7 +131,8 @@ class HandVenue:
         self.strange: list[Settled] = []
         self.book: dict[PositionKey, float] = {}
         self.reports: dict[OrderId, OrderReport] = {}
-        self.resting: tuple[OrderId, ...] = ()
+        self.resting: tuple[RestingOrder, ...] = ()
+        self.stamp = 0
         self.cancelled: list[OrderId] = []
         self.cursors: list[int] = []
         self.skip: set[str] = set()  # left out of the next page
@@ -139,23 +150,27 @@ class HandVenue:
     async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
         raise OutcomeUnknown("this venue takes no orders")
 
-    async def query(self, order_id: OrderId) -> OrderReport:
+    async def query(self, sent: SentOrder) -> OrderReport:
         await self._answer()
-        return self.reports.get(order_id) or OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
+        return self.reports.get(sent.order.id) or OrderReport(order_id=sent.order.id, status=ReportStatus.ABSENT)
 
-    async def cancel(self, order_id: OrderId) -> OrderReport:
+    async def cancel(self, sent: SentOrder) -> OrderReport:
         await self._answer()
-        self.cancelled.append(order_id)
-        self.resting = tuple(each for each in self.resting if each != order_id)
-        return OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
+        self.cancelled.append(sent.order.id)
+        return OrderReport(order_id=sent.order.id, status=ReportStatus.ABSENT)
 
-    async def open_orders(self) -> tuple[OrderId, ...]:
+    async def cancel_resting(self, resting: RestingOrder) -> None:
+        await self._answer()
+        self.cancelled.append(resting.reference)
+        self.resting = tuple(each for each in self.resting if each != resting)
+
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
         await self._answer()
         return self.resting
 
-    async def positions(self) -> Mapping[PositionKey, float]:
+    async def positions(self) -> PositionsReport:
         await self._answer()
-        return dict(self.book)
+        return PositionsReport(balances=dict(self.book), asked_at=self.stamp, answered_at=self.stamp)
 
     async def marks(self) -> Mapping[str, float]:
         await self._answer()

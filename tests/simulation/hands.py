@@ -93,6 +93,8 @@ class Strikes:
                 daemon.world.muted.discard(strategy)
             case "foreign_trade" | "foreign_transfer":
                 self._meddle(fault)
+            case "foreign_order":
+                await self._rest(fault)
             case "airdrop":
                 self._airdrop(fault)
             case "emergency":
@@ -120,6 +122,18 @@ class Strikes:
             key = base_token(WALLET, account.run.mode.share_class)
             account.foreign_transfer(name, None, key, 0.01 if key.symbol == "ETH" else 3.0, at)
         self._done(fault)
+
+    async def _rest(self, fault: HostFault) -> None:
+        """A stranger's order rests and is taken back by the stranger."""
+        account = self._run.accounts[fault.strategy]
+        name, door = f"{fault.kind}{fault.after_s}", account.doors[0]
+        key = base_token(door if door in account.run.exchanges else WALLET, account.run.mode.share_class)
+        account.foreign_order(name, key, -1.0)
+        self._done(fault)
+        await self._over(fault)
+        for resting in account.open_orders(door):
+            if resting.reference == name:
+                account.cancel_resting(door, resting, self._daemon.clock.now())
 
     def _airdrop(self, fault: HostFault) -> None:
         """Nobody asked for it, nobody can sell it, and it must stop nothing."""

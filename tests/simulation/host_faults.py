@@ -35,11 +35,12 @@ KINDS: Mapping[str, str] = {
     "feed_mute": "one strategy is told no rows for a while",
     "foreign_trade": "somebody else trades on one account",
     "foreign_transfer": "somebody else takes coins out of one account",
+    "foreign_order": "an order of somebody else rests on one account for a while",
     "airdrop": "tokens that nobody has a price of come into one account, and coins of another asset",
     "emergency": "one strategy is stopped, flattened and latched",
     "reload": "limits are reloaded",
 }
-LASTING = ("disk_full", "disk_low", "clock_step", "feed_mute", "reader_fails")
+LASTING = ("disk_full", "disk_low", "clock_step", "feed_mute", "reader_fails", "foreign_order")
 HANDS = ("foreign_trade", "foreign_transfer")
 
 

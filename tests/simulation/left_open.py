@@ -17,7 +17,9 @@ def left_open(account: PaperAccount) -> tuple[str, ...]:
     """Everything of it, in words; tokens that nobody has a price of, and coins that were sent to where the mode trades
     nothing, are left out."""
     found = [f"{key} {amount!r}" for key, amount in account.balances.items() if _is_open(account, key, amount)]
-    found += [f"order {order} rests at {door}" for door in account.doors for order in account.open_orders(door)]
+    found += [
+        f"order {order.reference} rests at {door}" for door in account.doors for order in account.open_orders(door)
+    ]
     return tuple(found)
 
 

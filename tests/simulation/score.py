@@ -123,6 +123,8 @@ def is_host_noticed(run: Run, fault: HostFault) -> bool:
         case "foreign_trade" | "foreign_transfer":
             shown = any(name.endswith(".ours_alone") for sample in samples for name in sample.failing)
             return shown or any(event is EventType.ADJUSTMENT for event in _events(run, fault.strategy, 0, FOREVER))
+        case "foreign_order":
+            return any(name.endswith(".no_strangers") for sample in samples for name in sample.failing)
         case "airdrop":
             return any(name.endswith(".ours_alone") for sample in samples for name in sample.failing)
         case "emergency":

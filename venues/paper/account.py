@@ -22,7 +22,7 @@ from components.model.orders import GroupKind, Order, OrderGroup, OrderId, Trade
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Flow
-from venues.interfaces import OrderReport, ReportStatus, SettledPage
+from venues.interfaces import OrderReport, ReportStatus, RestingOrder, SettledPage
 from venues.paper.filling import AT_ONCE, Filling, Handling, single
 from venues.paper.listing import Listing, foreign_item, items_of
 from venues.paper.pending import Pending
@@ -54,6 +54,7 @@ class PaperAccount:
         self.world.place(balances)
         self.registry = Registry()
         self.pending = Pending()
+        self._strangers: dict[str, RestingOrder] = {}
         self.ledger = ledger
         self._market = market
         self._filling = Filling(self.world, self.registry)
@@ -150,8 +151,18 @@ class PaperAccount:
             self._write(durable=True)
         return record.report() if record else OrderReport(order_id=order_id, status=ReportStatus.ABSENT)
 
-    def open_orders(self, door: str) -> tuple[OrderId, ...]:
-        return self.registry.open_at(door)
+    def open_orders(self, door: str) -> tuple[RestingOrder, ...]:
+        """What rests at a door, in the order of arrival, strangers' orders last."""
+        strangers = (each for each in self._strangers.values() if self.door_of(each.key.venue) == door)
+        return (*self.registry.open_at(door), *strangers)
+
+    def cancel_resting(self, door: str, resting: RestingOrder, at: int) -> None:
+        """Closes an order that rests, whoever sent it; one that is gone already is no error."""
+        if resting.order_id is not None:
+            self.cancel(door, resting.order_id, at)
+        elif self._strangers.pop(resting.reference, None) is not None:
+            self.registry.heard(door, "cancel", (resting.reference,), at)
+            self._write(durable=True)
 
     # What is told
 
@@ -187,6 +198,7 @@ class PaperAccount:
             conflicts=dict(registry.conflicts),
             cursors={door: self.settled(door, 0).cursor for door in self.doors},
             foreign_cursors={door: self.foreign(door, 0).cursor for door in self.doors},
+            strangers=tuple(self._strangers.values()),
         )
 
     # A foreign hand
@@ -203,6 +215,11 @@ class PaperAccount:
             self._remember(at)
             self._write(durable=True)
         return trade
+
+    def foreign_order(self, id: str, key: PositionKey, left: float) -> None:
+        """Somebody else lets an order rest on this account; it would trade `left` of `key` and never does."""
+        self._strangers[id] = RestingOrder(reference=id, order_id=None, key=key, left=left)
+        self._write(durable=True)
 
     def foreign_transfer(
         self, id: str, source: PositionKey | None, target: PositionKey | None, amount: float, at: int
@@ -236,6 +253,7 @@ class PaperAccount:
             self.registry.fills.extend(last.fills)
             self.registry.duplicates = dict(last.duplicates)
             self.registry.conflicts = dict(last.conflicts)
+            self._strangers = {each.reference: each for each in last.strangers}
         if last is not None:
             first, rows = self._market.first, self._market.first + len(self._market)
             if not first - 1 <= last.row < rows or last.world.row < first:
@@ -272,6 +290,7 @@ class PaperAccount:
             fills=tuple(registry.fills[fills:]),
             duplicates=dict(registry.duplicates),
             conflicts=dict(registry.conflicts),
+            strangers=tuple(self._strangers.values()),
         )
 
     def _marks(self) -> tuple[tuple[int, ...], int, int]:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, nothing
-from venues.interfaces import OrderReport, ReportStatus
+from components.model.keys import PositionKey, base_token, perp
+from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
+from venues.interfaces import OrderReport, ReportStatus, RestingOrder
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,8 +98,26 @@ class Registry:
         record = self.orders.get(order_id)
         return record if record is not None and record.door == door else None
 
-    def open_at(self, door: str) -> tuple[OrderId, ...]:
-        return tuple(each for each in self.open if self.orders[each].door == door)
+    def open_at(self, door: str) -> tuple[RestingOrder, ...]:
+        return tuple(resting_of(self.orders[each]) for each in self.open if self.orders[each].door == door)
+
+
+def resting_of(record: OrderRecord) -> RestingOrder:
+    """An open order as its venue lists it."""
+    return resting(record.left or record.order)
+
+
+def resting(order: Order) -> RestingOrder:
+    """An order that its venue holds and has not done, by its own id."""
+    return RestingOrder(
+        reference=order.id, order_id=order.id, key=_key_of(order), left=order.amount, reduce_only=order.reduce_only
+    )
+
+
+def _key_of(order: Order) -> PositionKey:
+    if order.verb is Verb.PERP:
+        return perp(order.venue, order.token)
+    return order.target or order.source or base_token(order.venue, order.token)
 
 
 def answer_of(record: OrderRecord, at: int) -> Trade:

@@ -9,6 +9,7 @@ import msgspec
 
 from components.model.keys import PositionKey
 from components.model.orders import OrderId, Trade
+from venues.interfaces import RestingOrder
 from venues.paper.listing import Listed
 from venues.paper.registry import Message, OrderRecord
 from venues.sim.world import SimWorldState
@@ -25,6 +26,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Trade, ...] = ()
     duplicates: Mapping[OrderId, int] = {}
     conflicts: Mapping[OrderId, int] = {}
+    strangers: tuple[RestingOrder, ...] = ()
 
 
 class Ledger(Protocol):
@@ -54,3 +56,4 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: Mapping[OrderId, int]
     cursors: Mapping[str, int]
     foreign_cursors: Mapping[str, int]
+    strangers: tuple[RestingOrder, ...] = ()

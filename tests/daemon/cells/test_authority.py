@@ -5,13 +5,16 @@ from __future__ import annotations
 from math import inf, nan
 
 import pytest
+from msgspec.structs import replace
 
+from components.model.keys import perp
 from components.ports import Standing
 from daemon.cells.authority import Authority, Circumstances, Limits
 from daemon.cells.observer import View
 from daemon.replica import Contract
 from daemon.world.rows import MarketRow
 from tests.daemon.fakes import SECOND_NS, HandVenue, settled
+from venues.interfaces import RestingOrder
 
 PRICES = {"binance.spot.BTC": 100.0, "binance.perp.BTC": 101.0, "binance.funding.BTC": 0.0001}
 LIMITS = Limits(
@@ -75,7 +78,7 @@ def test_all_contracts_hold_when_nothing_is_wrong(judge: Judge) -> None:
     )
     assert [contract.name for contract in judge.authority.contracts] == [
         "market.age", "market.range", "venue.binance.answers", "venue.binance.agrees", "venue.binance.ours_alone",
-        "host.disk", "host.clock", "book.adjustments",
+        "venue.binance.no_strangers", "host.disk", "host.clock", "book.adjustments",
     ]  # fmt: skip
 
 
@@ -118,6 +121,17 @@ def test_a_foreign_hand_is_named_and_the_way_out_is_told(judge: Judge) -> None:
     judge([view(foreign={"1": settled("1", detail="somebody sold"), "2": settled("t/2")})])
     reason = judge.contract("venue.binance.ours_alone").reason
     assert "somebody sold, t/2" in reason and "basis adopt" in reason
+
+
+def test_a_strangers_resting_order_withholds_risk_until_it_is_gone(judge: Judge) -> None:
+    key = perp("binance", "BTC")
+    ours = RestingOrder(reference="1", order_id="btc/1", key=key, left=1.0)
+    judge([view(resting=(ours,))])
+    assert judge.contract("venue.binance.no_strangers").holds
+    standing = judge([view(resting=(ours, replace(ours, reference="77", order_id=None, left=-0.5)))])
+    assert standing.no_trade == ()
+    assert "binance:Perp:BTCUSDT -0.5 (77)" in standing.no_risk[0] and "take it back" in standing.no_risk[0]
+    assert judge() == Standing()
 
 
 def test_a_row_that_is_too_old_stops_everything(judge: Judge) -> None:

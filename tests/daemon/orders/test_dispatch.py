@@ -8,13 +8,23 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from components.model.keys import PositionKey, base_token
-from components.model.orders import Action, GroupKind, Order, OrderGroup, OrderId, Trade, TradeStatus, Verb
+from components.model.keys import base_token
+from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
 from daemon.journal.records import Outcome, Record
 from daemon.orders.dispatch import Dispatch, Line, legs_of
 from daemon.orders.gate import Gate, TradingHalted
 from daemon.orders.patience import Patience
-from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, ReportStatus, SettledPage, Unavailable
+from venues.interfaces import (
+    NotSent,
+    OrderReport,
+    OutcomeUnknown,
+    PositionsReport,
+    ReportStatus,
+    RestingOrder,
+    SentOrder,
+    SettledPage,
+    Unavailable,
+)
 
 BUY = Order(id="buy", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="spot")
 SHORT = Order(id="short", verb=Verb.PERP, venue="okx", token="BTC", amount=-1.0, leg="perp")
@@ -56,8 +66,8 @@ class Venue:
         await trio.sleep(0.1)
         return tuple(filled(order) for order in group.orders)
 
-    async def query(self, order_id: OrderId) -> OrderReport:
-        self.asked.append(order_id)
+    async def query(self, sent: SentOrder) -> OrderReport:
+        self.asked.append(sent.order.id)
         answer = self._queries.pop(0) if len(self._queries) > 1 else self._queries[0]
         await trio.sleep(0.05)
         if isinstance(answer, Exception):
@@ -65,15 +75,18 @@ class Venue:
         assert isinstance(answer, OrderReport)
         return answer
 
-    async def cancel(self, order_id: OrderId) -> OrderReport:
-        self.cancelled.append(order_id)
-        return OrderReport(order_id=order_id, status=ReportStatus.DONE, trade=filled(BUY))
+    async def cancel(self, sent: SentOrder) -> OrderReport:
+        self.cancelled.append(sent.order.id)
+        return OrderReport(order_id=sent.order.id, status=ReportStatus.DONE, trade=filled(BUY))
 
-    async def open_orders(self) -> tuple[OrderId, ...]:
+    async def cancel_resting(self, resting: RestingOrder) -> None:
+        self.cancelled.append(resting.reference)
+
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
         return ()
 
-    async def positions(self) -> Mapping[PositionKey, float]:
-        return {}
+    async def positions(self) -> PositionsReport:
+        return PositionsReport(balances={}, asked_at=0, answered_at=0)
 
     async def marks(self) -> Mapping[str, float]:
         return {}

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from components.model.awaited import AwaitedKind
 from components.model.errors import Refuse, Stop
-from components.model.keys import PositionKey
+from components.model.keys import PositionKey, base_token
 from components.model.orders import Verb
 from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
@@ -25,7 +25,7 @@ from daemon.state.lock import Holder, held, state_lock
 from daemon.world.paper_places import open_world
 from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
 from tests.simulation.left_open import left_open
-from venues.interfaces import Unavailable
+from venues.interfaces import RestingOrder, Unavailable
 from venues.paper.account import PaperAccount
 from venues.paper.door.door import PaperVenue
 
@@ -195,14 +195,16 @@ def test_a_venue_that_says_nothing_is_paged_and_nothing_is_guessed(
 def test_orders_that_rest_are_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[tuple[str, str]] = []
 
-    async def resting(self: PaperVenue) -> tuple[str, ...]:
-        return ("one", "two") if self.name == "okx" else ()
+    async def resting(self: PaperVenue) -> tuple[RestingOrder, ...]:
+        key = base_token("okx", "USDT")
+        orders = [RestingOrder(reference=each, order_id=each, key=key, left=1.0) for each in ("one", "two")]
+        return tuple(orders) if self.name == "okx" else ()
 
-    async def cancel(self: PaperVenue, order_id: str) -> None:
-        cancelled.append((self.name, order_id))
+    async def cancel(self: PaperVenue, resting: RestingOrder) -> None:
+        cancelled.append((self.name, resting.reference))
 
     monkeypatch.setattr(PaperVenue, "open_orders", resting)
-    monkeypatch.setattr(PaperVenue, "cancel", cancel)
+    monkeypatch.setattr(PaperVenue, "cancel_resting", cancel)
     assert found(check(house.config, {})) == {LENDING: "held", BTC: "held"}
     assert cancelled == [("okx", "one"), ("okx", "two")]
 

@@ -14,6 +14,7 @@ from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade,
 from components.model.slices import RunSlice
 from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import embedded, slice_of
+from venues.interfaces import SentOrder
 from venues.paper.account import PaperAccount
 from venues.paper.door.door import PaperVenue, doors
 from venues.paper.door.faults import Fault, FaultPlan
@@ -53,6 +54,11 @@ def account_of(mode: str = "btc_basis", row: int = 0, **more: Any) -> PaperAccou
 
 def order(id: str = "o1", verb: Verb = Verb.SPOT, amount: float = 1.0, venue: str = "binance", **more: Any) -> Order:
     return Order(id=id, verb=verb, venue=venue, token=more.pop("token", "BTC"), amount=amount, leg="leg", **more)
+
+
+def sent(id: str) -> SentOrder:
+    """A spot order of this id, as it left at the beginning of time."""
+    return SentOrder(order=order(id), sent_at=0)
 
 
 def group(*orders: Order, kind: GroupKind = GroupKind.ONE) -> OrderGroup:

@@ -391,3 +391,17 @@ def test_gas_of_an_atomic_group_is_paid_from_the_gas_position() -> None:
 
     assert account.balances[GAS] < RICH[GAS]
     assert np.isfinite(account.balances[GAS])
+
+
+def test_a_strangers_order_rests_until_somebody_takes_it_back() -> None:
+    account = account_of()
+    account.foreign_order("s1", USDT, -5.0)
+    (resting,) = account.open_orders("binance")
+    assert (resting.reference, resting.order_id, resting.left) == ("s1", None, -5.0)
+    assert account.open_orders("okx") == ()
+    again = account_of()
+    again.restore([account.whole()])
+    assert again.open_orders("binance") == (resting,)
+    account.cancel_resting("binance", resting, 1)
+    account.cancel_resting("binance", resting, 2)
+    assert account.open_orders("binance") == () and account.truth().strangers == ()

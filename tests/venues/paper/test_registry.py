@@ -34,7 +34,7 @@ def test_an_open_order_is_listed_at_its_door_until_it_is_done() -> None:
     registry = Registry()
     registry.note(record())
 
-    assert registry.open_at("binance") == ("o1",) and registry.open_at("bybit") == ()
+    assert [each.order_id for each in registry.open_at("binance")] == ["o1"] and registry.open_at("bybit") == ()
     registry.note(record(status=ReportStatus.DONE, trade=fill(1.0, 10.0)))
     assert registry.open_at("binance") == () and registry.statistics()["orders"] == 1
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from components.model.keys import PositionKey
 from components.model.orders import Trade
-from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order
+from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order, sent
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.account import PaperAccount
 from venues.paper.door.door import doors
@@ -61,7 +61,7 @@ def test_an_account_is_opened_again_as_it_was(tmp_path: Path) -> None:
 
     assert encode(again.whole()) == encode(account.whole())
     assert encode(again.truth()) == encode(account.truth())
-    assert again.open_orders("binance") == ("open",)
+    assert [each.order_id for each in again.open_orders("binance")] == ["open"]
     assert again.settled("binance", 0) == account.settled("binance", 0)
     assert encode(opened(tmp_path).whole()) == encode(account.whole())
 
@@ -228,7 +228,7 @@ async def test_a_failing_disk_ends_the_account_until_it_is_written_again(
     with pytest.raises(NotSent):
         await venue.submit(group(order("o2")))
     with pytest.raises(Unavailable):
-        await venue.query("o1")
+        await venue.query(sent("o1"))
     assert opened(tmp_path).registry.orders == {}, "nothing that was not written has happened for who comes next"
     account.advance_to(account.row + 1)
     assert list(opened(tmp_path).registry.orders) == ["o1"], "whose outcome was unknown"

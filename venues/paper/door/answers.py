@@ -6,8 +6,7 @@ A fault counts as fired only when the answer differs from the truth.
 from __future__ import annotations
 
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import OrderId
-from venues.interfaces import SettledPage
+from venues.interfaces import RestingOrder, SettledPage
 from venues.paper.account import PaperAccount
 from venues.paper.door.faults import SECOND_NS, FaultPlan
 
@@ -41,7 +40,7 @@ class Answers:
                 told = {**told, key: told[key] * fault.number("factor")}
         return told
 
-    def open_orders(self, now: int, waiting: tuple[OrderId, ...]) -> tuple[OrderId, ...]:
+    def open_orders(self, now: int, waiting: tuple[RestingOrder, ...]) -> tuple[RestingOrder, ...]:
         found = (*self._account.open_orders(self._door), *waiting)
         if found and self._plan.hit("open_orders_truncated", self._door, now, "open_orders"):
             return found[: len(found) // 2]

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from components.model.keys import CHAIN_VENUES, TRANSIT, PositionKey, VenueName
+from components.model.keys import CHAIN_VENUES, TRANSIT, VenueName
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.clock import Clock
 from venues.interfaces import (
     NotSent,
     OrderReport,
     OutcomeUnknown,
+    PositionsReport,
     ReportStatus,
+    RestingOrder,
+    SentOrder,
     SettledPage,
     Unavailable,
 )
@@ -25,6 +28,7 @@ from venues.paper.door.answers import Answers
 from venues.paper.door.faults import SECOND_NS, Fault, FaultPlan
 from venues.paper.door.passage import Lost, Passage, Profile, Refused
 from venues.paper.filling import AT_ONCE, Handling, single
+from venues.paper.registry import resting
 
 T = TypeVar("T")
 
@@ -48,7 +52,7 @@ class PaperVenue:
         self._plan = plan
         self._passage = Passage(name, account, clock, plan, seed, profile or Profile())
         self._answers = Answers(name, account, plan)
-        self._mempool: dict[OrderId, int] = {}
+        self._mempool: dict[OrderId, tuple[int, Order]] = {}
 
     def __repr__(self) -> str:
         return f"<PaperVenue {self._name}, {sum(self._passage.requests.values())} requests>"
@@ -70,17 +74,22 @@ class PaperVenue:
         ids = tuple(order.id for order in group.orders)
         return await self._change("submit", ids, lambda: self._take(group))
 
-    async def cancel(self, order_id: OrderId) -> OrderReport:
-        return await self._change("cancel", (order_id,), lambda: self._cancel(order_id))
+    async def cancel(self, sent: SentOrder) -> OrderReport:
+        return await self._change("cancel", (sent.order.id,), lambda: self._cancel(sent.order.id))
 
-    async def query(self, order_id: OrderId) -> OrderReport:
-        return await self._question("query", lambda: self._query(order_id))
+    async def cancel_resting(self, resting: RestingOrder) -> None:
+        await self._change("cancel", (resting.reference,), lambda: self._cancel_resting(resting))
 
-    async def open_orders(self) -> tuple[OrderId, ...]:
-        return await self._question("open_orders", lambda: self._answers.open_orders(self._now(), tuple(self._pool())))
+    async def query(self, sent: SentOrder) -> OrderReport:
+        return await self._question("query", lambda: self._query(sent.order.id))
 
-    async def positions(self) -> Mapping[PositionKey, float]:
-        return await self._question("positions", lambda: self._answers.positions(self._now()))
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
+        return await self._question("open_orders", lambda: self._answers.open_orders(self._now(), self._unmined()))
+
+    async def positions(self) -> PositionsReport:
+        asked_at = self._now()
+        balances = await self._question("positions", lambda: self._answers.positions(self._now()))
+        return PositionsReport(balances=balances, asked_at=asked_at, answered_at=self._now())
 
     async def marks(self) -> Mapping[str, float]:
         return await self._question("marks", lambda: self._account.marks(self._name))
@@ -122,8 +131,8 @@ class PaperVenue:
             raise Lost("the transaction waits in the mempool")
         if not known and (fault := self._hit("tx_dropped", "submit", in_flight=True)):
             self._account.registry.heard(self._name, "submit", ids, now, group.action.value)
-            for each in ids:
-                self._mempool[each] = now + int(fault.number("mempool_s") * SECOND_NS)
+            until = now + int(fault.number("mempool_s") * SECOND_NS)
+            self._mempool |= {order.id: (until, order) for order in group.orders}
             raise Lost("the transaction was sent and is not mined", wait_s=fault.number("wait_s"))
         trades = self._account.submit(self._name, group, now, AT_ONCE if known else self._handling(group))
         order = single(group)
@@ -175,6 +184,10 @@ class PaperVenue:
         report = self._account.cancel(self._name, order_id, self._now())
         return self._known_or_lost(order_id, report)
 
+    def _cancel_resting(self, resting: RestingOrder) -> None:
+        self._mempool.pop(resting.reference, None)
+        self._account.cancel_resting(self._name, resting, self._now())
+
     def _known_or_lost(self, order_id: OrderId, report: OrderReport) -> OrderReport:
         """An order that may still arrive is not absent."""
         if report.status is not ReportStatus.ABSENT:
@@ -185,11 +198,14 @@ class PaperVenue:
             raise Lost("a request for this order may still be on its way")
         return report
 
-    def _pool(self) -> dict[OrderId, int]:
+    def _pool(self) -> dict[OrderId, tuple[int, Order]]:
         """Transactions that wait to be mined, and when they are dropped."""
         now = self._now()
-        self._mempool = {each: until for each, until in self._mempool.items() if until > now}
+        self._mempool = {each: waits for each, waits in self._mempool.items() if waits[0] > now}
         return self._mempool
+
+    def _unmined(self) -> tuple[RestingOrder, ...]:
+        return tuple(resting(order) for _, order in self._pool().values())
 
     def _hit(self, kind: str, endpoint: str, *, in_flight: bool = False) -> Fault | None:
         return self._plan.hit(kind, self._name, self._now(), endpoint, in_flight=in_flight)

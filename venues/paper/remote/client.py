@@ -11,9 +11,18 @@ from typing import Any, cast
 import trio
 
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import OrderGroup, OrderId, Trade, Verb
+from components.model.orders import OrderGroup, Trade, Verb
 from venues.clock import Clock
-from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
+from venues.interfaces import (
+    NotSent,
+    OrderReport,
+    OutcomeUnknown,
+    PositionsReport,
+    RestingOrder,
+    SentOrder,
+    SettledPage,
+    Unavailable,
+)
 from venues.paper.door.door import served_by
 from venues.paper.door.faults import Fault, FaultReport
 from venues.paper.remote.wire import Answer, Call, raised, receive, send, value_of
@@ -50,17 +59,20 @@ class RemoteVenue:
     async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
         return cast(tuple[Trade, ...], await self._change("submit", group))
 
-    async def cancel(self, order_id: OrderId) -> OrderReport:
-        return cast(OrderReport, await self._change("cancel", order_id))
+    async def cancel(self, sent: SentOrder) -> OrderReport:
+        return cast(OrderReport, await self._change("cancel", sent))
 
-    async def query(self, order_id: OrderId) -> OrderReport:
-        return cast(OrderReport, await self._line.question("query", order_id))
+    async def cancel_resting(self, resting: RestingOrder) -> None:
+        await self._change("cancel_resting", resting)
 
-    async def open_orders(self) -> tuple[OrderId, ...]:
-        return cast(tuple[OrderId, ...], await self._line.question("open_orders"))
+    async def query(self, sent: SentOrder) -> OrderReport:
+        return cast(OrderReport, await self._line.question("query", sent))
 
-    async def positions(self) -> Mapping[PositionKey, float]:
-        return cast(Mapping[PositionKey, float], await self._line.question("positions"))
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
+        return cast(tuple[RestingOrder, ...], await self._line.question("open_orders"))
+
+    async def positions(self) -> PositionsReport:
+        return cast(PositionsReport, await self._line.question("positions"))
 
     async def marks(self) -> Mapping[str, float]:
         return cast(Mapping[str, float], await self._line.question("marks"))
@@ -103,6 +115,9 @@ class RemoteAccount:
 
     async def foreign_trade(self, id: str, venue: VenueName, verb: Verb, coin: str, quantity: float, at: int) -> Trade:
         return cast(Trade, await self._line.question("foreign_trade", id, venue, verb, coin, quantity, at))
+
+    async def foreign_order(self, id: str, key: PositionKey, left: float) -> None:
+        await self._line.question("foreign_order", id, key, left)
 
     async def foreign_transfer(
         self, id: str, source: PositionKey | None, target: PositionKey | None, amount: float, at: int

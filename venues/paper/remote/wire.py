@@ -15,8 +15,17 @@ import trio
 
 from components.model.errors import BasisError, Refuse, Severity, catalogued
 from components.model.keys import PositionKey
-from components.model.orders import OrderGroup, OrderId, Trade, Verb
-from venues.interfaces import NotSent, OrderReport, OutcomeUnknown, SettledPage, Unavailable
+from components.model.orders import OrderGroup, Trade, Verb
+from venues.interfaces import (
+    NotSent,
+    OrderReport,
+    OutcomeUnknown,
+    PositionsReport,
+    RestingOrder,
+    SentOrder,
+    SettledPage,
+    Unavailable,
+)
 from venues.paper.door.faults import Fault, FaultReport
 from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
@@ -41,10 +50,11 @@ class Method(msgspec.Struct, frozen=True):
 METHODS: Mapping[str, Method] = {
     # of a door: VenueClient
     "submit": Method((OrderGroup,), tuple[Trade, ...]),
-    "query": Method((OrderId,), OrderReport),
-    "cancel": Method((OrderId,), OrderReport),
-    "open_orders": Method((), tuple[OrderId, ...]),
-    "positions": Method((), dict[PositionKey, float]),
+    "query": Method((SentOrder,), OrderReport),
+    "cancel": Method((SentOrder,), OrderReport),
+    "cancel_resting": Method((RestingOrder,), None),
+    "open_orders": Method((), tuple[RestingOrder, ...]),
+    "positions": Method((), PositionsReport),
     "marks": Method((), dict[str, float]),
     "settled": Method((int,), SettledPage),
     "foreign": Method((int,), SettledPage),
@@ -55,12 +65,15 @@ METHODS: Mapping[str, Method] = {
     "withdrawal": Method((str, float, int), None),
     "truth": Method((), Truth),
     "foreign_trade": Method((str, str, Verb, str, float, int), Trade),
+    "foreign_order": Method((str, PositionKey, float), None),
     "foreign_transfer": Method((str, PositionKey | None, PositionKey | None, float, int), None),
     "add_fault": Method((Fault,), None),
     "heal": Method((), None),
     "fault_report": Method((), FaultReport),
 }
-OF_A_DOOR = frozenset({"submit", "query", "cancel", "open_orders", "positions", "marks", "settled", "foreign"})
+OF_A_DOOR = frozenset(
+    {"submit", "query", "cancel", "cancel_resting", "open_orders", "positions", "marks", "settled", "foreign"}
+)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

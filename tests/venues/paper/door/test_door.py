@@ -11,14 +11,14 @@ from trio.testing import MockClock
 
 from components.model.keys import CHAIN_VENUES, TRANSIT
 from components.model.orders import CostKind, Trade, TradeStatus, Verb
-from tests.venues.paper.stage import BTC, GAS, RICH, USDT, Desk, group, order, played
+from tests.venues.paper.stage import BTC, GAS, RICH, USDT, Desk, group, order, played, sent
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable, VenueClient
 from venues.paper.door.faults import KINDS
 from venues.paper.door.passage import Profile
 
 Ask = Callable[[VenueClient], Awaitable[object]]
 QUESTIONS: dict[str, Ask] = {
-    "query": lambda venue: venue.query("o1"),
+    "query": lambda venue: venue.query(sent("o1")),
     "open_orders": lambda venue: venue.open_orders(),
     "positions": lambda venue: venue.positions(),
     "settled": lambda venue: venue.settled(0),
@@ -65,12 +65,12 @@ def test_a_healthy_door_does_what_it_is_asked() -> None:
 
     async def play() -> tuple[Trade, ...]:
         trades = await desk.spot()()
-        report = await desk.binance.query("o1")
+        report = await desk.binance.query(sent("o1"))
         assert (report.status, report.trade) == (ReportStatus.DONE, trades[0])
-        assert (await desk.binance.positions())[BTC] == 1.0
+        assert (await desk.binance.positions()).balances[BTC] == 1.0
         assert await desk.binance.open_orders() == ()
-        assert (await desk.binance.cancel("o1")) == report
-        assert (await desk.binance.query("o2")).status is ReportStatus.ABSENT
+        assert (await desk.binance.cancel(sent("o1"))) == report
+        assert (await desk.binance.query(sent("o2"))).status is ReportStatus.ABSENT
         return trades
 
     (trade,) = played(play)
@@ -87,7 +87,7 @@ async def test_a_submit_under_a_fault(
     desk.faulty(kind, times=1, **parameters)
     with pytest.raises(error):
         await desk.spot()()
-    report = await desk.binance.query("o1")
+    report = await desk.binance.query(sent("o1"))
     assert report.status is (ReportStatus.DONE if exists else ReportStatus.ABSENT)
     (trade,) = await desk.spot()()
     assert trade.status is TradeStatus.FILLED
@@ -151,11 +151,11 @@ async def test_a_late_request_arrives_when_the_hole_ends_and_is_never_absent_bef
     assert patience.cancelled_caught
     assert desk.account.registry.orders == {}
     with pytest.raises(Unavailable, match="on its way"):
-        await desk.binance.query("o1")
+        await desk.binance.query(sent("o1"))
     with pytest.raises(OutcomeUnknown, match="on its way"):
-        await desk.binance.cancel("o1")
+        await desk.binance.cancel(sent("o1"))
     await trio.sleep(30.0)
-    assert (await desk.binance.query("o1")).status is ReportStatus.DONE
+    assert (await desk.binance.query(sent("o1"))).status is ReportStatus.DONE
     assert desk.account.balances[BTC] == 1.0
 
 
@@ -179,8 +179,8 @@ async def test_an_order_that_travels_is_not_absent(autojump_clock: MockClock) ->
         nursery.start_soon(desk.spot())
         await trio.sleep(0.5)
         with pytest.raises(Unavailable, match="on its way"):
-            await desk.binance.query("o1")
-    assert (await desk.binance.query("o1")).status is ReportStatus.DONE
+            await desk.binance.query(sent("o1"))
+    assert (await desk.binance.query(sent("o1"))).status is ReportStatus.DONE
 
 
 async def test_a_caller_that_is_cancelled_before_the_first_byte_sends_nothing(autojump_clock: MockClock) -> None:
@@ -199,7 +199,7 @@ def test_an_answer_may_come_long_after_the_fill() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(desk.spot())
             await trio.sleep(1.0)
-            assert (await desk.binance.query("o1")).status is ReportStatus.DONE
+            assert (await desk.binance.query(sent("o1"))).status is ReportStatus.DONE
             assert trio.current_time() < 5.0
 
     _, ended = played(lambda: _timed(play))
@@ -211,7 +211,7 @@ async def test_an_answer_may_say_accepted_when_the_order_is_filled_already(autoj
     desk.faulty("fill_before_ack")
     (trade,) = await desk.spot()()
     assert trade.status is TradeStatus.UNKNOWN and trade.changes == {}
-    report = await desk.binance.query("o1")
+    report = await desk.binance.query(sent("o1"))
     assert report.status is ReportStatus.DONE and report.trade is not None
     assert report.trade.status is TradeStatus.FILLED
 
@@ -220,12 +220,12 @@ async def test_an_accepted_order_is_open_until_it_fills(autojump_clock: MockCloc
     desk = Desk()
     desk.faulty("late_fill", fraction=0.25, after_s=1800.0)
     (trade,) = await desk.spot()()
-    report = await desk.binance.query("o1")
+    report = await desk.binance.query(sent("o1"))
     assert trade.status is TradeStatus.UNKNOWN
     assert report.status is ReportStatus.OPEN and report.trade is not None
-    assert report.trade.quantity == 0.25 and await desk.binance.open_orders() == ("o1",)
+    assert report.trade.quantity == 0.25 and [each.order_id for each in await desk.binance.open_orders()] == ["o1"]
     desk.account.advance_to(1)
-    report = await desk.binance.query("o1")
+    report = await desk.binance.query(sent("o1"))
     assert report.status is ReportStatus.DONE and report.trade is not None
     assert report.trade.quantity == pytest.approx(1.0) and await desk.binance.open_orders() == ()
     assert desk.account.balances[BTC] == pytest.approx(1.0)
@@ -235,7 +235,7 @@ async def test_an_open_order_can_be_cancelled_and_keeps_what_was_done(autojump_c
     desk = Desk()
     desk.faulty("late_fill", fraction=0.25, after_s=1800.0)
     await desk.spot()()
-    report = await desk.binance.cancel("o1")
+    report = await desk.binance.cancel(sent("o1"))
     assert report.status is ReportStatus.DONE and report.trade is not None
     assert (report.trade.status, report.trade.quantity) == (TradeStatus.PARTIAL, 0.25)
     desk.account.advance_to(5)
@@ -282,12 +282,12 @@ async def test_a_dropped_transaction_is_open_for_a_while_and_then_was_never_ther
     with pytest.raises(OutcomeUnknown, match="not mined"):
         await desk.chain.submit(swap())
     assert trio.current_time() >= 2.0
-    assert (await desk.chain.query("s1")).status is ReportStatus.OPEN
-    assert await desk.chain.open_orders() == ("s1",)
+    assert (await desk.chain.query(sent("s1"))).status is ReportStatus.OPEN
+    assert [each.order_id for each in await desk.chain.open_orders()] == ["s1"]
     with pytest.raises(OutcomeUnknown, match="mempool"):
         await desk.chain.submit(swap())
     await trio.sleep(60.0)
-    assert (await desk.chain.query("s1")).status is ReportStatus.ABSENT
+    assert (await desk.chain.query(sent("s1"))).status is ReportStatus.ABSENT
     assert desk.account.balances == RICH
     (trade,) = await desk.chain.submit(swap())
     assert trade.status is TradeStatus.FILLED
@@ -299,7 +299,7 @@ async def test_a_waiting_transaction_can_be_replaced(autojump_clock: MockClock) 
     desk.faulty("tx_dropped", venue="chain")
     with pytest.raises(OutcomeUnknown):
         await desk.chain.submit(swap())
-    assert (await desk.chain.cancel("s1")).status is ReportStatus.ABSENT
+    assert (await desk.chain.cancel(sent("s1"))).status is ReportStatus.ABSENT
     assert await desk.chain.open_orders() == ()
 
 

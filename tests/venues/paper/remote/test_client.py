@@ -9,7 +9,7 @@ import trio
 
 from components.model.keys import CHAIN_VENUES, TRANSIT
 from daemon.world.clocks import MarketClock
-from tests.venues.paper.stage import group
+from tests.venues.paper.stage import group, sent
 from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
 from venues.paper.remote.client import RemoteAccount, RemoteVenue, remote_doors
 
@@ -26,7 +26,7 @@ async def test_nobody_at_the_other_end(tmp_path: Path) -> None:
     with pytest.raises(NotSent):
         await venue.submit(group())
     with pytest.raises(Unavailable):
-        await venue.query("o1")
+        await venue.query(sent("o1"))
     with pytest.raises(Unavailable):
         await RemoteAccount(str(tmp_path / "none.sock"), "a", MarketClock(0)).truth()
 

@@ -16,7 +16,7 @@ from components.model.orders import TradeStatus, Verb
 from components.model.requirements import HOUR_NS, Grid
 from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import stamp
-from tests.venues.paper.stage import BTC, END, RICH, START, USDT, basis_run, group, order
+from tests.venues.paper.stage import BTC, END, RICH, START, USDT, basis_run, group, order, sent
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.door.faults import Fault
 from venues.paper.door.passage import Profile
@@ -52,11 +52,11 @@ async def test_a_remote_door_answers_as_the_door_does(tmp_path: Path) -> None:
         (trade,) = await binance.submit(group())
         assert trade.status is TradeStatus.FILLED and trade.changes[BTC] == 1.0
         assert (await binance.submit(group())) == (trade,)
-        report = await binance.query("o1")
+        report = await binance.query(sent("o1"))
         assert (report.status, report.trade) == (ReportStatus.DONE, trade)
-        assert (await binance.cancel("nothing")).status is ReportStatus.ABSENT
+        assert (await binance.cancel(sent("nothing"))).status is ReportStatus.ABSENT
         assert await binance.open_orders() == ()
-        assert await binance.positions() == server.served["a"].account.positions("binance")
+        assert (await binance.positions()).balances == server.served["a"].account.positions("binance")
         assert (binance.name, binance.venues) == ("binance", {"binance"})
 
 
@@ -111,7 +111,7 @@ async def test_a_client_that_gives_up_does_not_take_its_order_back(tmp_path: Pat
         with trio.move_on_after(0.1) as patience:
             await binance.submit(group())
         assert patience.cancelled_caught
-        assert (await binance.query("o1")).status is ReportStatus.DONE
+        assert (await binance.query(sent("o1"))).status is ReportStatus.DONE
         assert [message.endpoint for message in (await account.truth()).messages] == ["submit", "query"]
 
 
@@ -155,7 +155,7 @@ def test_a_server_of_its_own_survives_a_killed_client(tmp_path: Path) -> None:
             await trio.to_thread.run_sync(client.wait)
             truth = await account.truth()
             assert [message.order_ids for message in truth.messages] == [("o1",)]
-            assert (await venue.query("o1")).status is ReportStatus.DONE
+            assert (await venue.query(sent("o1"))).status is ReportStatus.DONE
 
     def run() -> None:
         server = subprocess.Popen(command, cwd=root)

@@ -10,7 +10,7 @@ from components.model.errors import Refuse
 from components.model.keys import PositionKey
 from components.model.orders import Verb
 from tests.venues.paper.stage import USDT, group, order
-from venues.interfaces import NotSent, OutcomeUnknown, Unavailable
+from venues.interfaces import NotSent, OutcomeUnknown, PositionsReport, Unavailable
 from venues.paper.account import SIM_NO_ROW
 from venues.paper.door.faults import Fault
 from venues.paper.remote.client import RemoteAccount, RemoteVenue
@@ -68,11 +68,13 @@ def test_position_keys_arrive_as_such() -> None:
 
 
 def test_an_answer_has_the_type_its_method_promises() -> None:
-    answer = decode(encode(Answer(value=encode({USDT: 1.5}))), Answer)
+    report = PositionsReport(balances={USDT: 1.5}, asked_at=1, answered_at=2)
+    answer = decode(encode(Answer(value=encode(report))), Answer)
 
-    (key,) = value_of(answer, "positions")
+    told = value_of(answer, "positions")
+    (key,) = told.balances
 
-    assert isinstance(key, PositionKey) and value_of(Answer(value=encode(None)), "heal") is None
+    assert told == report and isinstance(key, PositionKey) and value_of(Answer(value=encode(None)), "heal") is None
 
 
 @pytest.mark.parametrize(
