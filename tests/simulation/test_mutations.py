@@ -21,8 +21,8 @@ from components.model.keys import PositionKey, PositionType, perp
 from components.model.orders import Order, OrderGroup, OrderState, Trade
 from components.position_monitor import PositionMonitor
 from components.utility_manager import UtilityManager
-from daemon.cells import core_actor as stepping
 from daemon.cells import observer
+from daemon.cells.authority import Authority
 from daemon.cells.bridge import Bridge
 from daemon.cells.cell import Cell
 from daemon.cells.supervisor import Supervisor
@@ -112,7 +112,7 @@ def stopped_in_flight() -> Run:
     async def script(daemon: Daemon, result: Run, until: float) -> None:
         await trio.sleep(600.0)
         await _deposit(daemon, "stop1")
-        while not daemon.supervisor.cells[ONE[0]].dispatch.in_flight:
+        while not daemon.supervisor.cells[ONE[0]].desk.dispatch.in_flight:
             await trio.sleep(0.01)
         await trio.sleep(0.02)
         await daemon.operator.emergency(None, "test", 0)
@@ -128,7 +128,7 @@ def late_fills() -> Run:
     async def script(daemon: Daemon, result: Run, until: float) -> None:
         await trio.sleep(600.0)
         await _deposit(daemon, "late1")
-        while not daemon.supervisor.cells[ONE[0]].dispatch.in_flight:
+        while not daemon.supervisor.cells[ONE[0]].desk.dispatch.in_flight:
             await trio.sleep(0.01)
         await daemon.operator.emergency(None, "test", 0)
         account = result.accounts[ONE[0]]
@@ -374,7 +374,7 @@ def kill_switch_leaks(patch: pytest.MonkeyPatch) -> None:
     """hummingbot#2534: the kill switch fires and the strategy goes on placing orders."""
 
     def stop(self: Cell, reason: str) -> None:
-        self.gate.close(reason)  # the core is not cancelled, and dispatch does not look
+        self.desk.gate.close(reason)  # the core is not cancelled, and dispatch does not look
 
     async def send(self: Dispatch, group: OrderGroup, **words: Any) -> tuple[Trade, ...]:
         return await real(self, group, origin="emergency")
@@ -479,7 +479,7 @@ def outcomes_not_journaled(patch: pytest.MonkeyPatch) -> None:
 
 def trades_on_anything(patch: pytest.MonkeyPatch) -> None:
     """nautilus#4298: a feed that tells nonsense, or nothing new, is traded on."""
-    patch.setattr(stepping.Authority, "_market", lambda self, row, now: iter(()))
+    patch.setattr(Authority, "_market", lambda self, row, now: iter(()))
 
 
 def flat_when_nothing_is_left_to_send(patch: pytest.MonkeyPatch) -> None:
