@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from components.model.errors import MissingData
+from components.model.errors import MissingData, NotPriced
 from components.model.keys import GAS, PositionKey, PositionType, token_of
 from components.model.market import Column, Market, Row, Window, shifted, step_of
 from components.model.requirements import LST_PROTOCOL, reference_price, requirements
@@ -130,8 +130,10 @@ class UtilityManager:
 
     def _build(self, market: Market, key: PositionKey) -> Unit:
         match key.position_type:
-            case PositionType.PERP_QUOTE:
+            case PositionType.PERP_QUOTE if self._share_class == "USDT":
                 return CASH
+            case PositionType.PERP_QUOTE:
+                raise NotPriced(key, "an ETH share class holds no exchange positions")
             case PositionType.PERP:
                 return self._on_exchange(market, key, f"{key.venue}.perp.{token_of(key)}")
             case PositionType.A_TOKEN:
@@ -147,9 +149,9 @@ class UtilityManager:
             return self._cash(market)
         if token in ETH_LIKE or token in COINS:
             series = f"{key.venue}.spot.{token}"
-            if series in market.columns:
+            if series in market.columns and self._share_class == "USDT":
                 return self._on_exchange(market, key, series)
-            return self._coin(market, token)
+            return self._coin(market, key, token)
         if token in LST_PROTOCOL:
             return self._supplied(market, token, None)
         return self._dust(market, token)
@@ -160,11 +162,13 @@ class UtilityManager:
         value = market.derived("1/ETH", lambda: 1.0 / market.column(reference_price("ETH")))
         return Unit(value, None, 0.0, (("delta", market.derived("step(1/ETH)", lambda: step_of(value))),), None)
 
-    def _coin(self, market: Market, token: str) -> Unit:
+    def _coin(self, market: Market, key: PositionKey, token: str) -> Unit:
         """ETH or a coin off the exchanges: valued at the reference price."""
         coin = "ETH" if token in ETH_LIKE else token
         if self._share_class == coin:
             return Unit(1.0, coin, 1.0, (), None)
+        if self._share_class != "USDT":
+            raise NotPriced(key, f"an ETH share class holds no {coin}")
         series = reference_price(coin)
         return Unit(market.column(series), coin, 1.0, (("delta", market.step(series)),), series)
 
@@ -172,7 +176,7 @@ class UtilityManager:
         """Spot or perp of one exchange: its own price; what differs from the reference is basis."""
         coin = token_of(key)
         if self._share_class != "USDT":
-            raise NotImplementedError(f"{key}: an ETH share class holds no exchange positions")
+            raise NotPriced(key, "an ETH share class holds no exchange positions")
         reference = reference_price(coin)
         delta = market.step(reference)
         terms: tuple[tuple[str, Column], ...] = (("delta", delta),)

@@ -109,6 +109,13 @@ class MissingData(Refuse):
         return error
 
 
+class NotPriced(MissingData):
+    """A position that has no value in a share class, whatever data there are."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(DAT_NOT_PRICED, f"{key}: {why}")
+
+
 def nearest_name(word: str, known: Iterable[str]) -> str | None:
     """The known name closest to `word`, if any is close."""
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -141,6 +148,12 @@ DAT_IMPLAUSIBLE = catalogued(
     Severity.ERROR,
     "A data file holds values that cannot be what they claim",
     "Correct the file, or name what is real in plausible.accepted",
+)
+DAT_NOT_PRICED = catalogued(
+    "DAT-007",
+    Severity.ERROR,
+    "A position has no value in this share class",
+    "Close or move it at its venue: the strategy neither trades nor counts it",
 )
 CFG_INVALID = catalogued(
     "CFG-001", Severity.ERROR, "The configuration is not valid", "Correct every fault listed; nothing was started"

@@ -66,7 +66,7 @@ def exit_value_of(run: RunSlice, replica: Replica) -> float | None:
         held[key] = held.get(key, 0.0) + amount
     try:
         return exit_value(run, row, held)
-    except (BasisError, LookupError, ValueError, ArithmeticError, NotImplementedError):
+    except (BasisError, LookupError, ValueError, ArithmeticError):
         return None  # something is held that this strategy knows no price of, or no way out of
 
 

@@ -152,7 +152,7 @@ def _worth(prices: UtilityManager, row: Row | None, key: PositionKey) -> float |
         return None
     try:
         return prices.value_at(row, key)
-    except (BasisError, LookupError, ValueError, NotImplementedError):
+    except (BasisError, LookupError, ValueError):
         return None  # nothing that this strategy follows prices it
 
 

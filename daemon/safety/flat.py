@@ -89,7 +89,7 @@ def worth(run: RunSlice, row: Row, positions: Mapping[PositionKey, float]) -> fl
     prices = UtilityManager.of(run.mode)
     try:
         return sum(amount * prices.value_at(row, key) for key, amount in positions.items() if amount)
-    except (BasisError, NotImplementedError):
+    except BasisError:
         return None
 
 
@@ -133,7 +133,7 @@ class Prices:
 def _is_valued(prices: UtilityManager, row: Row, key: PositionKey) -> bool:
     try:
         return prices.is_valued(row, key)
-    except (BasisError, NotImplementedError):
+    except BasisError:
         return False
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model.errors import MissingData
-from components.model.market import Market
+from components.model.errors import BasisError, MissingData, NotPriced
+from components.model.market import Market, Row
 from components.utility_manager import UtilityManager
 from tests.builders import Line, key, market
 
@@ -97,8 +97,25 @@ def test_a_series_that_is_needed_and_not_there_is_named() -> None:
 
 
 def test_an_eth_share_class_holds_nothing_on_an_exchange() -> None:
-    with pytest.raises(NotImplementedError, match="okx:Perp:ETHUSDT: an ETH share class holds no exchange positions"):
+    with pytest.raises(NotPriced, match="okx:Perp:ETHUSDT: an ETH share class holds no exchange positions"):
         UtilityManager("ETH").unit(market(LINES), key("okx:Perp:ETHUSDT"))
+
+
+@pytest.mark.parametrize("text", ["okx:Perp:ETHUSDT", "okx:PerpQuote:ETHUSDT", "binance:BaseToken:BTC"])
+def test_what_has_no_value_in_a_share_class_is_an_error_of_its_own_and_in_a_mode_unvalued(text: str) -> None:
+    """A stranger's perp in the account of an ETH strategy is shown and stops nothing; its quote is no ETH."""
+    made = market(LINES)
+    with pytest.raises(NotPriced, match="DAT-007") as caught:
+        UtilityManager("ETH").unit(made, key(text))
+    assert isinstance(caught.value, BasisError), "one kind of error for whoever looks at what is held"
+    prices = UtilityManager("ETH", ["binance.spot.ETH"])
+    assert not prices.is_valued(Row(made, 0), key(text))
+    assert prices.value_at(Row(made, 0), key(text)) == 0.0
+
+
+def test_ether_at_an_exchange_is_ether_in_an_eth_share_class() -> None:
+    for venue in ("okx", "binance"):
+        assert UtilityManager("ETH").unit(market(LINES), key(f"{venue}:BaseToken:ETH")).value == 1.0
 
 
 def test_a_unit_is_made_once_per_market() -> None:
