@@ -36,6 +36,7 @@ check: $(READY) tools
 	$(BIN)/mypy components venues daemon
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.reference --check
+	$(BIN)/python -m ops.rooms --check
 	$(BIN)/python -m ops.grafana.generate --check
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --agreed-skips tests/agreed-skips.txt
 
@@ -48,6 +49,7 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m ops.reference
+	$(BIN)/python -m ops.rooms
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis results

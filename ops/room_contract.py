@@ -23,7 +23,8 @@ class RoomContract(Contract):
     may_import = fields.ListField(subfield=fields.StringField(), required=False)
 
     def check(self, graph: Any, verbose: bool) -> ContractCheck:
-        room, allowed = str(self.room), tuple(self.may_import or ())  # type: ignore[arg-type, call-overload]
+        room = str(self.room)
+        allowed: tuple[str, ...] = tuple(self.may_import or ())  # type: ignore[arg-type]
         forbidden: list[tuple[str, str]] = []
         used: set[str] = set()
         for module in sorted({room} | graph.find_descendants(room)):
