@@ -49,9 +49,15 @@ def pool_of(now: Situation, spare_usdt: float) -> Pool:
 
 
 def margin_target(now: Situation, held: Target, pool: Pool, share: float) -> Target:
-    """`share` of all legs that are held, and the margin that is then there spread by notional."""
-    legs = _legs(now)
-    holdings = {key: amount * share if key in legs else amount for key, amount in held.holdings.items()}
+    """`share` of all legs that are held, and the margin that is then there spread by notional. Coins that are free,
+    or travel and are in no queue, are sold before staked ones: what an earlier plan freed is not freed again."""
+    kept = share
+    if share < 1.0 and now.lst is not None and (in_it := now.staked_coins()) > 0.0:
+        long = now.long_coins()
+        free = max(long - in_it - now.queued(), 0.0)
+        kept = min(1.0, max(0.0, 1.0 - ((1.0 - share) * long - free) / in_it))
+    shares = {**dict.fromkeys(_on_venues(now), share), **dict.fromkeys(_staked(now), kept)}
+    holdings = {key: amount * shares.get(key, 1.0) for key, amount in held.holdings.items()}
     margin = pool.margin_usdt + (1.0 - share) * pool.long_usdt
     for venue in now.mode.hedge_allocation:
         part = abs(now.size(venue)) * now.mark(venue) / pool.notional_usdt
@@ -104,10 +110,12 @@ def _hours_to_sell(now: Situation) -> float:
     return terms.delay_minutes / MINUTES if terms is not None else 0.0
 
 
-def _legs(now: Situation) -> frozenset[PositionKey]:
-    """What is long and what is short: all but cash."""
-    staked = (base_token(WALLET, now.lst), a_token(now.lst), debt_token("WETH")) if now.lst else ()
+def _on_venues(now: Situation) -> tuple[PositionKey, ...]:
+    """What is short, and coins beside it."""
     venues = now.mode.hedge_allocation
-    return frozenset(
-        (*(perp(venue, now.coin) for venue in venues), *(base_token(venue, now.coin) for venue in venues), *staked)
-    )
+    return (*(perp(venue, now.coin) for venue in venues), *(base_token(venue, now.coin) for venue in venues))
+
+
+def _staked(now: Situation) -> tuple[PositionKey, ...]:
+    """What is staked, and owed against it."""
+    return (base_token(WALLET, now.lst), a_token(now.lst), debt_token("WETH")) if now.lst else ()

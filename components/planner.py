@@ -46,13 +46,20 @@ class Planner:
             return plan
         wanted = -sum(plan.target.of(perp(venue, now.coin)) for venue in mode.hedge_allocation)
         long, short = now.long_coins(), -sum(now.size(venue) for venue in mode.hedge_allocation)
-        pool = pool_of(now, now.wallet("USDT") - owed - max(plan.reserve - now.reserve(), 0.0))
+        pool = pool_of(now, now.wallet("USDT") - owed)
+        reserve = self._refilled(now, pool, plan.reserve)
+        pool = pool_of(now, now.wallet("USDT") - owed - max(reserve - now.reserve(), 0.0))
         is_hedged = abs(long - short) <= mode.max_delta_drift * long
         if wanted >= long or not is_hedged or pool.ratio is None or pool.ratio < mode.margin_ratio_band.low:
             return plan
         kept = margin_target(now, self._held(now), pool, 1.0)
         target = Target({**kept.holdings, **staked_leg(mode, long, now.ratio)})
-        return msgspec.structs.replace(plan, target=target, margin_ratio=pool.ratio)
+        return msgspec.structs.replace(plan, target=target, margin_ratio=pool.ratio, reserve=reserve)
+
+    def _refilled(self, now: Situation, pool: Pool, wanted: float) -> float:
+        """How far the reserve may be filled: margin gives it no more than it has above its target."""
+        spare = pool.margin_usdt - self._mode.margin_ratio_target * pool.notional_usdt
+        return min(wanted, now.reserve() + max(spare, 0.0))
 
     def hold(self, now: Situation, step: int) -> Plan:
         """A plan that moves nothing by itself: the target is what is held."""

@@ -137,6 +137,10 @@ class Situation:
         scaled = self.held(debt_token("WETH"))
         return scaled * self._index("aave_v3.borrow_index.WETH", scaled)
 
+    def staked_coins(self) -> float:
+        """ETH that is staked, less what is owed against it."""
+        return (self.lst_in_wallet() + self.collateral()) * self.ratio - self.debt()
+
     def long_coins(self) -> float:
         """Coins of the asset over everything but perps; debt and gas debt count against."""
         known = self._known_now()

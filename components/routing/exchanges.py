@@ -180,10 +180,18 @@ class ExchangeStage(Stage):
         return max(0.0, min(min(total, capacity) - long, payable / price))
 
     def _shares(self, long: float, wanted: dict[str, float], spent: dict[str, float]) -> dict[str, float]:
-        """Coins to be short at each venue, in the proportions wanted as far as each carries its part. What nobody
+        """Coins to be short at each venue, in the proportions wanted as far as each carries its part. What a venue does
+        not carry yet stays where it is short already, so that no hedge goes to a third venue in between. What nobody
         carries is hedged nowhere: it is said, and the long leg must shrink."""
         weights = wanted if sum(wanted.values()) > 0.0 else dict(self._mode.hedge_allocation)
         shares, left = dict.fromkeys(weights, 0.0), max(long, 0.0)
+        if self._plan.scope != REDUCE:
+            calm = self._widths(long)[0]
+            parts = {venue: left * weight / sum(weights.values()) for venue, weight in weights.items()}
+            room = {v: min(parts[v], max(calm(v, spent.get(v, 0.0)), 0.0)) for v in weights}
+            left = _filled(shares, weights, room, left)
+            stays = {v: max(min(held(self._now, v), calm(v, spent.get(v, 0.0))) - shares[v], 0.0) for v in weights}
+            left = _filled(shares, stays, stays.copy(), left)
         for width in self._widths(long):
             room = {venue: max(width(venue, spent.get(venue, 0.0)) - shares[venue], 0.0) for venue in weights}
             left = _filled(shares, weights, room, left)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from components.margin import Pool, cut_pairs, margin_target, pool_of, urgent_cuts
@@ -21,9 +23,9 @@ BTC: dict[str, Line] = {"binance.spot.BTC": 60_000.0, "okx.spot.BTC": 60_000.0, 
 COLLATERAL, DEBT = "aave_v3:aToken:awstETH", "aave_v3:debtToken:variableDebtWETH"
 
 
-def hedged(binance_usdt: float, okx_usdt: float) -> Situation:
+def hedged(binance_usdt: float, okx_usdt: float, more: Mapping[str, float] = {}) -> Situation:
     """10 ETH net on chain (100 less 90), 5 short at each venue, each with so much equity."""
-    held = {COLLATERAL: 80.0, DEBT: 90.0}
+    held = {COLLATERAL: 80.0, DEBT: 90.0, **more}
     for venue, margin in {"binance": binance_usdt, "okx": okx_usdt}.items():
         held |= {f"{venue}:Perp:ETHUSDT": -5.0, f"{venue}:PerpQuote:ETHUSDT": 10_000.0}
         held[f"{venue}:BaseToken:USDT"] = margin
@@ -47,6 +49,16 @@ def test_a_share_of_everything_gives_the_ratio(margin: float, goal: float) -> No
     share = pool.share_for(goal)
     assert (margin + (1.0 - share) * 20_000.0) / (share * 20_000.0) == pytest.approx(goal)
     assert (share > 1.0) is (margin / 20_000.0 > goal)
+
+
+@pytest.mark.parametrize(("free", "share", "kept"), [(1.0, 0.9, 1.0 - 0.01), (1.0, 0.95, 1.0), (5.0, 0.5, 0.75)])
+def test_coins_that_are_free_are_sold_before_staked_ones(free: float, share: float, kept: float) -> None:
+    """10 ETH net are staked: what an earlier plan freed, and is not sold yet, is not freed again."""
+    now = hedged(6_000.0, 2_000.0, {"binance:BaseToken:ETH": free})
+    target = margin_target(now, held_by(now), pool_of(now, 0.0), share)
+    assert target.of(key(COLLATERAL)) == pytest.approx(80.0 * kept)
+    assert target.of(key(DEBT)) == pytest.approx(90.0 * kept)
+    assert target.of(key("okx:Perp:ETHUSDT")) == pytest.approx(-5.0 * share)
 
 
 def test_legs_and_loan_shrink_by_one_share_and_the_margin_is_spread_by_notional() -> None:

@@ -110,3 +110,17 @@ def test_gas_alone_moves_nothing_but_gas(now: Situation) -> None:
     plan = PLANNER.rebalance(Measure(Kind.GAS_DEBT), now, 1, 0.0)
     assert (plan.repay_gas, plan.scope) == (True, REDUCE)
     assert plan.target.of(BTC) == 1.0
+
+
+@pytest.mark.parametrize(("margin", "filled"), [(15_000.0, 1_000.0), (20_000.0, 1_000.0), (22_000.0, 3_000.0)])
+def test_margin_fills_the_reserve_with_no_more_than_it_has_above_its_target(margin: float, filled: float) -> None:
+    """20,000 short at a target of 1: taken from margin that is thin, the reserve would come back as a warning."""
+    run = run_with("usdt_market_neutral_no_leverage", hedge_allocation={"binance": 1.0}, reserve_ratio=0.05)
+    lines = {"binance.spot.ETH": 2_000.0, "binance.perp.ETH": 2_000.0, "lido.ratio.wstETH": 1.25}
+    held = {
+        "wallet:BaseToken:wstETH": 7.2, "wallet:BaseToken:ETH": 1.0, "binance:Perp:ETHUSDT": -10.0,
+        "binance:PerpQuote:ETHUSDT": 20_000.0, "binance:BaseToken:USDT": margin, "reserve:BaseToken:USDT": 1_000.0,
+    }  # fmt: skip
+    planner = Planner(run.mode, make_strategy(run.mode))
+    plan = planner.invest("idle", situation(run, market(lines, rows=1), held), 1, 0.0)
+    assert plan.reserve == pytest.approx(min(filled, 0.05 * (20_000.0 + margin + 1_000.0)))

@@ -12,7 +12,7 @@ from components.model.requirements import DAY_NS
 from tests.decisions.judging import Finding, is_asked
 from tests.decisions.playing import Played, row_at
 
-CALM_GROUPS, BAND_GROUPS, SCENARIO_GROUPS = 25, 60, 160
+CALM_GROUPS, BAND_GROUPS, SCENARIO_GROUPS = 25, 60, 140
 HUGE_USDT, HUGE_GROUPS = 1e8, 10  # more, where an entry meets the limits of venues and pools
 SPAN_NS = 5 * DAY_NS
 SAME_IN_A_WEEK, SAME_UNDER_STRAIN = 8, 14
@@ -20,7 +20,7 @@ HELD_BACK = ("deviation", "dust", "owed", "deposit")  # kinds of decision that c
 
 
 def order_groups_are_few(played: Played) -> Iterator[Finding]:
-    """At most 25 order groups in any five days, 60 where a margin band was left or an owner moved capital, 160 where
+    """At most 25 order groups in any five days, 60 where a margin band was left or an owner moved capital, 140 where
     that happens in a market under strain."""
     flows = 1 + len(played.case.flows)
     times: dict[str, int] = {}

@@ -42,6 +42,8 @@ def _small(played: Played, done: Done) -> Iterator[Finding]:
 
 
 def _size(played: Played, row: int, order: Order) -> float:
+    if order.verb is Verb.PERP:
+        return abs(order.amount) * float(played.market.columns[f"{order.venue}.perp.{order.token}"][row])
     price = 1.0 if order.token == "USDT" else value_at(played.market, f"{order.venue}:BaseToken:{order.token}", row)
     return abs(order.amount) * price
 

@@ -18,7 +18,7 @@ BTC: dict[str, Line] = {
 }  # fmt: skip
 ETH: dict[str, Line] = {
     "binance.spot.ETH": 2_000.0, "binance.perp.ETH": 2_000.0, "okx.perp.ETH": 2_000.0, "okx.spot.ETH": 2_000.0,
-    "lido.ratio.wstETH": 1.25, "dex.ratio.wstETH": 1.25,
+    "bybit.perp.ETH": 2_000.0, "lido.ratio.wstETH": 1.25, "dex.ratio.wstETH": 1.25,
 }  # fmt: skip
 TWO = {"binance": 0.5, "okx": 0.5}
 BASIS = run_with("btc_basis", hedge_allocation=TWO)
@@ -295,6 +295,22 @@ def test_what_one_venue_does_not_carry_another_does() -> None:
     held = {"wallet:BaseToken:wstETH": 8.0, "okx:BaseToken:USDT": 1_000.0, "binance:BaseToken:USDT": 40_000.0}
     orders = amounts(traded(NEUTRAL, held, hedge_target(10.0), scope=HEDGE))
     assert orders == {"binance_perp": -9.0, "okx_perp": -1.0}
+
+
+def test_what_a_venue_does_not_carry_yet_stays_where_it_is_and_goes_to_no_third_one() -> None:
+    """A third of the hedge is to be at okx, whose margin is on its way: nothing moves until that is there."""
+    weights = {"binance": 0.4, "bybit": 0.3, "okx": 0.3}
+    three = run_with("usdt_market_neutral_no_leverage", hedge_allocation=weights)
+    target = {"wallet:BaseToken:wstETH": 8.0}
+    held = {"wallet:BaseToken:wstETH": 8.0}
+    for venue, size in {"binance": 6.0, "bybit": 4.0}.items():
+        held |= {f"{venue}:Perp:ETHUSDT": -size, f"{venue}:PerpQuote:ETHUSDT": 2_000.0 * size}
+        held[f"{venue}:BaseToken:USDT"] = 2_000.0 * size
+    for venue, weight in weights.items():
+        target |= {f"{venue}:Perp:ETHUSDT": -10.0 * weight, f"{venue}:BaseToken:USDT": 20_000.0 * weight}
+    assert traded(three, held, target) == []
+    held["okx:BaseToken:USDT"] = 3_000.0
+    assert amounts(traded(three, held, target)) == {"binance_perp": 2.0, "bybit_perp": 1.0, "okx_perp": -3.0}
 
 
 def test_what_nobody_carries_in_calm_is_hedged_as_far_as_it_can_be() -> None:
