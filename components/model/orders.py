@@ -108,13 +108,28 @@ class OrderState(StrEnum):
 
 LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.INTENT: frozenset({OrderState.SENT, OrderState.NOT_SENT}),
-    OrderState.SENT: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.UNKNOWN}),
+    # NOT_SENT also of what a venue surely never had, or refused for the moment: as if it had not left, it may go again
+    OrderState.SENT: frozenset(
+        {OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.UNKNOWN, OrderState.NOT_SENT}
+    ),
     OrderState.UNKNOWN: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.NOT_SENT}),
     OrderState.PARTIAL: frozenset({OrderState.FILLED, OrderState.PARTIAL}),
     OrderState.FILLED: frozenset(),
     OrderState.REJECTED: frozenset(),
     OrderState.NOT_SENT: frozenset(),
 }
+
+
+def follows(state: OrderState, to: OrderState) -> bool:
+    """Whether an order in `state` may be told to be in `to`; what is told again is no step."""
+    return to is state or to in LIFECYCLE[state]
+
+
+def advance(state: OrderState, to: OrderState) -> OrderState:
+    """The state of an order after `to` was told of it; ValueError where no order goes that way."""
+    if not follows(state, to):
+        raise ValueError(f"an order that is {state.value} cannot become {to.value}")
+    return to
 
 
 class RejectKind(StrEnum):

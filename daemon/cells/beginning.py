@@ -9,13 +9,13 @@ from __future__ import annotations
 import structlog
 
 from components.model.events import EventType
-from components.model.orders import Order
+from components.model.orders import Order, OrderState
 from components.ports import Happening
 from daemon.cells.core_actor import CoreActor
 from daemon.cells.desk import Desk
 from daemon.journal.codec import encode
-from daemon.journal.records import Manifest, Note, Outcome, StepEnd
-from daemon.orders.outcomes import late_of, state_of
+from daemon.journal.records import Manifest, Note, StepEnd
+from daemon.orders.outcomes import late_of, outcome_of
 from daemon.recorded.recovery import Recovered
 from daemon.recorded.steps import hash_of
 from daemon.replica import CellState
@@ -55,16 +55,8 @@ async def _ask_after(desk: Desk, orders: list[Order]) -> None:
     for order in orders:
         trade = answers.get(order.id)
         happening = late_of(order, trade)
-        desk.journal.append(
-            Outcome(
-                at=desk.around.clock.now(),
-                order_id=order.id,
-                state=state_of(trade).value,
-                trade=trade,
-                origin="recovered",
-                reason=trade.reason if trade is not None else "nobody says",
-            )
-        )
+        now = desk.around.clock.now()
+        desk.journal.append(outcome_of(order, trade, OrderState.UNKNOWN, at=now, origin="recovered"))
         if happening is None:
             happening = Happening(
                 event_type=EventType.ORDER_UNKNOWN,

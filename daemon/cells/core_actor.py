@@ -14,15 +14,15 @@ import trio
 
 from components.core import PAY, Core
 from components.model.keys import PositionKey, VenueName
-from components.model.orders import OrderGroup, Trade
+from components.model.orders import OrderGroup, OrderState, Trade
 from components.model.positions import Book
 from components.ports import Approved, Settlements, Standing
 from daemon.cells.bridge import Bridge
 from daemon.cells.desk import Desk
 from daemon.cells.step_ports import StepPorts
 from daemon.journal.codec import encode
-from daemon.journal.records import Command, Intent, Outcome, Record, StepAborted, StepBegin, StepEnd
-from daemon.orders.outcomes import late_of, state_of
+from daemon.journal.records import Command, Intent, Record, StepAborted, StepBegin, StepEnd
+from daemon.orders.outcomes import late_of, outcome_of
 from daemon.recorded.steps import begin_of, hash_of
 from daemon.replica import About
 from daemon.world.rows import MarketRow, window_of
@@ -166,16 +166,8 @@ class CoreActor:
             trade = answers.get(order.id)
             happening = late_of(order, trade)
             if trade is not None and happening is not None:
-                self._log.append(
-                    Outcome(
-                        at=self._desk.around.clock.now(),
-                        order_id=order.id,
-                        state=state_of(trade).value,
-                        trade=trade,
-                        origin="resolved",
-                        reason=trade.reason,
-                    )
-                )
+                now = self._desk.around.clock.now()
+                self._log.append(outcome_of(order, trade, OrderState.UNKNOWN, at=now, origin="resolved"))
                 self._unbooked.late[order.id] = happening
                 self._unbooked.sent_at.pop(order.id, None)
 

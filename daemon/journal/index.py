@@ -20,7 +20,7 @@ import msgspec
 
 from components.model.errors import Stop
 from components.model.events import Event
-from components.model.orders import Order, OrderState
+from components.model.orders import Order, OrderState, follows
 from daemon.journal.codec import decode, encode
 from daemon.journal.errors import EVT_INDEX, JournalBroken
 from daemon.journal.frames import Frame, Head
@@ -231,7 +231,10 @@ class Index:
         number, row = known or (0, OrderRow(
             strategy=journal, id=outcome.order_id, sequence=sequence, at=0, state="", origin=outcome.origin
         ))  # fmt: skip
-        if outcome.state == OrderState.UNKNOWN and row.state in _DONE:
+        before = OrderState(row.state or OrderState.SENT)
+        if before is OrderState.INTENT:
+            before = OrderState.SENT  # that it left is not a record of its own
+        if outcome.state == OrderState.UNKNOWN and not follows(before, OrderState.UNKNOWN):
             return
         row = msgspec.structs.replace(row, at=outcome.at, state=outcome.state, reason=outcome.reason)
         if (trade := outcome.trade) is not None:

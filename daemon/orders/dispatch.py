@@ -19,9 +19,9 @@ import trio
 from components.model.errors import Stop
 from components.model.keys import VenueName
 from components.model.orders import GroupKind, Order, OrderGroup, OrderId, OrderState, Trade, TradeStatus, nothing
-from daemon.journal.records import Outcome, Record
+from daemon.journal.records import Record
 from daemon.orders.gate import EXE_HALTED, READ_ONLY, Gate, TradingHalted
-from daemon.orders.outcomes import state_of
+from daemon.orders.outcomes import outcome_of
 from daemon.orders.patience import Patience
 from daemon.orders.terms import FREE, Terms
 from venues.clock import Clock
@@ -87,7 +87,7 @@ class Dispatch:
         self._gate = gate
         self._terms = terms
         self.patience = line.patience
-        self.in_flight: dict[str, Order] = {}
+        self.in_flight: dict[str, Order] = {}  # orders that are SENT
         self.sent_at = {} if sent_at is None else sent_at
 
     async def send(self, group: OrderGroup, *, origin: str = "core", adds_risk: bool = False) -> tuple[Trade, ...]:
@@ -179,22 +179,14 @@ class Dispatch:
         for order, trade in zip(leg.orders, answers, strict=True):
             trades[order.id] = trade
             self._terms.heard(order, trade, trio.current_time(), self.line.clock.now())
-            state = state_of(trade)
-            outcome = Outcome(
-                at=self.line.clock.now(),
-                order_id=order.id,
-                state=state.value,
-                trade=trade,
-                origin=origin,
-                reason=trade.reason,
-            )
+            outcome = outcome_of(order, trade, OrderState.SENT, at=self.line.clock.now(), origin=origin)
             try:
                 self._log.append(outcome)
             except Stop as error:
                 failed.append(error)
-            if state is not OrderState.UNKNOWN:
+            if outcome.state != OrderState.UNKNOWN:
                 self.sent_at.pop(order.id, None)
-            self.line.telemetry.order(order.venue, self.line.strategy, order.verb.value, state.value)
+            self.line.telemetry.order(order.venue, self.line.strategy, order.verb.value, outcome.state)
             self.in_flight.pop(order.id, None)
 
     async def _attempt(self, leg: OrderGroup) -> Attempt:
@@ -245,16 +237,8 @@ class Dispatch:
         """Journals that nothing of a group was sent; its trades say so."""
         trades = tuple(self._nothing(order, f"not sent: {reason}") for order in group.orders)
         for order, trade in zip(group.orders, trades, strict=True):
-            self._log.append(
-                Outcome(
-                    at=self.line.clock.now(),
-                    order_id=order.id,
-                    state=OrderState.NOT_SENT.value,
-                    trade=trade,
-                    origin=origin,
-                    reason=reason,
-                )
-            )
+            now = self.line.clock.now()
+            self._log.append(outcome_of(order, trade, OrderState.INTENT, at=now, origin=origin, reason=reason))
         await self._log.commit()
         return trades
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from components.model.events import EventType
-from components.model.orders import Order, OrderState, Trade, TradeStatus, Verb
+from components.model.orders import Order, OrderState, Trade, TradeStatus, Verb, advance
 from components.ports import LATE, PAID, Happening
+from daemon.journal.records import Outcome
 
 STATES = {
     TradeStatus.FILLED: OrderState.FILLED,
@@ -19,6 +20,20 @@ def state_of(trade: Trade | None) -> OrderState:
     if trade is None:
         return OrderState.UNKNOWN
     return OrderState.NOT_SENT if trade.transient and not trade.changes else STATES[trade.status]
+
+
+def outcome_of(
+    order: Order, trade: Trade | None, before: OrderState, *, at: int, origin: str, reason: str = ""
+) -> Outcome:
+    """What became of an order that was in state `before`, as a record; ValueError where no order goes that way."""
+    return Outcome(
+        at=at,
+        order_id=order.id,
+        state=advance(before, state_of(trade)).value,
+        trade=trade,
+        origin=origin,
+        reason=reason or (trade.reason if trade is not None else "nobody says"),
+    )
 
 
 def late_of(order: Order, trade: Trade | None) -> Happening | None:

@@ -10,6 +10,7 @@ from components.model.orders import (
     Action,
     OrderState,
     Verb,
+    advance,
     coins_moved,
     reduces_risk,
 )
@@ -34,8 +35,12 @@ def test_an_unknown_outcome_may_turn_out_to_be_anything_but_an_intent() -> None:
     assert OrderState.UNKNOWN not in LIFECYCLE[OrderState.UNKNOWN]
 
 
-def test_what_was_sent_cannot_have_been_not_sent() -> None:
-    assert OrderState.NOT_SENT not in LIFECYCLE[OrderState.SENT]
+def test_an_order_goes_only_where_its_life_leads() -> None:
+    assert advance(advance(OrderState.INTENT, OrderState.SENT), OrderState.UNKNOWN) is OrderState.UNKNOWN
+    assert advance(OrderState.UNKNOWN, OrderState.UNKNOWN) is OrderState.UNKNOWN, "said again"
+    for state, to in ((OrderState.INTENT, OrderState.FILLED), (OrderState.FILLED, OrderState.UNKNOWN)):
+        with pytest.raises(ValueError, match=f"{state.value} cannot become {to.value}"):
+            advance(state, to)
 
 
 @pytest.mark.parametrize(
