@@ -128,7 +128,9 @@ def test_a_suspended_process_wakes_looks_and_goes_on(
         daemon.signal(signal.SIGSTOP)
         time.sleep(stopped_s)
         daemon.signal(signal.SIGCONT)
-        time.sleep(6.0)  # the guard has looked
+        time.sleep(6.0)  # the guard has looked; it tells of it for a minute, and at speed 1 a row takes as long
+        shown = {each["name"]: each for each in daemon.ask("dump")["components"]}
+        assert "did not run for" in shown["process"]["reason"]
         after = daemon.wait_for(lambda all: all[BTC]["ticks"] > before[BTC]["ticks"], 90.0)
         for name, each in after.items():
             assert each["state"] == "running", (name, each["reason"])
@@ -136,8 +138,6 @@ def test_a_suspended_process_wakes_looks_and_goes_on(
         suspended = [line for line in daemon.logged() if line["event"] == "process.suspended"]
         assert len(suspended) == 1 and suspended[0]["seconds"] == pytest.approx(stopped_s, abs=8.0)
         assert not [line for line in daemon.logged() if line["event"] in ("cell.stuck", "emergency.requested")]
-        shown = {each["name"]: each for each in daemon.ask("dump")["components"]}
-        assert "did not run for" in shown["process"]["reason"]
         daemon.signal(signal.SIGTERM)
         assert daemon.end() == 0
 
