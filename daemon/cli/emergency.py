@@ -7,8 +7,8 @@ stuck closes when it starts again.
 from __future__ import annotations
 
 import os
+import select
 import signal
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +38,8 @@ PATIENCE_S = 5.0
 DISK_S = 2.0
 PLAN_S = 20.0  # venues are asked for it
 _LOOK_EVERY_S = 0.05
+_WRITTEN = "written"
+_LONGEST_ANSWER = 4096
 
 
 @click.command(name="emergency-stop")
@@ -113,27 +115,58 @@ def _check(state: Path, strategy: str | None) -> None:
 
 
 def _latched(state: Path, strategy: str | None, reason: str) -> tuple[Latch, bool]:
-    from daemon.state.latch import ALL, Latches, requested
+    from daemon.state.latch import ALL, requested
 
     latch = requested(strategy or ALL, reason, at=now_ns(), uid=os.getuid())
-    failed: list[str] = []
-
-    def write() -> None:
-        try:
-            Latches(state).set(latch)
-        except OSError as exc:
-            failed.append(str(exc))
-
-    writing = threading.Thread(target=write, daemon=True)  # a disk that hangs does not keep the daemon from hearing it
-    writing.start()
-    writing.join(DISK_S)
-    if writing.is_alive():
-        failed.append(f"the disk has not answered for {DISK_S:g} s")
+    failed = _written(state, latch)
     if failed:
         click.echo(
-            f"THE LATCH COULD NOT BE WRITTEN ({failed[0]}): after a restart the daemon will not know of it", err=True
+            f"THE LATCH COULD NOT BE WRITTEN ({failed}): after a restart the daemon will not know of it", err=True
         )
     return latch, not failed
+
+
+def _written(state: Path, latch: Latch) -> str:
+    """Writes the latch; why it is not on the disk, "" when it is. A process of its own does it: one that waits for a
+    disk that hangs cannot be ended, and this command must hear the daemon, and give the terminal back."""
+    answers, answer = os.pipe()
+    try:
+        writer = os.fork()
+    except OSError as exc:
+        return str(exc)
+    if writer == 0:
+        _write_and_end(state, latch, answer)
+    os.close(answer)
+    try:
+        if not select.select([answers], [], [], DISK_S)[0]:
+            return f"the disk has not answered for {DISK_S:g} s"
+        said = os.read(answers, _LONGEST_ANSWER).decode()
+    finally:
+        os.close(answers)
+    os.waitpid(writer, 0)
+    return "" if said == _WRITTEN else said or "nobody knows why"
+
+
+def _write_and_end(state: Path, latch: Latch, answer: int) -> NoReturn:
+    """In the writing process: out of reach of who ends the command, and of its terminal."""
+    from daemon.state.latch import Latches
+
+    said = ""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nowhere, stream)
+        Latches(state).set(latch)
+        said = _WRITTEN
+    except OSError as exc:
+        said = str(exc)
+    finally:
+        try:
+            os.write(answer, said.encode()[:_LONGEST_ANSWER])  # whoever asked may not wait any more
+        finally:
+            os._exit(0)
 
 
 def _told(state: Path, latch: Latch) -> Response | None:

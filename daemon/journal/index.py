@@ -32,6 +32,7 @@ from daemon.journal.walk import Place, Walk
 from daemon.state.disk import Disk
 
 LAYOUT = 4
+SUFFIXES = ("", "-journal", "-wal", "-shm")  # files that an index may consist of; the last two of before
 EVENTS_KEPT = 10_000  # of each journal; nobody may ask for more
 ORDERS_KEPT = 10_000
 _BATCH = 1000
@@ -104,9 +105,9 @@ class Index:
         except sqlite3.OperationalError as exc:
             raise Stop(EVT_INDEX, f"the index cannot be opened: {exc}", path=str(path)) from exc
         except sqlite3.DatabaseError:
-            for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            for suffix in SUFFIXES:
                 with suppress(FileNotFoundError):
-                    name.unlink()
+                    path.with_name(path.name + suffix).unlink()
             return cls(_connected(path))
 
     def close(self) -> None:
@@ -278,7 +279,10 @@ def applied_sequences(path: Path) -> dict[str, int]:
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        # No write-ahead log: it maps a file into memory, and a thread that waits for a disk there holds up every thread
+        # of the process that wants memory, those that trade as well.
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA mmap_size = 0")
         connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is applied again
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, LAYOUT):

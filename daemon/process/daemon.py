@@ -113,7 +113,7 @@ class Daemon:
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
         commands = [record for record in self._journals.audited if isinstance(record, Command)]
         self._queries = Queries(parts.disk, self._state)
-        self._stopping = Stopping(self.supervisor, self.latches, self.clock.now, self._state)
+        self._stopping = Stopping(self.supervisor, self.latches, self.clock.now)
         self._mending = Mending(
             self._audit,
             self.committer,

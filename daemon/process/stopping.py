@@ -5,14 +5,13 @@ their step, and whatever is left is cancelled; all within the time of a stop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 import trio
 
 from daemon.cells.supervisor import Supervisor
 from daemon.config.daemon_file import DaemonLimits
-from daemon.state.latch import mark, requested
+from daemon.state.latch import requested
 from daemon.state.latch_keeper import LatchKeeper
 
 log = structlog.get_logger()
@@ -20,13 +19,12 @@ CLOSE_SHARE = 0.7  # of the time of a stop, for strategies that are closed then
 
 
 class Stopping:
-    """`now` is market time, UTC ns; `state` the state directory."""
+    """`now` is market time, UTC ns."""
 
-    def __init__(self, supervisor: Supervisor, latches: LatchKeeper, now: Callable[[], int], state: Path) -> None:
+    def __init__(self, supervisor: Supervisor, latches: LatchKeeper, now: Callable[[], int]) -> None:
         self._supervisor = supervisor
         self._latches = latches
         self._now = now
-        self._state = state
         self.asked = trio.Event()
         self.cut_asked = False
         self._closed: list[str] = []  # strategies that this stop has asked to close
@@ -56,7 +54,7 @@ class Stopping:
         ids = [entry.id for entry in self._supervisor.config.strategies]
         standing = [self._latches.of(strategy) for strategy in ids]
         unfinished = any(latch is not None and not latch.is_closed for latch in standing)
-        mark(self._state, unfinished and not read_only)
+        await self._latches.mark(unfinished and not read_only)
 
     async def _close_on_stop(self, within_s: float) -> None:
         """Strategies that are to be closed at a stop are latched, and what fits is sent; the rest is awaited, and the

@@ -30,7 +30,7 @@ OPS_BACKUP = catalogued(
     "Use another backup or another place; what was there is unchanged",
 )
 CONTENTS = "backup.json"
-_LEFT_OUT = (STATE_LOCK, "index.sqlite", "index.sqlite-wal", "index.sqlite-shm", CONTENTS)
+_LEFT_OUT = (STATE_LOCK, *(f"index.sqlite{suffix}" for suffix in ("", "-journal", "-wal", "-shm")), CONTENTS)
 _HALF = (".new", ".tmp")
 _FIRST = ("anchor", "epoch")
 _BLOCK = 1 << 20

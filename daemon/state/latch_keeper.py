@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from daemon.state.latch import ALL, UNOPENED, Latch, Latches, Remove, Replace
+from daemon.state.latch import ALL, UNOPENED, Latch, Latches, Remove, Replace, mark
 
 log = structlog.get_logger()
 AGAIN_S = 5.0
@@ -52,6 +52,14 @@ class LatchKeeper(Latches):
             while self._pending and not self._why:
                 await self._idle.wait()
         return self.unwritten
+
+    async def mark(self, is_closing: bool) -> None:
+        """As `latch.mark`, and waits for the disk no longer than an answer does."""
+        if not self._threads:
+            mark(self._state, is_closing)
+            return
+        with trio.move_on_after(ANSWER_S):  # left behind, it makes or removes one file that says nothing new later
+            await trio.to_thread.run_sync(mark, self._state, is_closing, abandon_on_cancel=True, limiter=self._limiter)
 
     async def run(self) -> None:
         """Writes what is to be written until it is cancelled."""

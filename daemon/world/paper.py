@@ -61,7 +61,7 @@ class PaperWorld:
         speed: float,
         first_row: int,
         *,
-        threads: bool = False,  # whether the market is continued beside the event loop
+        threads: bool = False,  # whether the market is continued, and its row written down, beside the event loop
         oldest_row: int | None = None,
     ) -> None:
         """The next row is `first_row`; some account stands no further than `oldest_row`."""
@@ -85,6 +85,7 @@ class PaperWorld:
         self.lagged_ns = 0
         self.muted: set[str] = set()
         self.handled: Callable[[int], None] = lambda row: None
+        self._passed = trio.Event()
 
     def open(self, open_place: OpenPlace) -> None:
         """Generates the markets and opens the accounts at the row where they stopped."""
@@ -116,6 +117,12 @@ class PaperWorld:
 
     async def drive(self, listeners: Mapping[str, Listener], *, step_budget_s: Callable[[], float]) -> None:
         """Row after row, for ever."""
+        async with trio.open_nursery() as nursery:
+            if self._threads:
+                nursery.start_soon(self._write_rows)
+            await self._drive(listeners, step_budget_s)
+
+    async def _drive(self, listeners: Mapping[str, Listener], step_budget_s: Callable[[], float]) -> None:
         while True:
             at = self.at
             self.lagged_ns += self.clock.raise_ceiling(at)
@@ -131,10 +138,22 @@ class PaperWorld:
             with trio.move_on_after(step_budget_s()):
                 for handled in waiting:
                     await handled.wait()
-            self.handled(self.row)
             self.row += 1
+            if self._threads:
+                self._passed.set()
+            else:
+                self.handled(self.row - 1)
             if self.row + self._rows_for(1) > self._rows():
                 await self._continue()
+
+    async def _write_rows(self) -> None:
+        """How far the market is, the newest row only: a disk that hangs holds up no market."""
+        limiter = trio.CapacityLimiter(1)
+        while True:
+            await self._passed.wait()
+            self._passed = trio.Event()
+            # Left behind, this thread writes one number to a file that is a hint, and sends nothing.
+            await trio.to_thread.run_sync(self.handled, self.row - 1, abandon_on_cancel=True, limiter=limiter)
 
     async def _live(self, strategy: str, place: PaperPlace) -> None:
         """Takes one account through the row. One that cannot be written down lives on in memory: its requests are

@@ -243,3 +243,17 @@ def test_a_disk_that_takes_nothing_stops_nobody_from_asking(
         assert call("emergency-stop", "--state", str(state)) == 0
     assert [request.kind for request in daemon.asked] == ["emergency_stop"]
     assert "THE LATCH COULD NOT BE WRITTEN" in capsys.readouterr().err
+
+
+def test_a_disk_that_hangs_keeps_the_command_from_nothing_not_even_from_its_end(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for the disk is a process of its own, with nothing of the command in its hands."""
+    held = "import os, time, daemon.cli.main as m; os.fsync = lambda fd: time.sleep(15.0); m.main()"
+    words = [sys.executable, "-c", held, "emergency-stop", "--state", str(state)]
+    with running(state):
+        began = time.monotonic()
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30.0, check=False)
+        assert time.monotonic() - began < 12.0
+    assert done.returncode == 0, done.stderr
+    assert "the disk has not answered" in done.stderr

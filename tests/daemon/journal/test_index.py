@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -266,4 +268,21 @@ def test_the_limit_of_an_order_is_kept_with_it(tmp_path: Path) -> None:
         ("filled", 60_300.0, None),
         ("intent", None, 1.25),
     ]
+    index.close()
+
+
+def test_no_file_of_it_is_mapped_into_memory(disk: CrashDisk, tmp_path: Path) -> None:
+    """A thread that waits for a disk inside of a mapping holds up all others; an index of before loses its log."""
+    before, state = tmp_path / "before", tmp_path / "state"
+    before.mkdir()
+    with closing(sqlite3.connect(before / "index.sqlite")) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("CREATE TABLE other (id INTEGER)")
+        old.commit()
+        shutil.copytree(before, state)  # as a daemon that is killed leaves it
+    assert {each.name for each in state.iterdir()} == {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm"}
+    index = caught_up(disk, state / "index.sqlite")
+    assert states(index, "btc") == {"a": "filled", "b": "filled", "c": "intent"}
+    assert "index.sqlite" not in Path("/proc/self/maps").read_text()
+    assert {each.name for each in state.iterdir()} <= {"index.sqlite", "index.sqlite-journal"}
     index.close()

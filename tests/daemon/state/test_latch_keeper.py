@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import resource
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from daemon.state import latch_keeper
-from daemon.state.latch import ALL, Latches, Phase, requested
+from daemon.state.latch import ALL, MARKER, Latches, Phase, requested
 from daemon.state.latch_keeper import LatchKeeper
 from tests.daemon.house import BTC
 
@@ -144,3 +147,22 @@ async def test_every_file_that_says_nothing_readable_is_heard(tmp_path: Path, au
         assert standing is not None and standing.is_closed
         keeper.release(BTC, (BTC,))
         assert keeper.of(BTC) is None and not keeper.path(ALL).exists()
+
+
+def test_a_disk_that_hangs_keeps_nobody_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    monkeypatch.setattr(latch_keeper, "mark", lambda state, is_closing: hangs.wait(20.0))
+    monkeypatch.setattr(latch_keeper, "ANSWER_S", 0.2)
+    began = time.monotonic()
+    trio.run(LatchKeeper(tmp_path).mark, True)
+    assert time.monotonic() - began < 5.0
+    hangs.set()
+
+
+def test_the_marker_of_the_timer_says_whether_there_is_something_to_close(tmp_path: Path) -> None:
+    for threads in (True, False):
+        keeper = LatchKeeper(tmp_path, threads=threads)
+        trio.run(keeper.mark, True)
+        assert (tmp_path / MARKER).exists()
+        trio.run(keeper.mark, False)
+        assert not (tmp_path / MARKER).exists()

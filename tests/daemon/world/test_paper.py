@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,9 @@ def configuration(folder: Path) -> DaemonSlice:
     return load_daemon(PACKAGED / "paper.yaml", environ={"BASIS_STATE_DIR": str(folder)})
 
 
-def opened(folder: Path, *, speed: float = 1.0, row: int = 0) -> PaperWorld:
+def opened(folder: Path, *, speed: float = 1.0, row: int = 0, threads: bool = False) -> PaperWorld:
     config = configuration(folder)
-    world = PaperWorld(config.strategies[:2], config.market, speed, row)
+    world = PaperWorld(config.strategies[:2], config.market, speed, row, threads=threads)
     world.open(
         places(
             world,
@@ -204,3 +205,25 @@ def test_capital_lies_where_the_strategy_begins() -> None:
         placed = initial_balances(load_run(mode, environ={}), capital)
         assert sum(placed.values()) == pytest.approx(capital)
         assert all(amount >= 0.0 for amount in placed.values())
+
+
+def test_a_disk_that_hangs_holds_up_no_market(tmp_path: Path) -> None:
+    """How far the market is, is written down beside it; what could not be written meanwhile is left out."""
+    world = opened(tmp_path, speed=600.0, threads=True)
+    hangs, written = threading.Event(), list[int]()
+
+    def write(row: int) -> None:
+        written.append(row)
+        hangs.wait(20.0)
+
+    world.handled = write
+    rows = world.row
+
+    async def whole() -> None:
+        with trio.move_on_after(1.0):
+            await world.drive({}, step_budget_s=lambda: 1.0)
+
+    trio.run(whole)
+    hangs.set()
+    assert world.row >= rows + 3
+    assert len(written) == 1
