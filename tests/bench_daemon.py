@@ -9,7 +9,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import median, quantiles
@@ -20,6 +20,8 @@ import structlog
 import trio
 
 from components.model.errors import Refuse
+from components.model.keys import PositionKey, base_token, perp
+from components.model.market import Market
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.settings import PACKAGED
 from daemon.control.commands import Request
@@ -34,6 +36,7 @@ from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import QUICK, places
 from venues.paper.account import PaperAccount
 from venues.paper.door.faults import FaultPlan
+from venues.paper.store import open_account
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # figures, not what is going on
 INSTANT = msgspec.structs.replace(QUICK, latency_s=0.0, spread=0.0)
@@ -253,10 +256,40 @@ def soak(seconds: float = 0.0) -> None:
         )
 
 
+def years() -> None:
+    """Memory of paper over five market years of minutes, its accounts holding hedges that are paid funding."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = configuration(Path(folder), MODES)
+        world = PaperWorld(config.strategies, config.market, config.speed, 0)
+        accounts: list[PaperAccount] = []
+
+        def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
+            hedges = {perp(venue, entry.run.mode.asset): -1.0 for venue in entry.run.mode.hedge_allocation}
+            cash = {base_token(venue, "USDT"): 1e6 for venue in entry.run.mode.hedge_allocation}
+            held = {**balances, **hedges, **cash}
+            accounts.append(open_account(Path(folder) / entry.id, entry.run, market, held))
+            return accounts[-1]
+
+        world.open(places(world, account, lambda _: FaultPlan(), seed=7, profile=INSTANT))
+
+        async def live() -> None:
+            for day in range(1, 5 * 365 + 1):
+                world.row = day * 1440
+                while world.row + 2880 > len(world.grid()):
+                    await world._continue()
+                for place in world.places.values():
+                    await place.control.advance_to(world.row - 1)
+                if day in (365, 730, 1825):
+                    listed = sum(a.settled(door, 0).cursor for a in accounts for door in a.doors)
+                    line(f"paper after {day // 365} years of minutes: MB", f"{resident_mb():.0f}", f"{listed:,} listed")
+
+        trio.run(live)
+
+
 def resident_mb() -> float:
     """Memory of this process now."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-PARTS = {"soak": soak, "ticks": ticks, "latency": latency, "durable": durable, "twenty": twenty}
+PARTS = {"years": years, "soak": soak, "ticks": ticks, "latency": latency, "durable": durable, "twenty": twenty}

@@ -14,6 +14,7 @@ from components.model.keys import PositionKey, VenueName
 from components.model.market import Window
 from components.ports import CashFlows, Happening, Settlements
 from venues.interfaces import Settled, SettledPage
+from venues.paper.packed import PackedList
 
 NAMES = {
     EventType.TRANSFER_ARRIVED: "arrival",
@@ -34,17 +35,19 @@ class Listed(msgspec.Struct, frozen=True):
 
 class Listing:
     def __init__(self, doors: tuple[str, ...]) -> None:
-        self._lists: dict[tuple[str, bool], list[Settled]] = {(d, f): [] for d in doors for f in (False, True)}
-        self._ids: dict[tuple[str, bool], dict[str, None]] = {key: {} for key in self._lists}
+        self._lists = {(door, foreign): PackedList(Settled) for door in doors for foreign in (False, True)}
+        self._ids: dict[tuple[str, bool], dict[str, None]] = {key: {} for key in self._lists}  # of what is no payment
 
     def add(self, door: str, item: Settled, *, foreign: bool = False) -> None:
         self._lists[door, foreign].append(item)
-        self._ids[door, foreign][item.id] = None
+        if not item.cash:
+            self._ids[door, foreign][item.id] = None
 
     def take(self, listed: Listed) -> None:
         self.add(listed.door, listed.item, foreign=listed.foreign)
 
     def has(self, door: str, item_id: str, *, foreign: bool = False) -> bool:
+        """Whether something that is asked for by somebody was listed: payments come by themselves."""
         return item_id in self._ids[door, foreign]
 
     def page(self, door: str, cursor: int, *, foreign: bool, limit: int | None = None) -> SettledPage:

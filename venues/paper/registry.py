@@ -12,6 +12,7 @@ import msgspec
 from components.model.keys import PositionKey, base_token, perp
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.interfaces import OrderReport, ReportStatus, RestingOrder
+from venues.paper.packed import PackedList, PackedMap
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +46,12 @@ class Registry:
     """`duplicates` counts repeated submits per order id, `conflicts` those that asked for something else."""
 
     def __init__(self) -> None:
-        self.orders: dict[OrderId, OrderRecord] = {}
-        self.messages: list[Message] = []
-        self.fills: list[Trade] = []
+        self.open: dict[OrderId, None] = {}
+        self.orders = PackedMap(OrderRecord, self.open)
+        self.messages = PackedList(Message)
+        self.fills = PackedList(Trade)
         self.duplicates: dict[OrderId, int] = {}
         self.conflicts: dict[OrderId, int] = {}
-        self.open: dict[OrderId, None] = {}
         self.changed: dict[OrderId, None] = {}  # since the ledger was last written
 
     def statistics(self) -> Mapping[str, int]:

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -27,9 +26,9 @@ from components.model.market import Market
 from components.model.slices import RunSlice
 from components.ports import Flow
 from venues.paper.account import PaperAccount
+from venues.paper.codec import decode, encode
 from venues.paper.truth import Change
 
-T = TypeVar("T")
 SIM_LEDGER_BROKEN = catalogued(
     "SIM-002",
     Severity.CRITICAL,
@@ -271,28 +270,3 @@ def _goes_on(data: bytes, begin: int, checksum: int) -> bool:
 
 def _broken(path: Path, reason: str) -> LedgerBroken:
     return LedgerBroken(SIM_LEDGER_BROKEN, reason, path=str(path))
-
-
-def encode(value: object) -> bytes:
-    """msgpack; position keys as strings. The same value gives the same bytes."""
-    return _ENCODER.encode(value)
-
-
-def decode(data: bytes, kind: type[T]) -> T:
-    """The value back, bit for bit; msgspec.ValidationError names the field that does not fit."""
-    return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_plain)
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, PositionKey):
-        return str(value)
-    raise NotImplementedError(f"{type(value)} cannot be written")
-
-
-def _from_plain(kind: type, value: Any) -> Any:
-    if kind is PositionKey:
-        return PositionKey(value)
-    raise NotImplementedError(f"{kind} cannot be read")
-
-
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_plain)

@@ -33,7 +33,7 @@ from tests.venues.paper.stage import (
 )
 from venues.interfaces import ReportStatus, Settled
 from venues.paper.account import PaperAccount
-from venues.paper.store import encode
+from venues.paper.codec import encode
 
 LONG = "2024-05-20"
 

@@ -15,6 +15,7 @@ from components.model.orders import Trade
 from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_run, group, order, sent
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.account import PaperAccount
+from venues.paper.codec import decode, encode
 from venues.paper.door.door import doors
 from venues.paper.filling import Handling
 from venues.paper.store import (
@@ -26,8 +27,6 @@ from venues.paper.store import (
     LedgerBroken,
     LedgerFailed,
     PaperStore,
-    decode,
-    encode,
     open_account,
     read_ledger,
 )

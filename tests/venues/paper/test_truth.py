@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.venues.paper.stage import USDT, account_of, group, order
+from venues.paper.codec import encode
 from venues.paper.filling import Handling
-from venues.paper.store import encode
 from venues.paper.truth import Change
 
 

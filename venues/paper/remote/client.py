@@ -23,10 +23,10 @@ from venues.interfaces import (
     SettledPage,
     Unavailable,
 )
+from venues.paper.codec import decode, encode
 from venues.paper.door.door import served_by
 from venues.paper.door.faults import Fault, FaultReport
 from venues.paper.remote.wire import Answer, Call, raised, receive, send, value_of
-from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 
 

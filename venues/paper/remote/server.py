@@ -25,11 +25,12 @@ from components.ports import Flow
 from venues.embedded import generate
 from venues.interfaces import VenueClient
 from venues.paper.account import PaperAccount
+from venues.paper.codec import decode, encode
 from venues.paper.door.door import doors
 from venues.paper.door.faults import Fault, FaultPlan
 from venues.paper.door.passage import Profile
 from venues.paper.remote.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
-from venues.paper.store import decode, encode, open_account
+from venues.paper.store import open_account
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):

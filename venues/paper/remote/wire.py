@@ -26,8 +26,8 @@ from venues.interfaces import (
     SettledPage,
     Unavailable,
 )
+from venues.paper.codec import decode, encode
 from venues.paper.door.faults import Fault, FaultReport
-from venues.paper.store import decode, encode
 from venues.paper.truth import Truth
 
 SIM_NOT_UNDERSTOOD = catalogued(

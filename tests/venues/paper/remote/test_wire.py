@@ -12,6 +12,7 @@ from components.model.orders import Verb
 from tests.venues.paper.stage import USDT, group, order
 from venues.interfaces import NotSent, OutcomeUnknown, PositionsReport, Unavailable
 from venues.paper.account import SIM_NO_ROW
+from venues.paper.codec import decode, encode
 from venues.paper.door.faults import Fault
 from venues.paper.remote.client import RemoteAccount, RemoteVenue
 from venues.paper.remote.wire import (
@@ -28,7 +29,6 @@ from venues.paper.remote.wire import (
     send,
     value_of,
 )
-from venues.paper.store import decode, encode
 
 
 def call(method: str, *arguments: object) -> Call:
