@@ -65,7 +65,7 @@ class EventLogger:
 
     def settle(self, flows: tuple[CashFlows, ...], rows: int, balances: Mapping[PositionKey, float]) -> None:
         """Cash flows of the first `rows` rows of a window as one batch, in order of row, then of source."""
-        counts = [int(np.searchsorted(flow.row, rows, side="left")) for flow in flows]
+        counts = [int(flow.row.searchsorted(rows)) for flow in flows]
         total = sum(counts)
         if not total:
             return
@@ -74,8 +74,8 @@ class EventLogger:
             row, at, amount = flows[0].row[:total], flows[0].at[:total], flows[0].amount[:total]
         else:
             row = np.concatenate([flow.row[:count] for flow, count in zip(flows, counts, strict=True)])
-            which = np.repeat(np.arange(len(flows)), counts)
-            by_row = np.lexsort((which, row))
+            which = np.arange(len(flows)).repeat(counts)
+            by_row = row.argsort(kind="stable")  # within a row in the order of the sources
             which, row = which[by_row], row[by_row]
             at = np.concatenate([flow.at[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
             amount = np.concatenate([flow.amount[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]

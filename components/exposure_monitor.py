@@ -7,15 +7,26 @@ the window it is seen in. Only columns somebody acts on are computed here; `deta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import msgspec
 import numpy as np
 
 from components.maths.columns import extent
 from components.maths.perps import unrealised_usdt
-from components.model.keys import GAS, KING, RESERVE, WALLET, PositionKey, PositionType, base_token, token_of
-from components.model.market import Column, Window
+from components.model.keys import (
+    GAS,
+    KING,
+    RESERVE,
+    WALLET,
+    PositionKey,
+    PositionType,
+    base_token,
+    perp,
+    perp_quote,
+    token_of,
+)
+from components.model.market import Column, Market, Window
+from components.model.once import once
 from components.model.orders import Verb, coins_moved
 from components.model.requirements import reference_price
 from components.model.slices import CexSlice, ModeSlice
@@ -33,7 +44,7 @@ class Account(msgspec.Struct, frozen=True, dict=True):
     notional_usdt: Column | None
     margin_ratio: Column | None
 
-    @cached_property
+    @once
     def ratio_extent(self) -> tuple[float, float] | None:
         """The lowest and the highest margin ratio."""
         return None if self.margin_ratio is None else extent(self.margin_ratio)
@@ -61,12 +72,12 @@ class Exposure(msgspec.Struct, frozen=True, dict=True):
     doubt_low: float = 0.0
     doubt_high: float = 0.0
 
-    @cached_property
+    @once
     def ltv_extent(self) -> tuple[float, float] | None:
         """The lowest and the highest LTV."""
         return None if self.ltv is None else extent(self.ltv)
 
-    @cached_property
+    @once
     def drift(self) -> Column | float | None:
         """|net coin| ÷ gross coin; None where nothing is hedged."""
         net, gross = self.net_coin, self.gross_coin
@@ -77,7 +88,7 @@ class Exposure(msgspec.Struct, frozen=True, dict=True):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.abs(net) / gross
 
-    @cached_property
+    @once
     def drift_extent(self) -> tuple[float, float] | None:
         """The lowest and the highest drift."""
         drift = self.drift
@@ -95,12 +106,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     value: float
 
 
-class Layout(msgspec.Struct, frozen=True):
-    """Which of the held keys play which part; found once per set of keys."""
+class Exchange(msgspec.Struct, frozen=True):
+    """What an account is made of: its positions, the series of its marks, and the coins that count as margin."""
 
-    keys: tuple[PositionKey, ...]
-    accounts: tuple[tuple[str, tuple[PositionKey, ...], PositionKey, PositionKey], ...]
-    coins: tuple[PositionKey, ...]
+    cash: PositionKey
+    size: PositionKey
+    quote: PositionKey
+    spot: PositionKey
+    marks: str
+    spot_series: str
+    haircut: float | None
+
+    @classmethod
+    def of(cls, mode: ModeSlice, venue: CexSlice) -> Exchange:
+        name, coin = venue.name, mode.asset
+        haircut = venue.haircuts.get(coin, 0.0) if mode.collateral == "unified" else None
+        keys = base_token(name, "USDT"), perp(name, coin), perp_quote(name, coin), base_token(name, coin)
+        return cls(*keys, f"{name}.perp.{coin}", f"{name}.spot.{coin}", haircut)
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Which of the keys of a book play which part, found once per set of keys and market.
+
+    `values` and `coins` are what one unit is worth and how many coins it moves with, of those that need it; `hedged`
+    are those whose coins are hedged.
+    """
+
+    values: tuple[tuple[PositionKey, Column | float], ...]
+    coins: tuple[tuple[PositionKey, Column | float], ...]
+    hedged: tuple[PositionKey, ...]
     collateral: tuple[PositionKey, ...]
     debt: tuple[PositionKey, ...]
 
@@ -108,45 +142,47 @@ class Layout(msgspec.Struct, frozen=True):
 class ExposureMonitor:
     def __init__(self, mode: ModeSlice, exchanges: Mapping[str, CexSlice], prices: UtilityManager) -> None:
         self._mode = mode
-        self._exchanges = exchanges
         self._prices = prices
         self._hedged = bool(mode.hedge_allocation)
+        self._exchanges = {venue: Exchange.of(mode, exchanges[venue]) for venue in mode.hedge_allocation}
+        self._known: tuple[Market | None, tuple[PositionKey, ...]] = (None, ())
         self._layout = Layout((), (), (), (), ())
 
     def measure(self, book: BookColumns) -> Exposure:
         """Exposure at every row of the book's window."""
         window = book.window
-        worth = self._worth(book)
-        layout = self._layout_of(tuple(book.quantities))
-        collateral, debt = self._eth(book, layout.collateral), self._eth(book, layout.debt)
-        ltv = None if debt is None or collateral is None else -debt / collateral
-        net, gross = self._coins(book, layout) if self._hedged else (None, None)
+        layout = self._layout_of(book)
+        worth = self._worth(book, layout)
+        coins = {
+            key: book.quantities[key] * (each if isinstance(each, float) else window.cut(each))
+            for key, each in layout.coins
+        }
+        collateral, debt = _sum(coins, layout.collateral), _sum(coins, layout.debt)
+        owed = None if debt is None else -debt
+        net, gross = _net_and_gross(book, coins, layout.hedged) if self._hedged else (None, None)
         moves = self._doubts(book) if book.doubts else ()
         return Exposure(
             window=window,
             book=book,
             worth=worth,
             equity=_total(worth, window),
-            accounts={venue: self._account(book, venue, spot, p, q) for venue, spot, p, q in layout.accounts},
+            accounts={venue: self._account(book, venue, exchange) for venue, exchange in self._exchanges.items()},
             net_coin=net,
             gross_coin=gross,
             collateral_eth=collateral,
-            debt_eth=None if debt is None else -debt,
-            ltv=ltv,
+            debt_eth=owed,
+            ltv=None if owed is None or collateral is None else owed / collateral,
             doubt_low=sum(min(move, 0.0) for move in moves),
             doubt_high=sum(max(move, 0.0) for move in moves),
         )
 
-    def _worth(self, book: BookColumns) -> dict[PositionKey, Column | float]:
+    def _worth(self, book: BookColumns, layout: Layout) -> dict[PositionKey, Column | float]:
         """Balance × value of one unit by position held, in key order, share-class currency."""
-        window, market, flowing = book.window, book.window.market, book.flowing
+        window, quantities, flowing = book.window, book.quantities, book.flowing
         found: dict[PositionKey, Column | float] = {}
-        for key, quantity in book.quantities.items():
+        for key, value in layout.values:
             column = flowing.get(key)
-            if column is None and quantity == 0.0:
-                continue
-            value = self._prices.unit(market, key).value
-            native = quantity if column is None else column
+            native = quantities[key] if column is None else column
             if isinstance(value, float):
                 found[key] = native if value == 1.0 else native * value
             else:
@@ -164,21 +200,15 @@ class ExposureMonitor:
                 lines.append(Line(key=key, native=native, coins=native * coins, value=native * value))
         return tuple(lines)
 
-    def _account(
-        self, book: BookColumns, venue: str, spot: tuple[PositionKey, ...], size: PositionKey, quote: PositionKey
-    ) -> Account:
-        window = book.window
-        cash = book.native(base_token(venue, "USDT"))
-        held, owed = book.quantities.get(size, 0.0), book.quantities.get(quote, 0.0)
-        if held == 0.0:
-            equity: Column | float = cash
-        else:
-            mark = window.column(f"{venue}.perp.{token_of(size)}")
-            equity = cash + unrealised_usdt(held, owed, mark)
-        if self._mode.collateral == "unified":
-            for key in spot:
-                haircut = self._exchanges[venue].haircuts.get(key.symbol, 0.0)
-                equity = equity + book.native(key) * haircut * window.column(f"{venue}.spot.{key.symbol}")
+    def _account(self, book: BookColumns, venue: str, exchange: Exchange) -> Account:
+        window, quantities = book.window, book.quantities
+        equity = book.native(exchange.cash)
+        held = quantities.get(exchange.size, 0.0)
+        if held != 0.0:
+            mark = window.column(exchange.marks)
+            equity = equity + unrealised_usdt(held, quantities.get(exchange.quote, 0.0), mark)
+        if exchange.haircut is not None and exchange.spot in quantities:
+            equity = equity + book.native(exchange.spot) * exchange.haircut * window.column(exchange.spot_series)
         equity = np.full(len(window), equity) if isinstance(equity, float) else equity
         worst = abs(held)
         if book.doubts:
@@ -187,28 +217,8 @@ class ExposureMonitor:
             worst = max(worst, abs(held + low), abs(held + high))
         if worst == 0.0:
             return Account(equity, None, None)
-        notional = worst * window.column(f"{venue}.perp.{token_of(size)}")
+        notional = worst * window.column(exchange.marks)
         return Account(equity, notional, equity / notional)
-
-    def _coins(self, book: BookColumns, layout: Layout) -> tuple[Column | float, Column | float]:
-        """Net coins over everything, and the larger of the long and the short side; a gas debt is no side, it is hedged
-        by either."""
-        window, market = book.window, book.window.market
-        net: Column | float = 0.0
-        short = gas = 0.0
-        for key in layout.coins:
-            native = book.quantities[key]
-            if native == 0.0:
-                continue
-            coins = self._prices.unit(market, key).coins
-            if key.position_type is PositionType.PERP:
-                short += abs(native)
-            elif key.venue == GAS:
-                gas += native
-            net = net + native * (coins if isinstance(coins, float) else window.cut(coins))
-        if isinstance(net, float):
-            return net, max(net - gas + short, short)
-        return net, np.maximum(net - gas + short, short)
 
     def _doubts(self, book: BookColumns) -> tuple[float, ...]:
         """Coins that each order in doubt would move, at the first row."""
@@ -216,37 +226,24 @@ class ExposureMonitor:
         reference = row.value(reference_price(coin)) if self._hedged else 1.0
         return tuple(coins_moved(order, coin, reference) for order in book.doubts)
 
-    def _eth(self, book: BookColumns, keys: tuple[PositionKey, ...]) -> Column | None:
-        total: Column | None = None
-        for key in keys:
-            native = book.quantities[key]
-            if native != 0.0:
-                coins = self._prices.unit(book.window.market, key).coins
-                part = native * book.window.cut(coins) if not isinstance(coins, float) else None
-                if part is not None:
-                    total = part if total is None else total + part
-        return total
-
-    def _layout_of(self, keys: tuple[PositionKey, ...]) -> Layout:
-        if keys != self._layout.keys:
-            self._layout = self._find_layout(keys)
+    def _layout_of(self, book: BookColumns) -> Layout:
+        held = tuple(key for key, quantity in book.quantities.items() if quantity != 0.0 or key in book.flowing)
+        if self._known != (book.window.market, held):
+            self._known, self._layout = (book.window.market, held), self._find_layout(book.window.market, held)
         return self._layout
 
-    def _find_layout(self, keys: tuple[PositionKey, ...]) -> Layout:
-        coin = self._mode.asset
-        accounts = []
-        for venue in self._mode.hedge_allocation:
-            spot = tuple(k for k in keys if k.venue == venue and k == base_token(venue, coin))
-            size = PositionKey.of(venue, PositionType.PERP, f"{coin}USDT")
-            quote = PositionKey.of(venue, PositionType.PERP_QUOTE, f"{coin}USDT")
-            accounts.append((venue, spot, size, quote))
-        aave = tuple(k for k in keys if k.venue == "aave_v3")
+    def _find_layout(self, market: Market, keys: tuple[PositionKey, ...]) -> Layout:
+        units = {key: self._prices.unit(market, key) for key in keys}
+        aave = tuple(key for key in keys if key.venue == "aave_v3" and isinstance(units[key].coins, np.ndarray))
+        hedged = tuple(key for key in keys if self._hedged and self._moves_with(key, self._mode.asset))
+        collateral = tuple(k for k in aave if k.position_type is PositionType.A_TOKEN and k.symbol != "aUSDT")
+        debt = tuple(k for k in aave if k.position_type is PositionType.DEBT_TOKEN)
         return Layout(
-            keys=keys,
-            accounts=tuple(accounts),
-            coins=tuple(k for k in keys if self._moves_with(k, coin)),
-            collateral=tuple(k for k in aave if k.position_type is PositionType.A_TOKEN and k.symbol != "aUSDT"),
-            debt=tuple(k for k in aave if k.position_type is PositionType.DEBT_TOKEN),
+            values=tuple((key, unit.value) for key, unit in units.items()),
+            coins=tuple((key, units[key].coins) for key in dict.fromkeys((*hedged, *collateral, *debt))),
+            hedged=hedged,
+            collateral=collateral,
+            debt=debt,
         )
 
     @staticmethod
@@ -262,3 +259,29 @@ def _total(worth: Mapping[PositionKey, Column | float], window: Window) -> Colum
     for each in worth.values():
         total = total + each
     return np.full(len(window), total) if isinstance(total, float) else total
+
+
+def _sum(coins: Mapping[PositionKey, Column | float], keys: tuple[PositionKey, ...]) -> Column | None:
+    """Coins of several positions; None without one."""
+    total: Column | float | None = None
+    for key in keys:
+        total = coins[key] if total is None else total + coins[key]
+    return total if isinstance(total, np.ndarray) else None
+
+
+def _net_and_gross(
+    book: BookColumns, coins: Mapping[PositionKey, Column | float], hedged: tuple[PositionKey, ...]
+) -> tuple[Column | float, Column | float]:
+    """Net coins over everything, and the larger of the long and the short side; a gas debt is no side, it is hedged by
+    either."""
+    net: Column | float = 0.0
+    short = gas = 0.0
+    for key in hedged:
+        if key.position_type is PositionType.PERP:
+            short += abs(book.quantities[key])
+        elif key.venue == GAS:
+            gas += book.quantities[key]
+        net = net + coins[key]
+    if isinstance(net, float):
+        return net, max(net - gas + short, short)
+    return net, np.maximum(net - gas + short, short)

@@ -6,12 +6,11 @@ limit, and that takes two numbers.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from components.maths.columns import extent, highest
 from components.model.market import Column, Window
+from components.model.once import once
 from components.model.requirements import DAY_NS
 
 
@@ -25,14 +24,14 @@ class Losses:
         self._day = day
         self._day_start = day_start
 
-    @cached_property
+    @once
     def drawdown(self) -> Column:
         """Per row, as a fraction."""
         peak = np.maximum.accumulate(self._unit_value)
         np.maximum(peak, self._peak, out=peak)
         return 1.0 - self._unit_value / peak
 
-    @cached_property
+    @once
     def daily_loss(self) -> Column:
         """Per row, as a fraction."""
         return 1.0 - self._unit_value / self._day_starts()

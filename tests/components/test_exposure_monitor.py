@@ -112,6 +112,27 @@ def test_leverage_is_debt_over_collateral() -> None:
     assert (exposure.net_coin, exposure.gross_coin) == (None, None)
 
 
+def test_a_loan_against_another_coin_than_the_hedged_one_is_measured_beside_it() -> None:
+    lines = {"binance.spot.BTC": 60_000.0, "binance.spot.ETH": 2_000.0, "lido.ratio.wstETH": 1.2,
+             "aave_v3.supply_index.wstETH": 1.0, "aave_v3.borrow_index.WETH": 1.5}  # fmt: skip
+    balances = {"aave_v3:aToken:awstETH": 10.0, "aave_v3:debtToken:variableDebtWETH": 4.0, "wallet:BaseToken:BTC": 1.0}
+    exposure = measured(BASIS, market(lines, rows=1), balances)
+    assert column(exposure.ltv) == pytest.approx([0.5])
+    assert (exposure.net_coin, exposure.gross_coin) == (1.0, 1.0)
+
+
+def test_what_was_found_for_other_positions_or_another_market_is_not_used_again() -> None:
+    one = monitor(BASIS)
+    dearer = market({"binance.spot.BTC": 70_000.0, "okx.spot.BTC": 70_000.0, "binance.perp.BTC": 70_000.0,
+                     "okx.perp.BTC": 70_000.0}, rows=1)  # fmt: skip
+    spot, pair = {"binance:BaseToken:BTC": 2.0}, {"binance:BaseToken:BTC": 2.0, "binance:Perp:BTCUSDT": -1.0}
+    assert one.measure(columns_of(dearer, spot)).equity.tolist() == [140_000.0]
+    assert one.measure(columns_of(dearer, pair)).net_coin == 1.0
+    assert (
+        one.measure(columns_of(BTC_MARKET, spot)).equity.tolist() == measured(BASIS, BTC_MARKET, spot).equity.tolist()
+    )
+
+
 def test_without_debt_there_is_no_ltv() -> None:
     exposure = measured(mode_of("eth_leveraged"), ETH_MARKET, {"aave_v3:aToken:awstETH": 10.0})
     assert (exposure.debt_eth, exposure.ltv) == (None, None)

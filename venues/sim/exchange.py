@@ -35,6 +35,8 @@ class SimExchange:
         self._unified = mode.collateral == "unified"
         instrument = config.instruments.get(f"perp.{mode.asset}")
         self._tiers = () if instrument is None else instrument.tiers
+        self._size, self._quote = perp(self.name, mode.asset), perp_quote(self.name, mode.asset)
+        self._marks = f"{self.name}.perp.{mode.asset}"
         self._highest_rate = max((tier.maintenance_rate for tier in self._tiers), default=0.0)
 
     def execute(self, order: Order, row: Row, balances: Mapping[PositionKey, float]) -> Trade:
@@ -47,13 +49,13 @@ class SimExchange:
 
     def is_safe(self, window: Window, balances: Mapping[PositionKey, float], least_cash: float) -> bool:
         """Whether margin is kept on every row even if the cash were `least_cash`, all else at its worst, all along."""
-        size = balances.get(perp(self.name, self._coin), 0.0)
+        size = balances.get(self._size, 0.0)
         if size == 0.0:
             return True
         adverse = self._adverse(window, size)
         high = highest(adverse)
         worst = high if size < 0.0 else lowest(adverse)
-        equity = least_cash + unrealised_usdt(size, balances.get(perp_quote(self.name, self._coin), 0.0), worst)
+        equity = least_cash + unrealised_usdt(size, balances.get(self._quote, 0.0), worst)
         if self._unified:
             equity += float(np.min(self._counted_spot(window, balances)))
         needed = abs(size) * high * (self._highest_rate + self._costs.liquidation_fee(self.name))
@@ -64,11 +66,11 @@ class SimExchange:
     ) -> int | None:
         """The first row on which equity at the bar's adverse extreme no longer carries maintenance margin and the fee
         to close; None when there is none."""
-        size = balances.get(perp(self.name, self._coin), 0.0)
+        size = balances.get(self._size, 0.0)
         if size == 0.0:
             return None
         adverse = self._adverse(window, size)
-        equity = cash + unrealised_usdt(size, balances.get(perp_quote(self.name, self._coin), 0.0), adverse)
+        equity = cash + unrealised_usdt(size, balances.get(self._quote, 0.0), adverse)
         if self._unified:
             equity = equity + self._counted_spot(window, balances)
         notional = abs(size) * adverse
@@ -79,10 +81,9 @@ class SimExchange:
 
     def liquidate(self, row: Row, balances: Mapping[PositionKey, float]) -> Happening:
         """The whole position closed at mark; what the account lacks is written off."""
-        size_key, quote_key = perp(self.name, self._coin), perp_quote(self.name, self._coin)
-        cash_key = base_token(self.name, "USDT")
+        size_key, quote_key, cash_key = self._size, self._quote, base_token(self.name, "USDT")
         size, quote, cash = balances[size_key], balances.get(quote_key, 0.0), balances.get(cash_key, 0.0)
-        mark = row.value(f"{self.name}.perp.{self._coin}")
+        mark = row.value(self._marks)
         fee = self._costs.liquidation_fee(self.name)
         spot_usdt = 0.0
         if self._unified:
@@ -124,10 +125,11 @@ class SimExchange:
         return out
 
     def _adverse(self, window: Window, size: float) -> Column:
-        name = f"{self.name}.perp_{'high' if size < 0.0 else 'low'}.{self._coin}"
-        if self._mode.liquidation_price == "extreme" and name in window.market.columns:
-            return window.column(name)
-        return window.column(f"{self.name}.perp.{self._coin}")
+        if self._mode.liquidation_price == "extreme":
+            name = f"{self.name}.perp_{'high' if size < 0.0 else 'low'}.{self._coin}"
+            if name in window.market.columns:
+                return window.column(name)
+        return window.column(self._marks)
 
     def _counted_spot(self, window: Window, balances: Mapping[PositionKey, float]) -> Column | float:
         held = balances.get(base_token(self.name, self._coin), 0.0)
@@ -246,7 +248,7 @@ class SimExchange:
         self, row: Row, balances: Mapping[PositionKey, float], size: float, quote: float, cash_change: float
     ) -> bool:
         """Whether the account after the fill covers initial margin."""
-        mark = row.value(f"{self.name}.perp.{self._coin}")
+        mark = row.value(self._marks)
         equity = balances.get(base_token(self.name, "USDT"), 0.0) + cash_change + size * mark + quote
         if self._unified:
             held = balances.get(base_token(self.name, self._coin), 0.0)
