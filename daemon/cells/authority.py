@@ -121,6 +121,14 @@ class Authority:
                 "risk",
                 f"a foreign hand at {name}: {seen}; look, then: basis adopt STRATEGY {name}",
             )
+            off = view.clock.surely_off_ms() or 0.0
+            yield _contract(
+                f"venue.{name}.clock",
+                abs(off) <= self.limits.clock_offset_ms,
+                "risk",
+                f"the clock of {name} is {off:+.0f} ms from ours, limit {self.limits.clock_offset_ms:g} ms: what is "
+                "signed may be refused; compare both with a third",
+            )
             rests = ", ".join(f"{each.key} {each.left:g} ({each.reference})" for each in view.strangers[:3])
             yield _contract(
                 f"venue.{name}.no_strangers",

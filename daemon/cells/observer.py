@@ -19,6 +19,7 @@ from components.model.keys import TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, Trade
 from components.model.positions import Book
 from components.ports import CashFlows, Happening, Settlements
+from daemon.cells.venue_clock import VenueClock
 from daemon.errors import OPS_REFUSED
 from daemon.recorded.unbooked import Unbooked
 from daemon.replica import VenueState
@@ -65,6 +66,7 @@ class View(msgspec.Struct):
     mismatched: int = 0  # polls in a row that did not agree
     foreign: dict[str, Settled] = {}
     resting: tuple[RestingOrder, ...] = ()
+    clock: VenueClock = msgspec.field(default_factory=VenueClock)
 
     @property
     def strangers(self) -> tuple[RestingOrder, ...]:
@@ -258,6 +260,8 @@ class Observer:
             if positions:
                 asked_at = trio.current_time()
                 held = await self._ask(view, "positions", view.client.positions, keep=True)
+                if held.venue_time is not None:
+                    view.clock.heard(held.asked_at, held.venue_time, held.answered_at)
                 if view.asked_at is None or asked_at >= view.asked_at:  # two may have asked: the later question counts
                     view.positions, view.asked_at, view.positions_at = held.balances, asked_at, held.answered_at
                 await self._read_foreign(view)

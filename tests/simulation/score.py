@@ -90,6 +90,8 @@ def is_noticed(run: Run, strategy: str, fault: Fault) -> bool:
             for sample in run.samples[strategy]
             if sample.timestamp is not None and begin <= sample.timestamp <= end
         ) or any(event is EventType.RECONCILIATION_MISMATCH for event in _events(run, strategy, begin, end))
+    if fault.kind == "clock_skew":
+        return any(f"venue.{fault.venue}.clock" in sample.failing for sample in run.samples[strategy])
     if fault.kind == "gas_spike":
         return any(
             cost.kind is CostKind.GAS

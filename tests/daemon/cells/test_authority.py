@@ -11,6 +11,7 @@ from components.model.keys import perp
 from components.ports import Standing
 from daemon.cells.authority import Authority, Circumstances, Limits
 from daemon.cells.observer import View
+from daemon.cells.venue_clock import VenueClock
 from daemon.replica import Contract
 from daemon.world.rows import MarketRow
 from tests.daemon.fakes import SECOND_NS, HandVenue, settled
@@ -78,7 +79,7 @@ def test_all_contracts_hold_when_nothing_is_wrong(judge: Judge) -> None:
     )
     assert [contract.name for contract in judge.authority.contracts] == [
         "market.age", "market.range", "venue.binance.answers", "venue.binance.agrees", "venue.binance.ours_alone",
-        "venue.binance.no_strangers", "host.disk", "host.clock", "book.adjustments",
+        "venue.binance.clock", "venue.binance.no_strangers", "host.disk", "host.clock", "book.adjustments",
     ]  # fmt: skip
 
 
@@ -132,6 +133,13 @@ def test_a_strangers_resting_order_withholds_risk_until_it_is_gone(judge: Judge)
     assert standing.no_trade == ()
     assert "binance:Perp:BTCUSDT -0.5 (77)" in standing.no_risk[0] and "take it back" in standing.no_risk[0]
     assert judge() == Standing()
+
+
+def test_a_venue_whose_clock_is_off_gets_nothing_that_adds_risk(judge: Judge) -> None:
+    off = VenueClock()
+    off.heard(0, 2_000 * 1_000_000, 100 * 1_000_000)
+    standing = judge([view(clock=off)])
+    assert standing.no_trade == () and "+1900 ms from ours, limit 500 ms" in standing.no_risk[0]
 
 
 def test_a_row_that_is_too_old_stops_everything(judge: Judge) -> None:

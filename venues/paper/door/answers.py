@@ -40,6 +40,11 @@ class Answers:
                 told = {**told, key: told[key] * fault.number("factor")}
         return told
 
+    def stamp(self, now: int) -> int:
+        """What the venue's own clock says (UTC ns)."""
+        fault = self._plan.hit("clock_skew", self._door, now, "positions")
+        return now + int(fault.number("skew_s") * SECOND_NS) if fault else now
+
     def open_orders(self, now: int, waiting: tuple[RestingOrder, ...]) -> tuple[RestingOrder, ...]:
         found = (*self._account.open_orders(self._door), *waiting)
         if found and self._plan.hit("open_orders_truncated", self._door, now, "open_orders"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from components.model.keys import CHAIN_VENUES, TRANSIT, VenueName
+from components.model.keys import CHAIN_VENUES, TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.clock import Clock
 from venues.interfaces import (
@@ -88,8 +88,8 @@ class PaperVenue:
 
     async def positions(self) -> PositionsReport:
         asked_at = self._now()
-        balances = await self._question("positions", lambda: self._answers.positions(self._now()))
-        return PositionsReport(balances=balances, asked_at=asked_at, answered_at=self._now())
+        balances, venue_time = await self._question("positions", self._held)
+        return PositionsReport(balances=balances, asked_at=asked_at, answered_at=self._now(), venue_time=venue_time)
 
     async def marks(self) -> Mapping[str, float]:
         return await self._question("marks", lambda: self._account.marks(self._name))
@@ -99,6 +99,11 @@ class PaperVenue:
 
     async def foreign(self, cursor: int) -> SettledPage:
         return await self._question("foreign", lambda: self._account.foreign(self._name, cursor))
+
+    def _held(self) -> tuple[Mapping[PositionKey, float], int]:
+        """Balances, and the venue's own stamp of them."""
+        now = self._now()
+        return self._answers.positions(now), self._answers.stamp(now)
 
     # The words of the interface
 

@@ -73,6 +73,7 @@ KINDS: Mapping[str, Kind] = {
     "maintenance": Kind("venue", "the venue is closed", "NotSent with retry_after_s", {"retry_after_s": 5.0}),
     "key_revoked": Kind("venue", "the API key is not valid", "NotSent; venue unreachable"),
     "balance_lag": Kind("venue", "positions are `lag_s` of market time old", "mismatch; asked again", {"lag_s": 30.0}),
+    "clock_skew": Kind("venue", "the venue's clock is `skew_s` from ours", "stamps of answers", {"skew_s": 3600.0}),
     "open_orders_truncated": Kind("venue", "the last half of the open orders is missing", "query by id"),
     "wrong_position": Kind("venue", "one position is `factor` times what it is", "mismatch", {"factor": 1.02}),
     "rpc_behind": Kind("chain", "the node answers from `lag_s` ago", "mismatch; asked again", {"lag_s": 60.0}),

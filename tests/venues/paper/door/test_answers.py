@@ -101,3 +101,11 @@ def test_a_page_of_open_orders_may_be_cut() -> None:
     assert [each.order_id for each in answers.open_orders(desk.start, ())] == ["a", "b"]
     desk.faulty("open_orders_truncated")
     assert [each.order_id for each in answers.open_orders(desk.start, ())] == ["a"]
+
+
+def test_the_venues_stamp_is_the_clock_unless_it_is_skewed() -> None:
+    desk = Desk()
+    answers = Answers("binance", desk.account, desk.plan)
+    assert answers.stamp(desk.start) == desk.start
+    desk.faulty("clock_skew", skew_s=2.0)
+    assert answers.stamp(desk.start) == desk.start + 2_000_000_000
