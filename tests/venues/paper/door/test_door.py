@@ -51,8 +51,8 @@ TESTED: set[str] = {kind for kind, *_ in SUBMITS} | {
     "latency", "late_ack", "fill_before_ack", "late_fill", "partial_fill", "lot_change", "symbol_paused",
     "tx_dropped", "revert", "gas_spike",
     # in test_answers
-    "clock_skew", "duplicate_frame", "reordered_frame", "dropped_frame", "mute_stream", "balance_lag", "open_orders_truncated",
-    "wrong_position", "rpc_behind",
+    "duplicate_frame", "reordered_frame", "dropped_frame", "mute_stream", "balance_lag", "open_orders_truncated",
+    "wrong_position", "rpc_behind", "clock_skew",
 }  # fmt: skip
 
 
