@@ -1,6 +1,6 @@
 """What a strategy that closes still waits for; nothing awaited means flat.
 
-Flat = nothing above dust but share-class currency, reserve and gas, and nothing on its way or in doubt. Coins that the
+Flat = nothing above dust but share-class currency, reserve and gas, and nothing on its way or uncertain. Coins that the
 mode has no way to sell keep nothing from being flat: they are a person's business.
 It is said of positions, never of plans: a plan that is finished with something left has the rest awaited here by name.
 """
@@ -22,7 +22,7 @@ SHARE_CLASS_TOKENS = {"USDT": frozenset({"USDT"}), "ETH": frozenset({"ETH", "WET
 
 def awaited(now: Situation, refused: Callable[[PositionKey], bool] = lambda key: False) -> tuple[Awaited, ...]:
     """Everything between `now` and flat. `refused` tells of a position whether its venue refused to close it."""
-    return (*_travelling(now), *_in_doubt(now), *_open(now, refused))
+    return (*_travelling(now), *_uncertain(now), *_open(now, refused))
 
 
 def is_sellable(mode: ModeSlice, key: PositionKey) -> bool:
@@ -50,8 +50,8 @@ def _travelling(now: Situation) -> Iterator[Awaited]:
         )
 
 
-def _in_doubt(now: Situation) -> Iterator[Awaited]:
-    for order in now.doubts():
+def _uncertain(now: Situation) -> Iterator[Awaited]:
+    for order in now.uncertain():
         what = f"{order.id} ({leg_of(order, now.run.exchanges)})"
         yield Awaited(kind=AwaitedKind.ORDER, what=what, amount=order.amount)
 

@@ -49,7 +49,7 @@ from components.strategy_manager import AT_END, EXITS, PlanResult, StrategyManag
 from components.triggers import Trigger
 from components.utility_manager import UtilityManager
 from components.venue_interface_manager import VenueInterfaceManager
-from components.venue_manager import Doubt, VenueManager
+from components.venue_manager import Uncertainty, VenueManager
 
 SHORTEST, LONGEST = 64, 8192
 AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
@@ -259,7 +259,7 @@ class Core:
             row.timestamp,
             lambda group: prices_of(group, now),
             standing,
-            lambda: self._doubt(now),
+            lambda: self._uncertainty(now),
             lambda group, trades: repair_group(group, trades, now),
             leaving=None if told else lambda: self.announcer.decision(plan, trigger.kind, row),
         )
@@ -321,10 +321,10 @@ class Core:
         if flowed:
             self.pnl.take_flow(flow, float(exposure.equity[0]) - flow, row)
 
-    def _doubt(self, now: Situation) -> Doubt:
+    def _uncertainty(self, now: Situation) -> Uncertainty:
         low, high = now.net_coins()
         reference = now.reference() if self.run.mode.hedge_allocation else 1.0
-        return Doubt(now.coin, reference, low, high, tuple(self.positions.doubts), now.open_legs())
+        return Uncertainty(now.coin, reference, low, high, tuple(self.positions.uncertain), now.open_legs())
 
     def _before(self, book: BookColumns, settlements: Settlements) -> Mapping[PositionKey, float]:
         """Balances before the cash flows of a window; its happenings are told after them."""

@@ -55,8 +55,8 @@ class Exposure(msgspec.Struct, frozen=True, dict=True):
 
     `worth` of each position and `equity`, their sum in key order, in share-class currency; `net_coin` and `gross_coin`
     in coins of the asset (a number where nothing changes), None for a mode that is not hedged; `collateral_eth`,
-    `debt_eth` and `ltv` None without debt. Orders whose outcome is not known may add between `doubt_low` and
-    `doubt_high` coins to `net_coin`.
+    `debt_eth` and `ltv` None without debt. Orders whose outcome is not known may add between `uncertain_low` and
+    `uncertain_high` coins to `net_coin`.
     """
 
     window: Window
@@ -69,8 +69,8 @@ class Exposure(msgspec.Struct, frozen=True, dict=True):
     collateral_eth: Column | None
     debt_eth: Column | None
     ltv: Column | None
-    doubt_low: float = 0.0
-    doubt_high: float = 0.0
+    uncertain_low: float = 0.0
+    uncertain_high: float = 0.0
 
     @once
     def ltv_extent(self) -> tuple[float, float] | None:
@@ -160,7 +160,7 @@ class ExposureMonitor:
         collateral, debt = _sum(coins, layout.collateral), _sum(coins, layout.debt)
         owed = None if debt is None else -debt
         net, gross = _net_and_gross(book, coins, layout.hedged) if self._hedged else (None, None)
-        moves = self._doubts(book) if book.doubts else ()
+        moves = self._uncertain_moves(book) if book.uncertain else ()
         return Exposure(
             window=window,
             book=book,
@@ -172,8 +172,8 @@ class ExposureMonitor:
             collateral_eth=collateral,
             debt_eth=owed,
             ltv=None if owed is None or collateral is None else owed / collateral,
-            doubt_low=sum(min(move, 0.0) for move in moves),
-            doubt_high=sum(max(move, 0.0) for move in moves),
+            uncertain_low=sum(min(move, 0.0) for move in moves),
+            uncertain_high=sum(max(move, 0.0) for move in moves),
         )
 
     def _worth(self, book: BookColumns, layout: Layout) -> dict[PositionKey, Column | float]:
@@ -211,8 +211,8 @@ class ExposureMonitor:
             equity = equity + book.native(exchange.spot) * exchange.haircut * window.column(exchange.spot_series)
         equity = np.full(len(window), equity) if isinstance(equity, float) else equity
         worst = abs(held)
-        if book.doubts:
-            moves = [o.amount for o in book.doubts if o.verb is Verb.PERP and o.venue == venue]
+        if book.uncertain:
+            moves = [o.amount for o in book.uncertain if o.verb is Verb.PERP and o.venue == venue]
             low, high = sum(min(move, 0.0) for move in moves), sum(max(move, 0.0) for move in moves)
             worst = max(worst, abs(held + low), abs(held + high))
         if worst == 0.0:
@@ -220,11 +220,11 @@ class ExposureMonitor:
         notional = worst * window.column(exchange.marks)
         return Account(equity, notional, equity / notional)
 
-    def _doubts(self, book: BookColumns) -> tuple[float, ...]:
+    def _uncertain_moves(self, book: BookColumns) -> tuple[float, ...]:
         """Coins that each order in doubt would move, at the first row."""
         coin, row = self._mode.asset, book.window.row(0)
         reference = row.value(reference_price(coin)) if self._hedged else 1.0
-        return tuple(coins_moved(order, coin, reference) for order in book.doubts)
+        return tuple(coins_moved(order, coin, reference) for order in book.uncertain)
 
     def _layout_of(self, book: BookColumns) -> Layout:
         held = tuple(key for key, quantity in book.quantities.items() if quantity != 0.0 or key in book.flowing)

@@ -1,4 +1,4 @@
-"""Open outcomes: what a unit of each position that an order in doubt may have moved has done since the order left.
+"""Open outcomes: what a unit of each position that an uncertain order may have moved has done since the order left.
 
 When the outcome is known at last, the trade is booked where it belongs: its cost at the prices of the row on which it
 was sent, and every move since in the P&L part that it belongs to. Orders that are done and not final are watched in
@@ -59,7 +59,7 @@ class OpenOutcomes:
         }
 
     def watch(self, orders: Iterable[Order], row: Row) -> None:
-        """These are in doubt as of `row`; those that are watched already stay as they are."""
+        """These are uncertain as of `row`; those that are watched already stay as they are."""
         for order in orders:
             if order.id not in self.orders:
                 self.orders[order.id] = {key: Since(value, {}) for key, value in self._values(order, row)}
@@ -85,12 +85,12 @@ class OpenOutcomes:
                 gains[part] = gains.get(part, 0.0) + change * float(column[window.start])
         return cost, gains
 
-    def advance(self, window: Window, doubts: Mapping[OrderId, Order]) -> None:
-        """The rows of `window` have passed. What is in doubt no more, and final, is forgotten; what is new counts from
+    def advance(self, window: Window, uncertain: Mapping[OrderId, Order]) -> None:
+        """The rows of `window` have passed. What is uncertain no more, and final, is forgotten; what is new counts from
         the first row."""
-        self.orders = {id: watched for id, watched in self.orders.items() if id in doubts}
+        self.orders = {id: watched for id, watched in self.orders.items() if id in uncertain}
         known = frozenset(self.orders)
-        self.watch(doubts.values(), window.row(0))
+        self.watch(uncertain.values(), window.row(0))
         for id, watched in self.orders.items():
             start = window.start if id in known else window.start + 1
             for key, since in watched.items():

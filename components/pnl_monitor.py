@@ -62,7 +62,7 @@ class Steps(msgspec.Struct):
     columns: dict[str, Column | float]
 
 
-class PnlState(msgspec.Struct, frozen=True, kw_only=True):
+class PnlState(msgspec.Struct, frozen=True, kw_only=True, rename={"outcomes": "in_doubt"}):
     """What the P&L Monitor carries from step to step, share-class currency."""
 
     equity: float
@@ -76,7 +76,7 @@ class PnlState(msgspec.Struct, frozen=True, kw_only=True):
     residual: float
     external_flows: float
     residual_max: float
-    in_doubt: dict[OrderId, dict[PositionKey, Since]]
+    outcomes: dict[OrderId, dict[PositionKey, Since]]
     borne: float = 0.0
     peak: float | None = None  # None: from before it was kept
 
@@ -120,7 +120,7 @@ class PnlMonitor:
             residual=self.residual,
             external_flows=self.external_flows,
             residual_max=self.residual_max,
-            in_doubt=self._open.state(),
+            outcomes=self._open.state(),
             peak=self._peak,
             borne=self.borne,
         )
@@ -134,7 +134,7 @@ class PnlMonitor:
         self.residual, self.external_flows = state.residual, state.external_flows
         self.residual_max, self.borne = state.residual_max, state.borne
         self._peak = peak if state.peak is None else state.peak
-        self._open.restore(state.in_doubt)
+        self._open.restore(state.outcomes)
 
     @property
     def equity(self) -> float:
@@ -153,7 +153,7 @@ class PnlMonitor:
             if len(flow.row) and flow.row[0] < rows:
                 add_part(parts, flow.part, self._cash_value(window, flow.key, paid[:rows]))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
-        if self._positions.doubts or self._positions.unfinal or self._open.orders:
+        if self._positions.uncertain or self._positions.unfinal or self._open.orders:
             self._open.advance(window, self._positions.watched)
         columns = self._columns.before_trades(book, risk, settlements, rows)
         if not self.units:  # the value of the last one stands

@@ -23,11 +23,11 @@ class BookColumns:
 
     `held` is what was held when the first row began, `quantities` what is held after its happenings; both in native
     units. `flowing` are the columns of balances that change within the window, `paid` what each of the cash flows comes
-    to per row. `doubts` are orders whose outcome is not known: the book does not count them, exposure counts them both
-    ways.
+    to per row. `uncertain` are orders whose outcome is not known: the book does not count them, exposure counts them
+    both ways.
     """
 
-    __slots__ = ("doubts", "flowing", "held", "paid", "quantities", "window")
+    __slots__ = ("uncertain", "flowing", "held", "paid", "quantities", "window")
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class BookColumns:
         held: Mapping[PositionKey, float],
         quantities: Mapping[PositionKey, float],
         flowing: Mapping[PositionKey, Column],
-        doubts: tuple[Order, ...] = (),
+        uncertain: tuple[Order, ...] = (),
         paid: tuple[Column, ...] = (),
     ) -> None:
         self.window = window
         self.held = held
         self.quantities = quantities
         self.flowing = flowing
-        self.doubts = doubts
+        self.uncertain = uncertain
         self.paid = paid
 
     def native(self, key: PositionKey) -> Column | float:
@@ -86,14 +86,14 @@ class Unfinal(msgspec.Struct, frozen=True, kw_only=True):
     changes: Mapping[PositionKey, float]
 
 
-class PositionState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the Position Monitor carries from step to step."""
+class PositionState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"uncertain": "doubts"}):
+    """What the Position Monitor carries from step to step; on disk `uncertain` has the name it had first."""
 
     expected: dict[PositionKey, float]
     observed: dict[PositionKey, float]
     in_flight: dict[str, InFlight]
     landed: dict[str, InFlight]
-    doubts: dict[OrderId, Order]
+    uncertain: dict[OrderId, Order]
     unfinal: dict[OrderId, Unfinal] = {}
 
 
@@ -103,21 +103,21 @@ class PositionMonitor:
         self.observed: dict[PositionKey, float] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.landed: dict[str, InFlight] = {}  # arrived before anybody said that it had left
-        self.doubts: dict[OrderId, Order] = {}
+        self.uncertain: dict[OrderId, Order] = {}
         self.unfinal: dict[OrderId, Unfinal] = {}
 
     def statistics(self) -> Mapping[str, int]:
         return {
             "positions": len(self.expected),
             "in_flight": len(self.in_flight),
-            "doubts": len(self.doubts),
+            "uncertain": len(self.uncertain),
             "unfinal": len(self.unfinal),
         }
 
     @property
     def watched(self) -> dict[OrderId, Order]:
-        """Orders whose effects may still come, or still go: in doubt, or done and not final."""
-        return {**{id: each.order for id, each in self.unfinal.items()}, **self.doubts}
+        """Orders whose effects may still come, or still go: uncertain, or done and not final."""
+        return {**{id: each.order for id, each in self.unfinal.items()}, **self.uncertain}
 
     def state(self) -> PositionState:
         return PositionState(
@@ -125,7 +125,7 @@ class PositionMonitor:
             observed=dict(self.observed),
             in_flight=dict(self.in_flight),
             landed=dict(self.landed),
-            doubts=dict(self.doubts),
+            uncertain=dict(self.uncertain),
             unfinal=dict(self.unfinal),
         )
 
@@ -134,7 +134,7 @@ class PositionMonitor:
         self.observed = dict(state.observed)
         self.in_flight = dict(state.in_flight)
         self.landed = dict(state.landed)
-        self.doubts = dict(state.doubts)
+        self.uncertain = dict(state.uncertain)
         self.unfinal = dict(state.unfinal)
 
     def place(self, balances: Mapping[PositionKey, float]) -> None:
@@ -155,13 +155,13 @@ class PositionMonitor:
         for flow, amount in zip(settlements.cash, paid, strict=True):
             amounts[flow.key] = amounts[flow.key] + amount if flow.key in amounts else amount
         flowing = {key: accumulate(quantities.get(key, 0.0), amount, len(window)) for key, amount in amounts.items()}
-        doubts = dict(self.doubts)
+        uncertain = dict(self.uncertain)
         for happening in settlements.happenings:
             if happening.resolves is not None:
-                doubts.pop(happening.resolves, None)
+                uncertain.pop(happening.resolves, None)
             if happening.unknown is not None:
-                doubts[happening.unknown.id] = happening.unknown
-        return BookColumns(window, held, quantities, flowing, tuple(doubts.values()), paid)
+                uncertain[happening.unknown.id] = happening.unknown
+        return BookColumns(window, held, quantities, flowing, tuple(uncertain.values()), paid)
 
     def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
         """The first `rows` rows of a projection have happened."""
@@ -179,9 +179,9 @@ class PositionMonitor:
             if trade.in_flight is not None:
                 self.in_flight[trade.in_flight.id] = trade.in_flight
 
-    def doubt(self, order: Order) -> None:
+    def keep_uncertain(self, order: Order) -> None:
         """The outcome of this order is not known."""
-        self.doubts[order.id] = order
+        self.uncertain[order.id] = order
 
     def may_be_undone(self, order: Order, trade: Trade) -> None:
         """This trade is in the book, and its chain may still take it back."""
@@ -205,9 +205,9 @@ class PositionMonitor:
         if departed is not None and self.landed.pop(departed.id, None) is None:
             self.in_flight[departed.id] = departed
         if happening.resolves is not None:
-            self.doubts.pop(happening.resolves, None)
+            self.uncertain.pop(happening.resolves, None)
         if happening.unknown is not None:
-            self.doubts[happening.unknown.id] = happening.unknown
+            self.uncertain[happening.unknown.id] = happening.unknown
         if happening.undoes is not None:
             self.unfinal.pop(happening.undoes, None)
             self.in_flight.pop(happening.undoes, None)

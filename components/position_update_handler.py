@@ -17,13 +17,13 @@ from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeSt
 from components.ports import GRANTED, Approved, Observation, Standing, Withheld
 from components.position_monitor import PositionMonitor
 from components.reconciliation import Reconciliation
-from components.venue_manager import NO_DOUBT, Doubt, VenueManager
+from components.venue_manager import CERTAIN, Uncertainty, VenueManager
 
 Prices = Callable[[OrderGroup], Mapping[str, float]]
 
 
-def _no_doubt() -> Doubt:
-    return NO_DOUBT
+def _certain() -> Uncertainty:
+    return CERTAIN
 
 
 def _no_repair(group: OrderGroup, trades: tuple[Trade, ...]) -> OrderGroup | None:
@@ -79,7 +79,7 @@ class PositionUpdateHandler:
         at: int,
         prices: Prices,
         standing: Standing = GRANTED,
-        doubt: Callable[[], Doubt] = _no_doubt,
+        uncertainty: Callable[[], Uncertainty] = _certain,
         repair: Callable[[OrderGroup, tuple[Trade, ...]], OrderGroup | None] = _no_repair,
         leaving: Callable[[], None] | None = None,
     ) -> TightLoopResult:
@@ -89,7 +89,7 @@ class PositionUpdateHandler:
         done: list[Trade] = []
         sent: list[Order] = []
         for group, known in self._pieces(groups, prices, standing):
-            verdict = self._venues.approve(group, known, standing, doubt())
+            verdict = self._venues.approve(group, known, standing, uncertainty())
             if isinstance(verdict, Withheld):
                 self._withheld(verdict, at)
                 return TightLoopResult(tuple(done), "; ".join(verdict.reasons), withheld=True, orders=tuple(sent))
@@ -105,7 +105,7 @@ class PositionUpdateHandler:
             if stopped:
                 back = repair(group, trades)
                 if back is not None and isinstance(
-                    verdict := self._venues.approve(back, {}, standing, doubt()), Approved
+                    verdict := self._venues.approve(back, {}, standing, uncertainty()), Approved
                 ):
                     self._events.intend(back, at)
                     trades = self._venues.execute(verdict)
@@ -179,7 +179,7 @@ class PositionUpdateHandler:
         for order, trade in zip(group.orders, trades, strict=True):
             self._positions.expect((trade,))
             if trade.status is TradeStatus.UNKNOWN:
-                self._positions.doubt(order)
+                self._positions.keep_uncertain(order)
             elif not trade.final:
                 self._positions.may_be_undone(order, trade)
             snapshots.append(self._positions.snapshot())

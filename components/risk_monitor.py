@@ -262,7 +262,7 @@ class RiskMonitor:
     def _delta_measure(self, exposure: Exposure, net: Column | float, delta: Column | float | None) -> Measure:
         """Delta where the net coins are worth an order, else none."""
         limit, end = self._risk.delta, 2.0 * self._risk.delta.critical
-        if not (exposure.doubt_low or exposure.doubt_high):
+        if not (exposure.uncertain_low or exposure.uncertain_high):
             worst = 0.0 if exposure.drift_extent is None else exposure.drift_extent[1]
             if self._is_calm("delta", worst, limit):
                 return Measure.rising("delta", None, limit, end, worst)
@@ -271,17 +271,17 @@ class RiskMonitor:
 
     def _delta(self, exposure: Exposure) -> Column | float | None:
         net, gross = exposure.net_coin, exposure.gross_coin
-        if net is None or gross is None or not (exposure.doubt_low or exposure.doubt_high):
+        if net is None or gross is None or not (exposure.uncertain_low or exposure.uncertain_high):
             return exposure.drift
-        worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
+        worst = np.maximum(np.abs(net + exposure.uncertain_low), np.abs(net + exposure.uncertain_high))
         larger = np.maximum(gross, worst)
         return np.where(larger > 0.0, worst / np.where(larger > 0.0, larger, 1.0), 0.0) + np.zeros(len(exposure.window))
 
     def _is_worth_an_order(self, exposure: Exposure, net: Column | float) -> Flags:
-        """Rows on which the net coins, at the worst end of what is in doubt, are worth a minimum trade: what a closed
+        """Rows on which the net coins, at the worst end of what is uncertain, are worth a minimum trade: what a closed
         position leaves over is small beside nothing, and no order mends it."""
         window = exposure.window
-        worst = np.maximum(np.abs(net + exposure.doubt_low), np.abs(net + exposure.doubt_high))
+        worst = np.maximum(np.abs(net + exposure.uncertain_low), np.abs(net + exposure.uncertain_high))
         least = self._mode.minimum_trade_usdt if self._mode.costs == "default" else LEAST_USDT
         flags: Flags = worst * window.column(reference_price(self._mode.asset)) > least
         return flags

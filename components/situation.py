@@ -180,9 +180,9 @@ class Situation:
         """What is on its way."""
         return tuple(self._positions.in_flight.values())
 
-    def doubts(self) -> tuple[Order, ...]:
+    def uncertain(self) -> tuple[Order, ...]:
         """Orders whose outcome is not known."""
-        return tuple(self._positions.doubts.values())
+        return tuple(self._positions.uncertain.values())
 
     def worth(self, key: PositionKey) -> float:
         """Share-class value of a balance; a debt is negative."""
@@ -228,18 +228,18 @@ class Situation:
         )
 
     def net_coins(self) -> tuple[float, float]:
-        """Net coins over everything: the lowest and the highest they may be, given the orders in doubt."""
+        """Net coins over everything: the lowest and the highest they may be, given the orders uncertain."""
         if not self.mode.hedge_allocation:
             return 0.0, 0.0
         net = self.long_coins() + sum(self.size(venue) for venue in self.mode.hedge_allocation)
-        if not self._positions.doubts:
+        if not self._positions.uncertain:
             return net, net
-        moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.doubts.values()]
+        moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.uncertain.values()]
         return net + sum(min(move, 0.0) for move in moves), net + sum(max(move, 0.0) for move in moves)
 
     def open_legs(self) -> frozenset[str]:
         """Legs on which the outcome of an order is not known: nothing else may happen there before it is."""
-        return frozenset(leg_of(order, self.run.exchanges) for order in self._positions.doubts.values())
+        return frozenset(leg_of(order, self.run.exchanges) for order in self._positions.uncertain.values())
 
     def exit_rate(self, lst_units: float) -> float:
         """ETH per LST that a market exit of `lst_units` gets; the protocol rate under `costs: none`."""

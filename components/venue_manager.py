@@ -1,7 +1,7 @@
 """Venue Manager: checks an order group before it may leave; the verdict is a type.
 
 A group is approved or withheld as a whole: a single leg is never cut out of it. What adds risk needs more than what
-reduces it: authority, and no order whose outcome is in doubt. "Adding" means raising the worst end of |net coins|.
+reduces it: authority, and no order whose outcome is uncertain. "Adding" means raising the worst end of |net coins|.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIGNED = frozenset({Verb.SPOT, Verb.PERP})
 SMALLER = 1.0 - 1e-9  # of the worst end: less is a reduction
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class Uncertainty(msgspec.Struct, frozen=True):
     """Net coins of the asset, lowest and highest, given orders whose outcome is not known: their ids, and the legs on
     which nothing else may happen before it is."""
 
@@ -34,7 +34,7 @@ class Doubt(msgspec.Struct, frozen=True):
     legs: frozenset[str] = frozenset()
 
 
-NO_DOUBT = Doubt("", 1.0, 0.0, 0.0)
+CERTAIN = Uncertainty("", 1.0, 0.0, 0.0)
 
 
 class VenueManager:
@@ -47,19 +47,19 @@ class VenueManager:
         group: OrderGroup,
         prices_usdt: Mapping[str, float],
         standing: Standing = GRANTED,
-        doubt: Doubt = NO_DOUBT,
+        uncertainty: Uncertainty = CERTAIN,
     ) -> Approved | Withheld:
         """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
         reasons = [reason for order in group.orders for reason in self._faults(order)]
-        if doubt.legs:
+        if uncertainty.legs:
             legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
-            reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in doubt.legs]
+            reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in uncertainty.legs]
         reasons += standing.no_trade
-        is_adding = adds_risk(group, doubt)
+        is_adding = adds_risk(group, uncertainty)
         limits = Limits(self._exchanges, standing.max_trade_usdt if is_adding else None)
         if is_adding:
             reasons += standing.no_risk
-            reasons += [f"the outcome of order {order} is not known" for order in doubt.orders]
+            reasons += [f"the outcome of order {order} is not known" for order in uncertainty.orders]
         sizes = (too_large(order, group.action, prices_usdt.get(order.id), limits) for order in group.orders)
         reasons += [reason for reason in sizes if reason]
         return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group, is_adding)
@@ -82,17 +82,17 @@ class VenueManager:
         return faults
 
 
-def adds_risk(group: OrderGroup, doubt: Doubt) -> bool:
+def adds_risk(group: OrderGroup, uncertainty: Uncertainty) -> bool:
     """False for a group whose orders can only make positions smaller, or that shrinks the worst end of |net coins|.
 
     Legs of a group that is not atomic can part: what would raise that end without some of them adds risk too.
     """
     if all(reduces_risk(order, group.action) for order in group.orders):
         return False
-    moves = [coins_moved(order, doubt.coin, doubt.reference_usdt) for order in group.orders]
-    before, moved = max(abs(doubt.low), abs(doubt.high)), sum(moves)
+    moves = [coins_moved(order, uncertainty.coin, uncertainty.reference_usdt) for order in group.orders]
+    before, moved = max(abs(uncertainty.low), abs(uncertainty.high)), sum(moves)
     if group.kind is not GroupKind.ATOMIC:
         bought, sold = sum(max(each, 0.0) for each in moves), sum(min(each, 0.0) for each in moves)
-        if max(abs(doubt.high + bought), abs(doubt.low + sold)) > before * (2.0 - SMALLER):
+        if max(abs(uncertainty.high + bought), abs(uncertainty.low + sold)) > before * (2.0 - SMALLER):
             return True
-    return not max(abs(doubt.low + moved), abs(doubt.high + moved)) < before * SMALLER
+    return not max(abs(uncertainty.low + moved), abs(uncertainty.high + moved)) < before * SMALLER

@@ -32,7 +32,7 @@ class CellState(StrEnum):
     STOPPED = "stopped"
 
 
-class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
+class UncertainOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order whose outcome is not known: exposure counts it both ways."""
 
     id: OrderId
@@ -106,7 +106,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     observed: Mapping[str, float] = {}
     prices: Mapping[str, float] = {}  # market columns of the last row
     ages_s: Mapping[str, float] = {}
-    uncertain: tuple[OpenOrder, ...] = ()
+    uncertain: tuple[UncertainOrder, ...] = ()
     contracts: tuple[Contract, ...] = ()
     venues: tuple[VenueState, ...] = ()
     withheld: tuple[str, ...] = ()  # why orders do not leave now

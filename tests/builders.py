@@ -178,10 +178,10 @@ def settled(rows: int, *happenings: Happening, flows: tuple[CashFlows, ...] = ()
     return Settlements(rows=rows, cash=flows, happenings=happenings)
 
 
-def columns_of(made: Market, balances: Mapping[str, float], *doubts: Order, start: int = 0) -> BookColumns:
+def columns_of(made: Market, balances: Mapping[str, float], *uncertain: Order, start: int = 0) -> BookColumns:
     """Balances that stay as they are over the rows of a market."""
     held = keyed(dict(sorted(balances.items())))
-    return BookColumns(made.window(start, len(made)), held, held, {}, doubts)
+    return BookColumns(made.window(start, len(made)), held, held, {}, uncertain)
 
 
 def plan(target: Mapping[str, float] | None = None, action: Action = Action.ENTRY_FULL, **more: Any) -> Plan:
@@ -189,12 +189,12 @@ def plan(target: Mapping[str, float] | None = None, action: Action = Action.ENTR
     return Plan(action=action, reason="a test", target=Target(keyed(target or {})), step=1, **more)
 
 
-def situation(run: RunSlice, made: Market, balances: Mapping[str, float], *doubts: Order, row: int = 0) -> Situation:
+def situation(run: RunSlice, made: Market, balances: Mapping[str, float], *uncertain: Order, row: int = 0) -> Situation:
     """What is held at one row of a market."""
     positions = PositionMonitor()
     positions.place(keyed(balances))
-    for one in doubts:
-        positions.doubt(one)
+    for one in uncertain:
+        positions.keep_uncertain(one)
     return Situation(run, Row(made, row), positions, UtilityManager(run.mode.share_class))
 
 

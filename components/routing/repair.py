@@ -29,10 +29,10 @@ def repair_group(group: OrderGroup, trades: tuple[Trade, ...], now: Situation) -
     if group.kind is not GroupKind.TOGETHER:
         return None
     legs = list(zip(group.orders, trades, strict=True))
-    in_doubt = {order.venue for order, trade in legs if trade.status is TradeStatus.UNKNOWN}
-    failed = {order.venue for order, trade in legs if trade.quantity == 0.0} - in_doubt
-    filled = [(order, trade) for order, trade in legs if trade.quantity != 0.0 and order.venue not in in_doubt]
-    if in_doubt:
+    uncertain = {order.venue for order, trade in legs if trade.status is TradeStatus.UNKNOWN}
+    failed = {order.venue for order, trade in legs if trade.quantity == 0.0} - uncertain
+    filled = [(order, trade) for order, trade in legs if trade.quantity != 0.0 and order.venue not in uncertain]
+    if uncertain:
         filled = [(order, trade) for order, trade in filled if order.venue in failed]
     if not failed or not filled:
         return None

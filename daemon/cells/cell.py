@@ -124,7 +124,7 @@ class Cell:
         if checkpoint is not None and self.core.events.step >= 0 and not self._core_scope.cancelled_caught:
             self.desk.journal.append(checkpoint)
         await self.desk.journal.commit()
-        return list(self.core.positions.doubts.values())
+        return list(self.core.positions.uncertain.values())
 
     # Trading
 
@@ -262,7 +262,7 @@ class Cell:
         return Books(
             row=self.desk.last_row,
             in_flight={**self.core.positions.in_flight, **departed},
-            uncertain=dict(self.core.positions.doubts),
+            uncertain=dict(self.core.positions.uncertain),
             positions={name: dict(view.positions) for name, view in views if view.positions_at is not None},
         )
 

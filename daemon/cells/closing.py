@@ -137,7 +137,7 @@ class Closing:
         return Phase.FLAT if latch is None else latch.phase
 
     async def exposure(self) -> float | None:
-        """|net coins| ÷ gross at the worst end of what is in doubt, by what the venues say now; 0 for a strategy that
+        """|net coins| ÷ gross at the worst end of what is uncertain, by what the venues say now; 0 for a strategy that
         is not hedged, None when a venue does not say: nobody knows then."""
         run, books = self.account.run, self.books()
         if not run.mode.hedge_allocation:

@@ -1,6 +1,6 @@
 """The core actor: one step per row, and everything around it that makes the step durable and repeatable.
 
-Order of one step: ask the venues what they did → find out about orders in doubt → authority → journal what the step is
+Order of one step: ask the venues what they did → find out about uncertain orders → authority → journal what the step is
 told → run the core in its thread → journal what it did and the hash of its state → durable → only then is it booked,
 published and the next row taken.
 """
@@ -159,10 +159,10 @@ class CoreActor:
         )
 
     async def _find_out(self) -> None:
-        """Asks after every order in doubt; what is answered enters the book with this row."""
-        doubts = [order for order in self.core.positions.doubts.values() if order.id not in self._unbooked.late]
-        answers = await self._desk.dispatch.ask_all(doubts, self.core.run.exchanges)
-        for order in doubts:
+        """Asks after every uncertain order; what is answered enters the book with this row."""
+        uncertain = [order for order in self.core.positions.uncertain.values() if order.id not in self._unbooked.late]
+        answers = await self._desk.dispatch.ask_all(uncertain, self.core.run.exchanges)
+        for order in uncertain:
             trade = answers.get(order.id)
             happening = late_of(order, trade)
             if trade is not None and happening is not None:

@@ -211,7 +211,7 @@ class Observer:
     def differences(self, venue: VenueName, expected: Mapping[PositionKey, float]) -> dict[PositionKey, float]:
         """Observed less expected at one venue, where they will differ once the next step has booked what is known.
 
-        Refuse OPS-005 while that includes an order in doubt, whose outcome may be the difference, or the last look at
+        Refuse OPS-005 while that includes an uncertain order, whose outcome may be the difference, or the last look at
         the venue is older than the last trade there.
         """
         view = self.views[venue]

@@ -15,7 +15,7 @@ from daemon.cells.core_actor import CoreActor
 from daemon.cells.desk import Desk
 from daemon.cells.observed import observed_columns, without_ratios
 from daemon.orders.terms import price_usdt
-from daemon.replica import LEVELS, CellState, OpenOrder, Replica
+from daemon.replica import LEVELS, CellState, Replica, UncertainOrder
 from daemon.safety.flat import unsellable_of, unvalued_of, worth
 from daemon.world.rows import MarketRow, window_of
 
@@ -69,7 +69,7 @@ def picture(desk: Desk, actor: CoreActor, closing: Closing, unpriced: Unpriced) 
         observed=_reported(desk, actor),
         prices=dict(row.values) if row else {},
         ages_s=dict(row.ages_s) if row else {},
-        uncertain=tuple(_open(order, desk) for order in core.positions.doubts.values()),
+        uncertain=tuple(_open(order, desk) for order in core.positions.uncertain.values()),
         contracts=desk.authority.contracts,
         venues=desk.observer.states(),
         withheld=withheld(desk, actor),
@@ -151,8 +151,8 @@ def _observed_columns(desk: Desk, actor: CoreActor) -> tuple[dict[str, float], i
         return rest, None
 
 
-def _open(order: Order, desk: Desk) -> OpenOrder:
-    return OpenOrder(
+def _open(order: Order, desk: Desk) -> UncertainOrder:
+    return UncertainOrder(
         id=order.id,
         venue=order.venue,
         verb=order.verb.value,

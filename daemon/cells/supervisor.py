@@ -42,10 +42,10 @@ class Ended(msgspec.Struct, frozen=True):
     broken: Mapping[str, Exit] = {}  # strategies that cannot start, and what that means for the whole
 
     def in_words(self) -> str:
-        open_orders = {name: ids for name, ids in self.uncertain.items() if ids}
-        if not open_orders:
+        uncertain = {name: ids for name, ids in self.uncertain.items() if ids}
+        if not uncertain:
             return "clean; no order is open"
-        return "; ".join(f"{name}: order {', '.join(ids)} uncertain" for name, ids in open_orders.items())
+        return "; ".join(f"{name}: order {', '.join(ids)} uncertain" for name, ids in uncertain.items())
 
 
 class Supervisor:

@@ -24,12 +24,12 @@ ADOPT_WITHIN_S = 5.0  # for the step under way to end
 
 async def adopt(cell: Cell, id: str, venue: VenueName, uid: int) -> tuple[dict[PositionKey, float], int]:
     """What the venue holds now, taken into the book: (differences by key, foreign items). Between two steps, by a look
-    of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is in doubt."""
+    of its own that is newer than any trade; Refuse OPS-005 when there is none, or an order is uncertain."""
     with trio.move_on_after(ADOPT_WITHIN_S) as waiting:
         async with cell.desk.book:
             waiting.deadline = inf
             view = await cell.desk.observer.look(venue)
-            if cell.core.positions.doubts:
+            if cell.core.positions.uncertain:
                 raise Refuse(OPS_REFUSED, "an order is uncertain; resolve it first, its outcome may be the difference")
             changes = cell.desk.observer.differences(venue, cell.core.positions.expected)
             foreign, view.foreign = len(view.foreign), {}

@@ -51,7 +51,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expected(self) -> Mapping[PositionKey, float]:
-        """The book, native units; what is late or in doubt is not in it."""
+        """The book, native units; what is late or uncertain is not in it."""
         state = self.recovered.state
         return {} if state is None else dict(sorted(state.positions.expected.items()))
 
@@ -63,8 +63,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             if abs(amount) > AMOUNT and not self._is_cash(key) and self._is_worth(key, amount)
         ]
         state = self.recovered.state
-        open_orders = [*self.recovered.uncertain, *(state.positions.doubts.values() if state is not None else ())]
-        return (*found, *dict.fromkeys(f"uncertain order {order.id}" for order in open_orders))
+        uncertain = [*self.recovered.uncertain, *(state.positions.uncertain.values() if state is not None else ())]
+        return (*found, *dict.fromkeys(f"uncertain order {order.id}" for order in uncertain))
 
     def _is_cash(self, key: PositionKey) -> bool:
         if key.position_type is not PositionType.BASE_TOKEN:

@@ -283,7 +283,7 @@ class Operator:
     async def _resolve(self, request: Request, command: Command) -> tuple[str, dict[str, Any]]:
         id = request.arguments["order"]
         for cell in self._supervisor.cells.values():
-            order = cell.core.positions.doubts.get(id)
+            order = cell.core.positions.uncertain.get(id)
             if order is not None:
                 trade = trade_by_hand(order, request.arguments, self._now())
                 happening = late_of(order, trade)

@@ -35,7 +35,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What became of a batch. An error of the data leaves it in doubt; one of the anchor comes after it was durable."""
+    """What became of a batch. After an error of the data nobody knows; one of the anchor comes after it was durable."""
 
     data_error: OSError | None = None
     anchor_error: OSError | None = None

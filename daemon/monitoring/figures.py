@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from components.model.keys import PositionKey, PositionType
-from daemon.replica import CellState, OpenOrder, Replica
+from daemon.replica import CellState, Replica, UncertainOrder
 
 RISK_LEVELS: Mapping[str, int] = {"ok": 0, "warning": 1, "critical": 2}
 ALWAYS_MEASURED = ("drawdown", "daily_loss")  # in every mode; a measure that never crossed a limit has no level yet
@@ -126,7 +126,7 @@ def _venues(replica: Replica) -> Iterator[Reading]:
             yield Reading("venue_last_answer_age_seconds", (name, venue.name), max(0.0, age_s))
 
 
-def _notional_usd(replica: Replica, order: OpenOrder) -> float:
+def _notional_usd(replica: Replica, order: UncertainOrder) -> float:
     """What an order may have moved: its notional, and where no price is known the worst end: all there is."""
     if order.notional_usdt is not None:
         return abs(order.notional_usdt)

@@ -5,7 +5,7 @@ leg. A leg ends in one of three ways: *done* (the venue said so), *not sent* (th
 is sent again until the legs' deadline), or *unknown*. An unknown leg is asked after by its client order id, within a
 budget; an error is not an answer, and "never heard of it" counts only once nothing of ours can still be on its way.
 What is unknown then stays unknown: the core counts it both ways. Every outcome is journaled before the core hears it.
-Nothing here ever makes an order, and no order id is sent again after its outcome has been in doubt.
+Nothing here ever makes an order, and no order id is sent again after its outcome has been uncertain.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Dispatch:
         return found
 
     async def _leg(self, leg: OrderGroup, origin: str, trades: dict[str, Trade], failed: list[Stop]) -> None:
-        """Sends one leg until it is done, in doubt, or out of time; a journal that fails does not stop the others."""
+        """Sends one leg until it is done, uncertain, or out of time; a journal that fails does not stop the others."""
         for order in leg.orders:
             self.in_flight[order.id] = order
         deadline = trio.current_time() + self.patience.legs_s

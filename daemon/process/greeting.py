@@ -75,9 +75,9 @@ def farewell(
     closing: Sequence[str] = (),
 ) -> Iterator[str]:
     """What is left behind, and how to go on; `closing` are strategies whose emergency stop has not made them flat."""
-    open_orders = [id for ids in uncertain.values() for id in ids]
+    asked = ", ".join(id for ids in uncertain.values() for id in ids)
     when = "" if at is None else f" at {datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%d %H:%M} market time"
-    fate = f"not known what became of {', '.join(open_orders)}: asked first at the next start" if open_orders else ""
+    fate = f"not known what became of {asked}: asked first at the next start" if asked else ""
     yield f"stopped{when}; {fate or 'no order is open'}"
     if closing:
         yield f"  not flat yet          {', '.join(closing)}: an emergency stop goes on at the next start"

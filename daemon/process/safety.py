@@ -185,16 +185,18 @@ class _Program:
         closing = self._closing(recovered, journal)
         silent = await self._silent(closing, take_back=asked is None and not self._config.guard.read_only)
         delta = None if silent or not entry.run.mode.hedge_allocation else await closing.exposure()
-        doubts, limit = len(closing.books().uncertain), entry.run.mode.risk.delta.critical
+        uncertain, limit = len(closing.books().uncertain), entry.run.mode.risk.delta.critical
         exposed = delta is not None and delta > limit
         if asked is None and not exposed and (latch is None or latch.is_closed):
             if silent:
-                return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), uncertain=doubts)
+                return Finding(strategy=entry.id, action="unknown", reason="; ".join(silent), uncertain=uncertain)
             reason = "hedged within its limit" if delta is not None else "nothing asks for closing"
-            return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, uncertain=doubts)
+            return Finding(strategy=entry.id, action="held", reason=reason, net_delta=delta, uncertain=uncertain)
         reason = "asked for" if asked else latch.reason if latch else f"net exposure {delta:.2%} beyond {limit:.2%}"
         if self._config.guard.read_only:
-            return Finding(strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, uncertain=doubts)
+            return Finding(
+                strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, uncertain=uncertain
+            )
         self._latched(latch, reason)
         mark(self._config.state_dir, True)  # who is killed from here on is gone on for
         phase = await closing.once(wait_s)
@@ -206,7 +208,7 @@ class _Program:
             action=actions.get(phase, "not closed"),
             reason=reason if phase is not Phase.FAILED else progress.error or "attempts used up",
             net_delta=delta,
-            uncertain=doubts,
+            uncertain=uncertain,
             left=progress.left,
             awaited=progress.awaited,
             unvalued=progress.unvalued,
@@ -232,7 +234,7 @@ class _Program:
             books = Books(
                 row=books.row,
                 in_flight={**(state.positions.in_flight if state is not None else {}), **departed},
-                uncertain={**uncertain, **(state.positions.doubts if state is not None else {})},
+                uncertain={**uncertain, **(state.positions.uncertain if state is not None else {})},
             )
         around = Surroundings(
             clock=self._world.clock,

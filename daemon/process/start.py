@@ -121,13 +121,13 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
             reports.capture(error)
             reports.flush()
             raise
-    open_orders = {name: ids for name, ids in ended.uncertain.items() if ids}
-    log.info("daemon.stopped", uncertain=open_orders)
+    uncertain = {name: ids for name, ids in ended.uncertain.items() if ids}
+    log.info("daemon.stopped", uncertain=uncertain)
     if is_watched:
         program = greeting.program_of(sys.argv)
         latches = {entry.id: Latches(config.state_dir).of(entry.id) for entry in config.strategies}
         closing = [name for name, latch in latches.items() if latch is not None and not latch.is_closed]
-        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, open_orders, closing):
+        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, uncertain, closing):
             say(line)
     if config.strategies and len(ended.broken) == len(config.strategies):
         return min(ended.broken.values())  # damage is worse than a configuration that does not fit

@@ -222,11 +222,11 @@ class Emergency:
     def _margin(self, reading: Reading, marked: Marked, now: Situation, run_id: str) -> Iterable[OrderGroup]:
         """What keeps hedges that wait for their coins from being liquidated; said once for each thing that is done."""
         coin = self._run.mode.asset
-        doubted = {order.venue for order in self.uncertain.values()}
+        uncertain = {order.venue for order in self.uncertain.values()}
         untouchable = [
             venue
             for venue in (WALLET, *self._run.mode.hedge_allocation)
-            if venue in doubted
+            if venue in uncertain
             or self.doors.door_of(venue) in reading.silent
             or f"{venue}.perp.{coin}" in marked.missing
         ]
@@ -287,8 +287,8 @@ class Emergency:
         return max(abs(net[0] + moved), abs(net[1] + moved)) <= worst + 1e-9
 
     async def _find_out(self, reading: Reading) -> None:
-        """Asks after what is in doubt. A "never heard of it" counts once nothing can still be on its way; what was done
-        is booked where no door has told since."""
+        """Asks after what is uncertain. A "never heard of it" counts once nothing can be on its way any more; what was
+        done is booked where no door has told since."""
         now = trio.current_time()
         for id in self.uncertain:
             self._since.setdefault(id, now)
@@ -308,7 +308,7 @@ class Emergency:
             reading.positions,
             now=self._clock.now(),
             in_flight=tuple(self.in_flight.values()),
-            doubts=tuple(self.uncertain.values()),
+            uncertain=tuple(self.uncertain.values()),
             resting=[each for each in reading.resting if each not in self.uncertain],
             silent=reading.silent,
         )

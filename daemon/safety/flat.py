@@ -50,7 +50,7 @@ def flatness(
     *,
     now: int,
     in_flight: Iterable[InFlight] = (),
-    doubts: Iterable[Order] = (),
+    uncertain: Iterable[Order] = (),
     resting: Iterable[str] = (),
     silent: Mapping[str, str] | None = None,
 ) -> Flatness:
@@ -74,7 +74,7 @@ def flatness(
             awaited.append(Awaited(kind=AwaitedKind.POSITION, what=str(key), amount=amount, value_usdt=value))
     for venue, why in sorted((silent or {}).items()):
         awaited.append(Awaited(kind=AwaitedKind.SILENT, what=venue, detail=why))
-    for order in doubts:
+    for order in uncertain:
         detail = f"{order.verb.value} {order.token} at {order.venue}: its outcome is not known"
         awaited.append(Awaited(kind=AwaitedKind.ORDER, what=order.id, amount=order.amount, detail=detail))
     for order_id in resting:

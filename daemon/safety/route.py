@@ -144,17 +144,17 @@ def _crumbs(run: RunSlice, now: Situation, run_id: str) -> Iterator[OrderGroup]:
 
 
 def worst_delta(
-    run: RunSlice, marked: Marked, held: Mapping[PositionKey, float], doubts: Iterable[Order] = ()
+    run: RunSlice, marked: Marked, held: Mapping[PositionKey, float], uncertain: Iterable[Order] = ()
 ) -> float:
-    """|net coins| ÷ gross at the worst end of what is in doubt; 0 for a flat account: what selling left over has no
+    """|net coins| ÷ gross at the worst end of what is uncertain; 0 for a flat account: what selling left over has no
     counterpart, and would be all of itself."""
-    doubts = tuple(doubts)
-    if flatness(run, row_of(marked), held, now=marked.row.timestamp, doubts=doubts).is_flat:
+    uncertain = tuple(uncertain)
+    if flatness(run, row_of(marked), held, now=marked.row.timestamp, uncertain=uncertain).is_flat:
         return 0.0
     positions = PositionMonitor()
     positions.place(held)
-    for order in doubts:
-        positions.doubt(order)
+    for order in uncertain:
+        positions.keep_uncertain(order)
     now = situation(run, marked, positions)
     short = sum(abs(now.size(venue)) for venue in run.mode.hedge_allocation)
     gross = max(abs(now.long_coins()), short)

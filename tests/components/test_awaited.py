@@ -55,7 +55,7 @@ def test_what_travels_and_what_is_in_doubt_is_named_with_when_it_is_due() -> Non
         positions.in_flight[name] = InFlight(
             id=name, token="ETH", amount=1.5, source=key(source), target=key("wallet:BaseToken:ETH"), arrives_at=due
         )
-    positions.doubt(order(Verb.SPOT, "binance", "ETH", -1.0))
+    positions.keep_uncertain(order(Verb.SPOT, "binance", "ETH", -1.0))
     now = Situation(RUN, situation(RUN, MARKET, {}).row, positions, UtilityManager("USDT"))
     queue, transfer, doubt = awaited(now)
     assert queue == Awaited(kind=AwaitedKind.QUEUE, what="wallet:BaseToken:ETH", amount=1.5, until=START + 5)

@@ -309,13 +309,13 @@ def test_legs_that_parted_are_brought_together_on_the_row_and_entered_on_the_nex
     assert stage.balance("okx:BaseToken:BTC") == pytest.approx(0.3954, rel=1e-3)
 
 
-# Orders in doubt
+# Uncertain orders
 
 
 def test_an_order_in_doubt_counts_at_its_worst_end(stage: Stage) -> None:
     stage.plays(*(fills(leg) for leg in LEGS[:3]), loses("okx_perp"))
     stage.advance(1)
-    assert len(stage.core.positions.doubts) == 1
+    assert len(stage.core.positions.uncertain) == 1
     (unknown,) = stage.told(EventType.ORDER_UNKNOWN)
     assert unknown.detail == "perp okx_perp (no answer)"
 
@@ -337,7 +337,7 @@ def test_a_lost_order_that_was_done_is_booked_late_and_nothing_is_sent_again(sta
     stage.forget()
     stage.advance(6)
     assert stage.script == []
-    assert stage.core.positions.doubts == {}
+    assert stage.core.positions.uncertain == {}
     assert stage.core.positions.snapshot() == {held: amount for held, amount in stage.world.balances.items() if amount}
     (resolved,) = stage.told(EventType.ORDER_RESOLVED)
     assert resolved.timestamp == at(1)
@@ -356,11 +356,11 @@ def test_a_lost_order_that_was_not_done_is_made_good_once(stage: Stage) -> None:
     assert stage.balance("okx:Perp:BTCUSDT") == -stage.balance("okx:BaseToken:BTC") < 0.0
 
 
-def test_a_lost_transaction_leaves_every_step_in_doubt() -> None:
+def test_a_lost_transaction_leaves_every_step_uncertain() -> None:
     stage = Stage(run_of("eth_leveraged"), staked(6).market()).starts(100.0)
     stage.plays(loses("flash_borrow"))
     stage.advance(1)
-    assert len(stage.core.positions.doubts) == 5
+    assert len(stage.core.positions.uncertain) == 5
     (whole,) = stage.told(EventType.ATOMIC_GROUP)
     assert whole.status == "unknown"
     stage.forget()
@@ -378,7 +378,7 @@ def test_a_lost_transaction_that_was_done_is_booked_whole_and_not_repeated() -> 
     stage.forget()
     stage.advance(7)
     assert not [line for line in stage.script if "stake" in line]
-    assert stage.core.positions.doubts == {}
+    assert stage.core.positions.uncertain == {}
     assert stage.core.positions.snapshot() == {held: amount for held, amount in stage.world.balances.items() if amount}
     assert stage.column("ltv")[2] == pytest.approx(stage.run.mode.target_ltv, rel=1e-3)
     assert np.abs(stage.column("unexplained")).max() <= 1e-9 * 100.0

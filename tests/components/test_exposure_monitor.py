@@ -1,4 +1,4 @@
-"""Exposure Monitor: equity, accounts, net coins, leverage, and how far orders in doubt may move them."""
+"""Exposure Monitor: equity, accounts, net coins, leverage, and how far uncertain orders may move them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PAIR = {
 }  # fmt: skip
 
 
-def measured(mode: ModeSlice, made: Market, balances: dict[str, float], *doubts: Order) -> Exposure:
-    return monitor(mode).measure(columns_of(made, balances, *doubts))
+def measured(mode: ModeSlice, made: Market, balances: dict[str, float], *uncertain: Order) -> Exposure:
+    return monitor(mode).measure(columns_of(made, balances, *uncertain))
 
 
 def monitor(mode: ModeSlice) -> ExposureMonitor:
@@ -162,20 +162,20 @@ def test_orders_in_doubt_may_all_have_been_done_or_none() -> None:
         order(Verb.PERP, "okx", "BTC", -0.3), order(Verb.SPOT, "okx", "BTC", 0.2),
         order(Verb.PERP, "binance", "BTC", -0.1), order(Verb.TRANSFER, "okx", "USDT", 500.0),
     )  # fmt: skip
-    assert exposure.doubt_low == pytest.approx(-0.4)
-    assert exposure.doubt_high == pytest.approx(0.2)
+    assert exposure.uncertain_low == pytest.approx(-0.4)
+    assert exposure.uncertain_high == pytest.approx(0.2)
     assert exposure.net_coin == 0.0  # the book counts none of them
 
 
 def test_without_doubts_nothing_may_move() -> None:
     exposure = measured(BASIS, BTC_MARKET, PAIR)
-    assert (exposure.doubt_low, exposure.doubt_high) == (0.0, 0.0)
+    assert (exposure.uncertain_low, exposure.uncertain_high) == (0.0, 0.0)
 
 
 def test_a_doubted_purchase_with_cash_is_counted_in_coins() -> None:
     swap = order(Verb.SWAP, "uniswap", "USDT", 4_000.0, into_token="ETH")
     exposure = measured(NEUTRAL, ETH_MARKET, {"okx:Perp:ETHUSDT": -6.0}, swap)
-    assert (exposure.doubt_low, exposure.doubt_high) == (0.0, 2.0)
+    assert (exposure.uncertain_low, exposure.uncertain_high) == (0.0, 2.0)
 
 
 def test_the_margin_ratio_is_that_of_the_largest_position_there_may_be() -> None:
@@ -191,7 +191,7 @@ def test_the_margin_ratio_is_that_of_the_largest_position_there_may_be() -> None
 def test_an_unhedged_mode_doubts_no_coins() -> None:
     stake = order(Verb.STAKE, "lido", "ETH", 5.0, into_token="wstETH")
     exposure = measured(mode_of("eth_staking_only"), ETH_MARKET, {"wallet:BaseToken:ETH": 5.0}, stake)
-    assert (exposure.doubt_low, exposure.doubt_high) == (0.0, 0.0)
+    assert (exposure.uncertain_low, exposure.uncertain_high) == (0.0, 0.0)
 
 
 def test_one_row_is_spelt_out_for_people() -> None:
@@ -207,11 +207,11 @@ def test_one_row_is_spelt_out_for_people() -> None:
 @given(st.lists(st.floats(min_value=-2.0, max_value=2.0), max_size=4))
 def test_the_book_never_leaves_the_interval_whatever_was_done(amounts: list[float]) -> None:
     """Any subset of the doubted orders leads to net coins between the two ends."""
-    doubts = [order(Verb.PERP, "okx", "BTC", amount, id=str(i)) for i, amount in enumerate(amounts)]
-    exposure = measured(BASIS, BTC_MARKET, PAIR, *doubts)
+    uncertain = [order(Verb.PERP, "okx", "BTC", amount, id=str(i)) for i, amount in enumerate(amounts)]
+    exposure = measured(BASIS, BTC_MARKET, PAIR, *uncertain)
     for done in range(2 ** len(amounts)):
         moved = sum(amount for i, amount in enumerate(amounts) if done >> i & 1)
-        assert exposure.doubt_low - 1e-12 <= moved <= exposure.doubt_high + 1e-12
+        assert exposure.uncertain_low - 1e-12 <= moved <= exposure.uncertain_high + 1e-12
 
 
 @given(st.lists(st.sampled_from(sorted(PAIR)), unique=True, min_size=1))

@@ -1,7 +1,8 @@
-"""Position Monitor: expected from trades and settlements, observed from reports, and orders in doubt."""
+"""Position Monitor: expected from trades and settlements, observed from reports, and uncertain orders."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from components.model.events import EventType
@@ -71,7 +72,7 @@ def test_a_transfer_travels_until_it_arrives(monitor: PositionMonitor, four: Mar
     send = order(Verb.TRANSFER, "okx", "USDT", 100.0)
     monitor.expect([trade(send, {USDT: -100.0, transit: 99.0}, in_flight=FLIGHT)])
     assert monitor.travelling("USDT") == 99.0
-    assert monitor.statistics() == {"positions": 3, "in_flight": 1, "doubts": 0, "unfinal": 0}
+    assert monitor.statistics() == {"positions": 3, "in_flight": 1, "uncertain": 0, "unfinal": 0}
 
     arrived = happening(EventType.TRANSFER_ARRIVED, {transit: -99.0, WALLET: 99.0}, arrived=FLIGHT)
     monitor.settle(monitor.project(four.window(0, 1), settled(1, arrived)), settled(1, arrived), 1)
@@ -80,52 +81,52 @@ def test_a_transfer_travels_until_it_arrives(monitor: PositionMonitor, four: Mar
 
 
 def test_an_order_in_doubt_is_named_by_the_book_and_not_counted(monitor: PositionMonitor, four: Market) -> None:
-    monitor.doubt(SHORT)
+    monitor.keep_uncertain(SHORT)
     book = monitor.project(four.window(0, 4), settled(4))
-    assert book.doubts == (SHORT,)
+    assert book.uncertain == (SHORT,)
     assert book.quantities == {BTC: 1.0, USDT: 100.0}
 
 
 def test_a_doubt_ends_on_the_row_on_which_it_is_resolved(monitor: PositionMonitor, four: Market) -> None:
-    monitor.doubt(SHORT)
+    monitor.keep_uncertain(SHORT)
     settlements = settled(1, late(SHORT, {"okx:Perp:BTCUSDT": -1.0}))
     book = monitor.project(four.window(0, 1), settlements)
-    assert book.doubts == ()
-    assert monitor.doubts == {SHORT.id: SHORT}  # a preview
+    assert book.uncertain == ()
+    assert monitor.uncertain == {SHORT.id: SHORT}  # a preview
 
     monitor.settle(book, settlements, 1)
-    assert monitor.doubts == {}
+    assert monitor.uncertain == {}
     assert monitor.expected.of(key("okx:Perp:BTCUSDT")) == -1.0
 
 
 def test_an_order_that_turns_out_not_done_ends_the_doubt_and_changes_nothing(
     monitor: PositionMonitor, four: Market
 ) -> None:
-    monitor.doubt(SHORT)
+    monitor.keep_uncertain(SHORT)
     settlements = settled(1, late(SHORT, {}))
     monitor.settle(monitor.project(four.window(0, 1), settlements), settlements, 1)
-    assert monitor.doubts == {}
+    assert monitor.uncertain == {}
     assert monitor.snapshot() == {BTC: 1.0, USDT: 100.0}
 
 
 def test_a_doubt_may_come_from_an_earlier_run(monitor: PositionMonitor, four: Market) -> None:
     settlements = settled(1, happening(EventType.ORDER_UNKNOWN, unknown=SHORT))
     book = monitor.project(four.window(0, 1), settlements)
-    assert book.doubts == (SHORT,)
+    assert book.uncertain == (SHORT,)
     monitor.settle(book, settlements, 1)
-    assert monitor.doubts == {SHORT.id: SHORT}
+    assert monitor.uncertain == {SHORT.id: SHORT}
 
 
 def test_a_late_transfer_is_on_its_way_from_now_on(monitor: PositionMonitor, four: Market) -> None:
     send = order(Verb.TRANSFER, "okx", "USDT", 100.0)
-    monitor.doubt(send)
+    monitor.keep_uncertain(send)
     settlements = settled(
         1, happening(EventType.ORDER_RESOLVED, {USDT: -100.0, "transit:BaseToken:USDT": 99.0}, part="late",
                      resolves=send.id, departed=FLIGHT),
     )  # fmt: skip
     monitor.settle(monitor.project(four.window(0, 1), settlements), settlements, 1)
     assert monitor.in_flight == {"t1": FLIGHT}
-    assert monitor.doubts == {}
+    assert monitor.uncertain == {}
 
 
 def test_the_resolution_of_an_order_nobody_doubts_is_booked_all_the_same(
@@ -144,7 +145,7 @@ def test_what_was_observed_is_kept_beside_what_is_expected(monitor: PositionMoni
 
 
 def test_a_restored_monitor_holds_the_same_and_shares_nothing(monitor: PositionMonitor) -> None:
-    monitor.doubt(SHORT)
+    monitor.keep_uncertain(SHORT)
     monitor.observe(keyed({USDT: 90.0}))
     monitor.in_flight["t1"] = FLIGHT
     state = monitor.state()
@@ -156,7 +157,13 @@ def test_a_restored_monitor_holds_the_same_and_shares_nothing(monitor: PositionM
     assert type(next(iter(other.expected))) is type(USDT)
     for each in (monitor, other):
         each.place(keyed({USDT: 1.0}))
-        each.doubts.clear()
+        each.uncertain.clear()
         each.in_flight.clear()
         each.observe(keyed({USDT: 1.0}))
     assert encode(state) == frozen
+
+
+def test_states_keep_the_names_they_had_on_disk(monitor: PositionMonitor) -> None:
+    """Hashes of states and snapshots of before stay what they were."""
+    monitor.keep_uncertain(SHORT)
+    assert b"doubts" in msgspec.msgpack.encode(monitor.state(), enc_hook=str)

@@ -10,7 +10,7 @@ from components.model.events import EventType
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
 from components.ports import Standing
 from components.position_update_handler import PositionUpdateHandler, TightLoopResult
-from components.venue_manager import Doubt
+from components.venue_manager import Uncertainty
 from tests.builders import START, group, keyed, order, rejected, run_of, trade, unknown
 from tests.scenarios.sketch import btc, staked
 from tests.stage import Stage, agrees, fills, loses, observes, rejects, stays_silent
@@ -124,13 +124,13 @@ def test_a_rejection_of_the_way_is_a_disturbance(stage: Stage) -> None:
     assert run(stage, *each(BUY_SPOT)).disturbed
 
 
-def test_an_unknown_outcome_ends_the_list_and_leaves_the_order_in_doubt(stage: Stage) -> None:
+def test_an_unknown_outcome_ends_the_list_and_leaves_the_order_uncertain(stage: Stage) -> None:
     stage.plays(loses(SHORT_PERP))
 
     result = run(stage, group(BUY_SPOT, SHORT_PERP), *each(SHORT_OKX))
 
     assert (result.stopped, result.disturbed) == ("perp on binance unknown: no answer", True)
-    assert list(stage.core.positions.doubts.values()) == [SHORT_PERP]
+    assert list(stage.core.positions.uncertain.values()) == [SHORT_PERP]
     assert stage.balance(BTC) == 0.5
     assert stage.balance("binance:Perp:BTCUSDT") == 0.0  # expected counts what is known
     assert [e.event_type for e in stage.told(EventType.TRADE, EventType.ORDER_UNKNOWN)] == [
@@ -217,9 +217,9 @@ def test_what_was_done_before_a_group_was_withheld_is_in_the_result(stage: Stage
     assert result.stopped == "kraken_spot: no interface for venue 'kraken'"
 
 
-def test_doubt_is_looked_at_afresh_for_every_group(stage: Stage) -> None:
-    doubts = iter([Doubt("BTC", 60_000.0, 0.0, 0.0), Doubt("BTC", 60_000.0, 0.0, 0.5, ("lost",))])
-    result = stage.handler().run(each(BUY_SPOT, SHORT_PERP), START, lambda group: {}, doubt=lambda: next(doubts))
+def test_what_is_uncertain_is_looked_at_afresh_for_every_group(stage: Stage) -> None:
+    found = iter([Uncertainty("BTC", 60_000.0, 0.0, 0.0), Uncertainty("BTC", 60_000.0, 0.0, 0.5, ("lost",))])
+    result = stage.handler().run(each(BUY_SPOT, SHORT_PERP), START, lambda group: {}, uncertainty=lambda: next(found))
     assert result.stopped == "the outcome of order lost is not known"
     assert [one.order_id for one in result.trades] == ["BUY_SPOT"]
 

@@ -48,7 +48,8 @@ def exposure_of(
     accounts = {"binance": Account(np.ones(len(equity)), None if ratio is None else np.ones(len(equity)), ratio)}
     return Exposure(
         window=made.window(hour, hour + len(equity)), book=book, worth={}, equity=np.array(equity), accounts=accounts,
-        net_coin=net, gross_coin=gross, collateral_eth=None, debt_eth=None, ltv=None, doubt_low=low, doubt_high=high,
+        net_coin=net, gross_coin=gross, collateral_eth=None, debt_eth=None, ltv=None,
+        uncertain_low=low, uncertain_high=high,
     )  # fmt: skip
 
 
@@ -282,9 +283,9 @@ def test_an_order_in_doubt_raises_the_level_that_its_worst_end_deserves() -> Non
     balances = {"binance:BaseToken:BTC": 1.0, "binance:Perp:BTCUSDT": -1.0, "binance:BaseToken:USDT": 60_000.0,
                 "reserve:BaseToken:USDT": 10_000.0, "binance:PerpQuote:BTCUSDT": 60_000.0}  # fmt: skip
 
-    def crossing(*doubts: Order) -> Crossing | None:
+    def crossing(*uncertain: Order) -> Crossing | None:
         exposure = ExposureMonitor(mode, {"binance": exchange()}, UtilityManager("USDT")).measure(
-            columns_of(made, balances, *doubts)
+            columns_of(made, balances, *uncertain)
         )
         monitor = RiskMonitor(mode, CHAIN)
         return monitor.first_crossing(monitor.assess(exposure, 130_000.0))

@@ -22,8 +22,8 @@ BTC_MARKET = market({
 BASIS = run_with("btc_basis", hedge_allocation={"binance": 0.5, "okx": 0.5})
 
 
-def neutral(balances: dict[str, float], *doubts: object) -> Situation:
-    return situation(NEUTRAL, MARKET, balances, *doubts)  # type: ignore[arg-type]
+def neutral(balances: dict[str, float], *uncertain: object) -> Situation:
+    return situation(NEUTRAL, MARKET, balances, *uncertain)  # type: ignore[arg-type]
 
 
 def test_balances_are_native_and_absent_ones_are_zero() -> None:
@@ -132,11 +132,11 @@ def test_net_coins_without_doubt_are_one_number() -> None:
 
 
 def test_net_coins_reach_from_nothing_done_to_everything_done() -> None:
-    doubts = (
+    uncertain = (
         order(Verb.PERP, "okx", "ETH", -2.0), order(Verb.SPOT, "binance", "ETH", 0.5),
         order(Verb.SWAP, "uniswap", "USDT", 1_000.0, into_token="ETH"),
     )  # fmt: skip
-    now = neutral({"wallet:BaseToken:ETH": 3.0, "okx:Perp:ETHUSDT": -1.0}, *doubts)
+    now = neutral({"wallet:BaseToken:ETH": 3.0, "okx:Perp:ETHUSDT": -1.0}, *uncertain)
     assert now.net_coins() == (0.0, 3.0)
 
 

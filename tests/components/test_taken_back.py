@@ -58,12 +58,12 @@ def test_an_order_that_was_taken_back_is_uncertain_and_may_be_done_again() -> No
     (order,) = (each.order for each in stage.core.positions.unfinal.values())
     stage.undoes("okx_perp", 2)
     stage.advance(2)
-    assert stage.core.positions.unfinal == {} and list(stage.core.positions.doubts) == [order.id]
+    assert stage.core.positions.unfinal == {} and list(stage.core.positions.uncertain) == [order.id]
 
     again = stage.world.execute_one(order)
     stage.at(4, _late(stage, order.id, again.changes, again.quantity))
     stage.advance(4)
-    assert stage.core.positions.doubts == {} and stage.balance("okx:Perp:BTCUSDT") < 0.0
+    assert stage.core.positions.uncertain == {} and stage.balance("okx:Perp:BTCUSDT") < 0.0
     assert np.abs(stage.column("unexplained")).max() <= EXACT
 
 
@@ -73,9 +73,9 @@ def test_what_is_final_is_watched_no_more() -> None:
     told = happening(EventType.FINAL, {})
     stage.at(3, _with(told, finalizes=id))
     stage.advance(2)
-    assert list(stage.core.pnl.state().in_doubt) == [id]
+    assert list(stage.core.pnl.state().outcomes) == [id]
     stage.advance(2)
-    assert stage.core.positions.unfinal == {} and stage.core.pnl.state().in_doubt == {}
+    assert stage.core.positions.unfinal == {} and stage.core.pnl.state().outcomes == {}
     assert stage.told(EventType.FINAL) == []
 
 

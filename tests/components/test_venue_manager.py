@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.model.orders import Action, Order, Trade, Verb
 from components.ports import Approved, Standing, Withheld
 from components.venue_interface_manager import VenueInterfaceManager
-from components.venue_manager import NO_DOUBT, Doubt, VenueManager, adds_risk
+from components.venue_manager import CERTAIN, Uncertainty, VenueManager, adds_risk
 from tests.builders import exchange, group, order, trade
 
 BUY = order(Verb.SPOT, "binance", "BTC", 1.0)
@@ -18,8 +18,8 @@ SELL = order(Verb.SPOT, "binance", "BTC", -1.0, id="sell")
 CLOSE = order(Verb.PERP, "binance", "BTC", 1.0, id="close", reduce_only=True)
 SUPPLY = order(Verb.SUPPLY, "aave_v3", "USDT", 100.0)
 PRICES = {BUY.id: 60_000.0, SHORT.id: 60_000.0, SELL.id: 60_000.0, CLOSE.id: 60_000.0}
-FLAT = Doubt("BTC", 60_000.0, 0.0, 0.0)
-LOST = Doubt("BTC", 60_000.0, -1.0, 0.0, ("lost",))
+FLAT = Uncertainty("BTC", 60_000.0, 0.0, 0.0)
+LOST = Uncertainty("BTC", 60_000.0, -1.0, 0.0, ("lost",))
 
 
 class Desk:
@@ -108,14 +108,14 @@ def test_faults_and_missing_authority_come_together(manager: VenueManager) -> No
 
 
 def test_while_an_outcome_is_open_no_risk_is_added(manager: VenueManager) -> None:
-    assert reasons(manager.approve(group(BUY), PRICES, doubt=LOST)) == ("the outcome of order lost is not known",)
-    assert isinstance(manager.approve(group(SELL, CLOSE), PRICES, doubt=LOST), Approved)
+    assert reasons(manager.approve(group(BUY), PRICES, uncertainty=LOST)) == ("the outcome of order lost is not known",)
+    assert isinstance(manager.approve(group(SELL, CLOSE), PRICES, uncertainty=LOST), Approved)
 
 
 def test_what_shrinks_the_worst_end_may_leave_although_it_opens_something(manager: VenueManager) -> None:
     """Net coins are between −1 and 0: buying a half makes the worst a half."""
     half = order(Verb.PERP, "okx", "BTC", 0.5)
-    assert isinstance(manager.approve(group(half), PRICES, doubt=LOST), Approved)
+    assert isinstance(manager.approve(group(half), PRICES, uncertainty=LOST), Approved)
     assert isinstance(manager.approve(group(half), PRICES, Standing(no_risk=("latched",)), LOST), Approved)
 
 
@@ -134,14 +134,14 @@ def test_the_guard_lets_reductions_pass(manager: VenueManager) -> None:
 
 
 def test_lending_and_leverage_add_risk_where_no_coin_is_hedged() -> None:
-    assert adds_risk(group(SUPPLY), NO_DOUBT)
-    assert not adds_risk(group(order(Verb.WITHDRAW, "aave_v3", "USDT", 100.0)), NO_DOUBT)
+    assert adds_risk(group(SUPPLY), CERTAIN)
+    assert not adds_risk(group(order(Verb.WITHDRAW, "aave_v3", "USDT", 100.0)), CERTAIN)
 
 
 def test_a_hedge_of_what_is_long_reduces_and_the_same_order_on_a_flat_book_adds() -> None:
-    assert not adds_risk(group(SHORT), Doubt("BTC", 60_000.0, 1.0, 1.0))
+    assert not adds_risk(group(SHORT), Uncertainty("BTC", 60_000.0, 1.0, 1.0))
     assert adds_risk(group(SHORT), FLAT)
-    assert adds_risk(group(SHORT), Doubt("BTC", 60_000.0, 0.5, 0.5))  # from +0.5 to −0.5
+    assert adds_risk(group(SHORT), Uncertainty("BTC", 60_000.0, 0.5, 0.5))  # from +0.5 to −0.5
 
 
 def test_both_legs_of_an_entry_move_nothing_and_still_add_risk() -> None:
@@ -150,7 +150,7 @@ def test_both_legs_of_an_entry_move_nothing_and_still_add_risk() -> None:
 
 def test_an_entry_that_mends_a_little_on_its_way_still_adds_risk_because_its_legs_can_part() -> None:
     mending = group(BUY, order(Verb.PERP, "binance", "BTC", -1.006))
-    assert adds_risk(mending, Doubt("BTC", 60_000.0, 0.01, 0.01))
+    assert adds_risk(mending, Uncertainty("BTC", 60_000.0, 0.01, 0.01))
 
 
 @given(
@@ -158,13 +158,13 @@ def test_an_entry_that_mends_a_little_on_its_way_still_adds_risk_because_its_leg
     st.floats(min_value=-5.0, max_value=5.0).filter(bool),
 )  # fmt: skip
 def test_what_does_not_add_risk_makes_the_worst_end_smaller(low: float, width: float, amount: float) -> None:
-    doubt = Doubt("BTC", 60_000.0, low, low + width, ("x",))
-    if not adds_risk(group(order(Verb.PERP, "okx", "BTC", amount)), doubt):
+    found = Uncertainty("BTC", 60_000.0, low, low + width, ("x",))
+    if not adds_risk(group(order(Verb.PERP, "okx", "BTC", amount)), found):
         assert max(abs(low + amount), abs(low + width + amount)) < max(abs(low), abs(low + width))
 
 
 def test_nothing_happens_on_a_leg_while_an_outcome_there_is_open(manager: VenueManager) -> None:
-    doubt = Doubt("BTC", 60_000.0, 0.0, 1.0, ("lost",), frozenset({"binance perp BTC", "the wallet"}))
+    found = Uncertainty("BTC", 60_000.0, 0.0, 1.0, ("lost",), frozenset({"binance perp BTC", "the wallet"}))
     mirror = order(Verb.PERP, "binance", "BTC", -0.999, id="mirror", reduce_only=True)
     paid = order(Verb.WITHDRAW, "aave_v3", "USDT", 5.0, id="paid")
     other = order(Verb.PERP, "okx", "BTC", -0.5, id="other", reduce_only=True)
@@ -172,7 +172,7 @@ def test_nothing_happens_on_a_leg_while_an_outcome_there_is_open(manager: VenueM
         (mirror, ("the outcome of an order on binance perp BTC is not known",)),
         (paid, ("the outcome of an order on the wallet is not known",)),
     ):
-        verdict = manager.approve(group(one), PRICES, Standing(), doubt)
+        verdict = manager.approve(group(one), PRICES, Standing(), found)
         assert isinstance(verdict, Withheld)
         assert verdict.reasons == reasons
-    assert isinstance(manager.approve(group(other), PRICES, Standing(), doubt), Approved)
+    assert isinstance(manager.approve(group(other), PRICES, Standing(), found), Approved)

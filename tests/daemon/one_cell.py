@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from daemon.replica import CellState, Contract, OpenOrder, Replica, VenueState
+from daemon.replica import CellState, Contract, Replica, UncertainOrder, VenueState
 
 SECOND = 1_000_000_000
 AT = 1_704_067_200 * SECOND
@@ -56,8 +56,8 @@ def running(strategy: str = "btc", **changes: object) -> Replica:
     return msgspec.structs.replace(replica, **changes)
 
 
-def lost(venue: str = "okx", notional_usdt: float | None = 12_000.0, order_id: str = "o1") -> OpenOrder:
-    return OpenOrder(
+def lost(venue: str = "okx", notional_usdt: float | None = 12_000.0, order_id: str = "o1") -> UncertainOrder:
+    return UncertainOrder(
         id=order_id, venue=venue, verb="perp", token="BTC", amount=-0.3, notional_usdt=notional_usdt, sent_at=AT,
         reason="timeout",
     )  # fmt: skip

@@ -36,7 +36,7 @@ def with_other_threshold(config: DaemonSlice) -> DaemonSlice:
 
 @cache
 def eventful() -> tuple[RunSlice, tuple[Record, ...]]:
-    """Two lives of `btc-basis`: an entry, a deposit, an order in doubt that is resolved, a reload, power lost with
+    """Two lives of `btc-basis`: an entry, a deposit, an uncertain order that is resolved, a reload, power lost with
     orders in flight; then an emergency stop, a resume and an ordinary end."""
     with TemporaryDirectory() as folder:
         house = House(Path(folder), BTC)

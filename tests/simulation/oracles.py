@@ -226,12 +226,12 @@ def no_cell_crashed(run: Run) -> Iterator[str]:
 
 
 def calm_is_reached(run: Run) -> Iterator[str]:
-    """Liveness: some time after the last fault healed, nothing is in doubt, withheld or unhedged."""
+    """Liveness: some time after the last fault healed, nothing is uncertain, withheld or unhedged."""
     for strategy, replica in run.replicas.items():
         if strategy in run.latched:
             continue
         if replica.uncertain:
-            yield f"{strategy}: {[order.id for order in replica.uncertain]} still in doubt"
+            yield f"{strategy}: {[order.id for order in replica.uncertain]} still uncertain"
         if replica.withheld:
             yield f"{strategy}: still withheld: {replica.withheld}"
         if replica.columns.get("net_delta", 0.0) > 0.02:
@@ -247,7 +247,7 @@ def _delta_limit(run: Run, strategy: str) -> float | None:
 
 
 def _blocked(run: Run, strategy: str, timestamp: int) -> bool:
-    """Whether something was withheld or in doubt around that time."""
+    """Whether something was withheld or uncertain around that time."""
     near = [each for each in run.samples[strategy] if each.timestamp and abs(each.timestamp - timestamp) < 16 * 60e9]
     return any(sample.withheld or sample.uncertain for sample in near)
 

@@ -14,7 +14,7 @@ from components.model.orders import Action, Order, Verb
 from components.ports import Standing
 from daemon.journal.codec import encode
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, StepBegin, StepEnd
-from daemon.replica import OpenOrder
+from daemon.replica import UncertainOrder
 from daemon.state.latch import requested
 from tests.simulation.harness import CANARY, Run, operator, simulate
 from tests.simulation.oracles import judged
@@ -95,7 +95,7 @@ def untrue_for_long(run: Run) -> None:
     run.samples[WHO] = [msgspec.structs.replace(sample, untrue=("x is 1, expected 2",)) for sample in run.samples[WHO]]
 
 
-def risk_in_doubt(run: Run) -> None:
+def risk_uncertain(run: Run) -> None:
     unknown = Outcome(at=0, order_id="lost", state="unknown")
     run.records[WHO][first(run, StepEnd) : 0] = [unknown, entry(*TWO_WAYS)]
 
@@ -210,8 +210,8 @@ def crashed(run: Run) -> None:
     run.crashes = [f"{WHO}: KeyError: 'x'"]
 
 
-def still_in_doubt(run: Run) -> None:
-    lost = OpenOrder(
+def still_uncertain(run: Run) -> None:
+    lost = UncertainOrder(
         id="l", venue="okx", verb="perp", token="BTC", amount=1.0, notional_usdt=None, sent_at=0, reason="?"
     )
     run.replicas[WHO] = msgspec.structs.replace(run.replicas[WHO], uncertain=(lost,))
@@ -239,7 +239,7 @@ CASES: tuple[tuple[Falsify, str], ...] = (
     (out_of_nowhere, "every_order_has_a_decision"),
     (held_otherwise, "positions_are_true_or_uncertain"),
     (untrue_for_long, "untruth_is_marked"),
-    (risk_in_doubt, "no_risk_on_uncertainty"),
+    (risk_uncertain, "no_risk_on_uncertainty"),
     (risk_without_authority, "no_risk_without_authority"),
     (traded_while_forbidden, "no_risk_without_authority"),
     (unhedged, "delta_is_bounded"),
@@ -260,7 +260,7 @@ CASES: tuple[tuple[Falsify, str], ...] = (
     (secret_logged, "no_secret_leaks"),
     (sent_abroad, "transfers_stay_at_home"),
     (crashed, "no_cell_crashed"),
-    (still_in_doubt, "calm_is_reached"),
+    (still_uncertain, "calm_is_reached"),
     (left_naked, "nobody_is_left_naked"),
     (closed_as_stuck, "nobody_is_closed_for_nothing"),
     (closed_without_a_crash, "nobody_is_closed_for_nothing"),

@@ -33,8 +33,8 @@ def now(trades: tuple[Trade, ...], held: dict[str, float] | None = None) -> Situ
     for one in trades:
         name = f"{one.venue}:BaseToken:BTC" if one.verb is Verb.SPOT else f"{one.venue}:Perp:BTCUSDT"
         book[name] = book.get(name, 0.0) + one.quantity
-    doubts = [each for each in ENTRY.orders for one in trades if (one.order_id, one.status) == (each.id, UNKNOWN)]
-    return situation(RUN, MARKET, book, *doubts)
+    uncertain = [each for each in ENTRY.orders for one in trades if (one.order_id, one.status) == (each.id, UNKNOWN)]
+    return situation(RUN, MARKET, book, *uncertain)
 
 
 def repaired(whole: OrderGroup, *trades: Trade) -> OrderGroup | None:

@@ -1,4 +1,4 @@
-"""One step of the core actor: nothing is booked before it is durable, and what is in doubt is asked after first."""
+"""One step of the core actor: nothing is booked before it is durable, and what is uncertain is asked after first."""
 
 from __future__ import annotations
 

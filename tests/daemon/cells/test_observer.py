@@ -254,7 +254,7 @@ async def test_what_happened_after_the_positions_were_read_is_not_in_them(
     assert desk.observer.differences("binance", {CASH: 10.0}) == {}
 
 
-async def test_nothing_is_adopted_while_an_order_is_in_doubt(desk: Desk, autojump_clock: MockClock) -> None:
+async def test_nothing_is_adopted_while_an_order_is_uncertain(desk: Desk, autojump_clock: MockClock) -> None:
     order = Order(id="o1", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="spot")
     doubt = Happening(
         event_type=EventType.ORDER_UNKNOWN, at=0, venue="binance", token="BTC", amount=0.0, changes={}, part=None,

@@ -94,9 +94,9 @@ def test_an_order_in_doubt_is_shown_with_what_was_asked(tmp_path: Path) -> None:
         for kind, endpoint in (("reset_after_send", "submit"), ("black_hole", "query")):
             house.fault(BTC, kind, "okx", lasts_s=600.0, endpoint=endpoint)
         await until(lambda: replica_of(daemon, BTC).uncertain, within_s=300.0)
-        doubts = replica_of(daemon, BTC).uncertain
-        assert {order.venue for order in doubts} == {"okx"}
-        assert all(order.reason == "outcome not known" and order.amount for order in doubts)
+        uncertain = replica_of(daemon, BTC).uncertain
+        assert {order.venue for order in uncertain} == {"okx"}
+        assert all(order.reason == "outcome not known" and order.amount for order in uncertain)
 
     house.live(play)
 

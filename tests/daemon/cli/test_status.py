@@ -13,7 +13,7 @@ import pytest
 
 from daemon.cli.status import COLUMNS, lowest_margin, profit, reasons, row_of, withheld
 from daemon.control.commands import answer
-from daemon.replica import CellState, Contract, OpenOrder, VenueState
+from daemon.replica import CellState, Contract, UncertainOrder, VenueState
 from tests.daemon import one_cell as cells
 from tests.daemon.cli.calls import call
 from tests.daemon.control.daemons import running
@@ -30,7 +30,7 @@ TROUBLED = cells.running(
         Contract(name="journal", holds=True, blocks="all"),
     ),
     uncertain=(
-        OpenOrder(
+        UncertainOrder(
             id="o-17", venue="okx", verb="perp", token="ETH", amount=-2.0, notional_usdt=5000.0,
             sent_at=cells.AT - 60 * cells.SECOND, reason="no answer",
         ),
