@@ -15,9 +15,6 @@ from components.maths.columns import extent
 from components.maths.perps import unrealised_usdt
 from components.model.keys import (
     GAS,
-    KING,
-    RESERVE,
-    WALLET,
     PositionKey,
     PositionType,
     base_token,
@@ -32,8 +29,6 @@ from components.model.requirements import reference_price
 from components.model.slices import CexSlice, ModeSlice
 from components.position_monitor import BookColumns
 from components.utility_manager import UtilityManager
-
-ON_CHAIN = frozenset({WALLET, RESERVE, GAS, KING, "aave_v3", "transit"})
 
 
 class Account(msgspec.Struct, frozen=True, dict=True):

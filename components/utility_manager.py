@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from components.model.errors import MissingData, NotPriced
-from components.model.keys import GAS, PositionKey, PositionType, token_of
+from components.model.keys import PositionKey, PositionType, token_of
 from components.model.market import Column, Market, Row, Window, shifted, step_of
 from components.model.requirements import LST_PROTOCOL, reference_price, requirements
 from components.model.slices import ModeSlice
@@ -37,11 +37,10 @@ class Unit(msgspec.Struct, frozen=True):
     coin: str | None
     coins: Column | float
     terms: tuple[tuple[str, Column], ...]
-    price_series: str | None  # the series that must be fresh for this position to trade
 
 
-CASH = Unit(1.0, None, 0.0, (), None)
-UNVALUED = Unit(0.0, None, 0.0, (), None)
+CASH = Unit(1.0, None, 0.0, ())
+UNVALUED = Unit(0.0, None, 0.0, ())
 
 
 class UtilityManager:
@@ -106,10 +105,6 @@ class UtilityManager:
         """Coins of the key's coin that one native unit moves with, at one row."""
         return _at(row, self.unit(row.market, key).coins)
 
-    def token_value_at(self, row: Row, token: str) -> float:
-        """Share-class value of one token, held in the wallet, at one row; gas is ETH."""
-        return self.value_at(row, PositionKey.of(GAS, PositionType.BASE_TOKEN, token))
-
     def price_usdt(self, market: Market, coin: str) -> Column:
         """The reference price of a coin."""
         return market.column(reference_price(coin))
@@ -160,17 +155,17 @@ class UtilityManager:
         if self._share_class == "USDT":
             return CASH
         value = market.derived("1/ETH", lambda: 1.0 / market.column(reference_price("ETH")))
-        return Unit(value, None, 0.0, (("delta", market.derived("step(1/ETH)", lambda: step_of(value))),), None)
+        return Unit(value, None, 0.0, (("delta", market.derived("step(1/ETH)", lambda: step_of(value))),))
 
     def _coin(self, market: Market, key: PositionKey, token: str) -> Unit:
         """ETH or a coin off the exchanges: valued at the reference price."""
         coin = "ETH" if token in ETH_LIKE else token
         if self._share_class == coin:
-            return Unit(1.0, coin, 1.0, (), None)
+            return Unit(1.0, coin, 1.0, ())
         if self._share_class != "USDT":
             raise NotPriced(key, f"an ETH share class holds no {coin}")
         series = reference_price(coin)
-        return Unit(market.column(series), coin, 1.0, (("delta", market.step(series)),), series)
+        return Unit(market.column(series), coin, 1.0, (("delta", market.step(series)),))
 
     def _on_exchange(self, market: Market, key: PositionKey, series: str) -> Unit:
         """Spot or perp of one exchange: its own price; what differs from the reference is basis."""
@@ -184,7 +179,7 @@ class UtilityManager:
             own = market.column(series)
             basis = market.derived(f"basis({series})", lambda: step_of(own) - delta)
             terms = (("basis", basis), *terms)
-        return Unit(market.column(series), coin, 1.0, terms, series)
+        return Unit(market.column(series), coin, 1.0, terms)
 
     def _supplied(self, market: Market, token: str, index_name: str | None) -> Unit:
         """A supplied token (index) or an LST in the wallet (no index): native unit is the scaled balance."""
@@ -192,7 +187,7 @@ class UtilityManager:
         if token == "USDT":
             if index is None or index_name is None:
                 raise ValueError("a supplied token needs its supply index")
-            return Unit(index, None, 0.0, (("supply_yield", market.step(index_name)),), None)
+            return Unit(index, None, 0.0, (("supply_yield", market.step(index_name)),))
         if token not in LST_PROTOCOL:
             raise MissingData.column(f"{token}.ratio", market.columns)
         name = f"{token}@{index_name or 'wallet'}"
@@ -212,7 +207,7 @@ class UtilityManager:
             staked = market.derived(f"staked({name})", lambda: _scaled(ratio_step, price))
         terms.append(("staking_yield_oracle", staked))
         terms.extend(self._delta(market, f"delta({name})", coins))
-        return Unit(value, "ETH", coins, tuple(terms), ratio_name)
+        return Unit(value, "ETH", coins, tuple(terms))
 
     def _owed(self, market: Market, key: PositionKey) -> Unit:
         token = token_of(key)
@@ -224,15 +219,15 @@ class UtilityManager:
         value = _times(market, f"value({name})", coins, price)
         cost = market.derived(f"cost({name})", lambda: _scaled(-grown, price))
         if token not in ETH_LIKE:
-            return Unit(value, None, 0.0, (("borrow_costs", cost),), None)
+            return Unit(value, None, 0.0, (("borrow_costs", cost),))
         terms = (("borrow_costs", cost), *self._delta(market, f"delta({name})", coins))
-        return Unit(value, "ETH", coins, terms, None)
+        return Unit(value, "ETH", coins, terms)
 
     def _dust(self, market: Market, token: str) -> Unit:
         """A reward token: priced by its pool against ETH."""
         series = f"uniswap.eth_price.{token}"
         value = _times(market, f"value({token})", market.column(series), self._eth_value(market))
-        return Unit(value, None, 0.0, (("dust", market.derived(f"dust({token})", lambda: step_of(value))),), series)
+        return Unit(value, None, 0.0, (("dust", market.derived(f"dust({token})", lambda: step_of(value))),))
 
     def _eth_value(self, market: Market) -> Column | float:
         return 1.0 if self._share_class == "ETH" else market.column(reference_price("ETH"))

@@ -1,7 +1,7 @@
-"""Aave v3 arithmetic: ray integers as the contracts do it (v3.6), and the float form the core works with.
+"""Aave v3 arithmetic in the float form the core works with: health, liquidation calls, the rate curves (v3.6).
 
-Source: NOTES-chain §3 (each integer rule reproduced the contracts to the wei). Floats take scalars or arrays of one
-length; indices are plain growth factors (1.0 = ray 1e27), rates are fractions per year.
+Source: NOTES-chain §3. Floats take scalars or arrays of one length; rates are fractions per year. What a position has
+grown to is read off the pool's indices.
 """
 
 from __future__ import annotations
@@ -13,70 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
-
-RAY = 10**27
-WAD = 10**18
-SECONDS_PER_YEAR = 31_536_000
-
-
-def ray_mul(a: int, b: int) -> int:
-    """Half-up product of two rays."""
-    return (a * b + RAY // 2) // RAY
-
-
-def ray_div(a: int, b: int) -> int:
-    """Half-up quotient of two rays."""
-    return (a * RAY + b // 2) // b
-
-
-def ray_mul_floor(a: int, b: int) -> int:
-    return a * b // RAY
-
-
-def ray_mul_ceil(a: int, b: int) -> int:
-    return -(-a * b // RAY)
-
-
-def ray_div_floor(a: int, b: int) -> int:
-    return a * RAY // b
-
-
-def ray_div_ceil(a: int, b: int) -> int:
-    return -(-a * RAY // b)
-
-
-def linear_interest_ray(rate_ray: int, seconds: int) -> int:
-    """Growth of a supply position over `seconds` at `rate_ray` per year."""
-    return RAY + rate_ray * seconds // SECONDS_PER_YEAR
-
-
-def compound_interest_ray(rate_ray: int, seconds: int) -> int:
-    """Growth of a debt: three terms of the exponential, as the pool does since v3.4."""
-    if seconds == 0:
-        return RAY
-    x = rate_ray * seconds // SECONDS_PER_YEAR
-    return RAY + x + ray_mul(x, x // 2 + ray_mul(x, x // 6))
-
-
-def linear_interest(rate_per_year: Number, seconds: float) -> Number:
-    """Float form of `linear_interest_ray`."""
-    return 1.0 + rate_per_year * (seconds / SECONDS_PER_YEAR)
-
-
-def compound_interest(rate_per_year: Number, seconds: float) -> Number:
-    """Float form of `compound_interest_ray`."""
-    x = rate_per_year * (seconds / SECONDS_PER_YEAR)
-    return 1.0 + x + x * (x / 2.0 + x * (x / 6.0))
-
-
-def supplied_wei(scaled_wei: int, index_ray: int) -> int:
-    """aToken balance, rounded down as the contract does."""
-    return ray_mul_floor(scaled_wei, index_ray)
-
-
-def owed_wei(scaled_wei: int, index_ray: int) -> int:
-    """Debt token balance, rounded up as the contract does."""
-    return ray_mul_ceil(scaled_wei, index_ray)
 
 
 def health_factor(collateral: Number, liquidation_threshold: float, debt: Number) -> Number:

@@ -103,7 +103,6 @@ class Health:
         self._cells: dict[str, Replica | None] = {}
         self._judged: dict[str, Component] = {}
         self._running_since: dict[str, float] = {}
-        self._hanging: dict[str, str] = {}
         self._nobody_acted_since: Callable[[float], float] = lambda at: 0.0
 
     def statistics(self) -> Mapping[str, object]:
@@ -116,7 +115,7 @@ class Health:
         self._cells.setdefault(strategy, None)
 
     def forget(self, strategy: str) -> None:
-        for known in (self._cells, self._running_since, self._hanging, self._judged):
+        for known in (self._cells, self._running_since, self._judged):
             known.pop(strategy, None)
 
     def publish(self, replica: Replica) -> None:
@@ -135,21 +134,12 @@ class Health:
         """`name` (the committer) is alive; it will say so again within that time or count as dead."""
         self._beats[name] = (self._now(), within_s)
 
-    def retire(self, name: str) -> None:
-        """`name` ended on purpose."""
-        self._beats.pop(name, None)
-        self._components.pop(name, None)
-
     def loop_lag(self, seconds: float) -> None:
         self._lag_s = seconds
 
     def forgive(self, since: Callable[[float], float]) -> None:
         """`since(at)` = seconds after `at` in which the process could not act: nobody is late for those."""
         self._nobody_acted_since = since
-
-    def hanging(self, strategy: str, reason: str) -> None:
-        """The supervisor has gated this cell and brought it to safety, but its thread does not end."""
-        self._hanging[strategy] = reason
 
     # What is asked
 
@@ -202,9 +192,8 @@ class Health:
 
     def starving(self) -> Verdict:
         """Why the watchdog must not be fed: the process does not work, or a cell is still stuck after its rescue."""
-        hanging = [f"{strategy}: {reason}" for strategy, reason in sorted(self._hanging.items())]
         overdue = [f"{strategy}: {reason}" for strategy, reason in self._overdue(self._rescue_s)]
-        return Verdict((*self.liveness().reasons, *hanging, *overdue))
+        return Verdict((*self.liveness().reasons, *overdue))
 
     def _overdue(self, grace_s: float) -> list[tuple[str, str]]:
         now = self._now()
@@ -228,8 +217,6 @@ class Health:
         )
 
     def _judge(self, strategy: str, replica: Replica | None) -> tuple[Level, str]:
-        if strategy in self._hanging:
-            return Level.FAILED, self._hanging[strategy]
         if replica is None:
             return Level.DEGRADED, "has not reported yet"
         if replica.state is CellState.FAILED:

@@ -126,13 +126,6 @@ def test_a_unit_is_made_once_per_market() -> None:
     assert prices.unit(other, eth) is not unit
 
 
-def test_a_token_is_priced_as_if_it_lay_in_the_wallet() -> None:
-    row = market(LINES).window(1, 2).row(0)
-    assert UtilityManager("USDT").token_value_at(row, "ETH") == 2_100.0
-    assert UtilityManager("USDT").token_value_at(row, "USDT") == 1.0
-    assert UtilityManager("ETH").token_value_at(row, "ETH") == 1.0
-
-
 def test_prices_in_usdt_are_those_of_binance_spot() -> None:
     made = market(LINES)
     assert UtilityManager("ETH").price_usdt(made, "BTC").tolist() == [60_000.0, 61_000.0]

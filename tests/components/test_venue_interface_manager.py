@@ -1,4 +1,4 @@
-"""Venue Interface Manager: each order to the interface of its venue, legs of one interface in one call."""
+"""Venue Interface Manager: a group to the interface of its venues, in one call."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ OTHER = order(Verb.PERP, "okx", "BTC", -1.0)
 
 
 class Desk:
-    """Fills everything and remembers what came together; it answers in an order of its own."""
+    """Fills everything and remembers what came together."""
 
-    def __init__(self, *, backwards: bool = False) -> None:
+    def __init__(self) -> None:
         self.calls: list[list[str]] = []
-        self._backwards = backwards
 
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
         self.calls.append([each.id for each in approved.group.orders])
-        trades = tuple(trade(each) for each in approved.group.orders)
-        return trades[::-1] if self._backwards else trades
+        return tuple(trade(each) for each in approved.group.orders)
 
 
 def test_legs_that_share_an_interface_leave_in_one_call() -> None:
@@ -35,12 +33,14 @@ def test_legs_that_share_an_interface_leave_in_one_call() -> None:
     assert [one.order_id for one in trades] == ["binance_spot", "binance_perp", "okx_perp"]
 
 
-def test_trades_come_back_in_the_order_of_the_list() -> None:
-    binance, okx = Desk(backwards=True), Desk()
+def test_a_group_of_several_interfaces_leaves_nothing_behind() -> None:
+    binance, okx = Desk(), Desk()
     interfaces = VenueInterfaceManager({"binance": binance, "okx": okx})
-    trades = interfaces.execute(Approved(group(BUY, OTHER, SHORT)))
-    assert (binance.calls, okx.calls) == ([["binance_spot", "binance_perp"]], [["okx_perp"]])
-    assert [one.order_id for one in trades] == ["binance_spot", "okx_perp", "binance_perp"]
+    with pytest.raises(ValueError, match="leaves in one call"):
+        interfaces.execute(Approved(group(BUY, OTHER)))
+    assert (binance.calls, okx.calls) == ([], [])
+    interfaces.execute(Approved(group(OTHER)))
+    assert okx.calls == [["okx_perp"]]
 
 
 def test_it_knows_the_venues_it_was_given() -> None:

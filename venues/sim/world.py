@@ -66,7 +66,6 @@ class SimWorld:
         self._flights: dict[str, InFlight] = {}
         self._row = Row(market, 0)
         self.balances: dict[PositionKey, float] = {}
-        self.cost_total = 0.0
 
     def place(self, balances: Mapping[PositionKey, float]) -> None:
         """The capital a run starts with."""

@@ -1,71 +1,11 @@
-"""Aave arithmetic: the contracts' integer rounding, its float form, health, liquidation calls, rate curves."""
+"""Aave arithmetic: health, liquidation calls, rate curves."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from components.maths import aave
-from components.maths.aave import RAY, SECONDS_PER_YEAR, WAD
-
-RATES = st.integers(min_value=0, max_value=2 * RAY)
-SECONDS = st.integers(min_value=0, max_value=SECONDS_PER_YEAR)
-AMOUNTS = st.integers(min_value=1, max_value=10**9 * WAD)
-INDICES = st.integers(min_value=RAY, max_value=5 * RAY)
-
-
-def test_a_ray_product_rounds_half_up() -> None:
-    assert aave.ray_mul(3, RAY // 2) == 2  # 1.5
-    assert aave.ray_mul(1, RAY // 2 - 1) == 0
-    assert aave.ray_mul(2 * RAY, 3 * RAY) == 6 * RAY
-
-
-def test_a_ray_quotient_rounds_half_up() -> None:
-    assert aave.ray_div(1, 2 * RAY) == 1  # 0.5
-    assert aave.ray_div(1, 3 * RAY) == 0
-    assert aave.ray_div(6 * RAY, 3 * RAY) == 2 * RAY
-
-
-def test_floor_and_ceiling_differ_by_one_unless_exact() -> None:
-    assert (aave.ray_mul_floor(7, RAY // 2), aave.ray_mul_ceil(7, RAY // 2)) == (3, 4)
-    assert (aave.ray_div_floor(7, 2 * RAY), aave.ray_div_ceil(7, 2 * RAY)) == (3, 4)
-    assert aave.ray_mul_floor(8, RAY // 2) == aave.ray_mul_ceil(8, RAY // 2) == 4
-    assert aave.ray_div_floor(8, 2 * RAY) == aave.ray_div_ceil(8, 2 * RAY) == 4
-
-
-def test_linear_interest_of_five_percent_over_half_a_year_is_two_and_a_half_percent() -> None:
-    assert aave.linear_interest_ray(RAY // 20, SECONDS_PER_YEAR // 2) == RAY + RAY // 40
-    assert aave.linear_interest(0.05, SECONDS_PER_YEAR / 2) == 1.025
-
-
-def test_compound_interest_has_three_terms_of_the_exponential() -> None:
-    tenth = aave.compound_interest(0.1, SECONDS_PER_YEAR)
-    assert tenth == pytest.approx(1.0 + 0.1 + 0.1**2 / 2 + 0.1**3 / 6, rel=1e-15)
-    assert aave.compound_interest_ray(RAY // 10, SECONDS_PER_YEAR) == 1_105_166_666_666_666_666_666_666_667
-    assert aave.compound_interest_ray(RAY // 10, 0) == RAY
-
-
-@given(RATES, SECONDS)
-def test_the_float_form_agrees_with_the_contracts(rate: int, seconds: int) -> None:
-    exact = aave.compound_interest_ray(rate, seconds) / RAY
-    assert aave.compound_interest(rate / RAY, seconds) == pytest.approx(exact, rel=1e-14)
-    exact = aave.linear_interest_ray(rate, seconds) / RAY
-    assert aave.linear_interest(rate / RAY, seconds) == pytest.approx(exact, rel=1e-14)
-
-
-@given(RATES, SECONDS)
-def test_debt_never_grows_slower_than_supply_at_one_rate(rate: int, seconds: int) -> None:
-    assert aave.compound_interest_ray(rate, seconds) >= aave.linear_interest_ray(rate, seconds) - 1
-
-
-@given(AMOUNTS, INDICES)
-def test_the_pool_rounds_in_its_own_favour(scaled: int, index: int) -> None:
-    supplied, owed = aave.supplied_wei(scaled, index), aave.owed_wei(scaled, index)
-    assert 0 <= owed - supplied <= 1
-    assert supplied * RAY <= scaled * index <= owed * RAY
-    assert scaled * (index / RAY) == pytest.approx(supplied, rel=1e-12, abs=1.0)
 
 
 def test_health_is_collateral_times_threshold_over_debt() -> None:
