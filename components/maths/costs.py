@@ -21,7 +21,8 @@ def notional_within(fraction: float, impact: Impact) -> float:
         return math.inf
     if fraction < impact.base or impact.slope == 0.0:
         return 0.0
-    return ((fraction - impact.base) / impact.slope) ** 2 * 1e6
+    root = (fraction - impact.base) / impact.slope
+    return root * root * 1e6  # inf where the slope is next to nothing
 
 
 def fill_price(price: float, signed_quantity: float, impact: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.maths.costs import fill_price, gas_eth, impact_fraction, notional_within, round_to_lot
@@ -53,6 +53,7 @@ def test_a_multiple_of_the_lot_keeps_all_its_lots(lots: int, lot: float) -> None
     assert round_to_lot(lots * lot, lot) == pytest.approx(lots * lot, rel=1e-12, abs=0.0)
 
 
+@example(fraction=0.0078125, base=0.00390625, slope=2.225073858507e-311, ceiling=0.015625)
 @given(st.floats(0.0, 0.02), st.floats(0.0, 0.01), st.floats(0.0, 0.01), st.floats(0.0, 0.02))
 def test_what_trades_within_a_fraction_has_no_more_impact(
     fraction: float, base: float, slope: float, ceiling: float
