@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from components.model.errors import Retry, Severity, catalogued
 from components.model.events import EventType
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, Trade
+from components.model.transactions import Transaction
 
 EXE_NOT_SENT = catalogued(
     "EXE-001", Severity.WARNING, "An order did not leave", "Nothing happened at the venue; it is tried again"
@@ -61,11 +62,53 @@ class ReportStatus(StrEnum):
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue says of one client order id. `trade` of an open order is what has been done so far."""
+    """What a venue says of one client order id. `trade` of an open order is what has been done so far.
+
+    A chain is acted on after some `confirmations`, and `final` when no reorganisation can take it back any more.
+    """
 
     order_id: OrderId
     status: ReportStatus
     trade: Trade | None = None
+    final: bool = True
+    confirmations: int | None = None  # None off chain
+
+
+class DoorTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """How slow a door is, seconds of process time, beside what is configured for all: an exchange answers in a second,
+    a block takes twelve, finality minutes.
+
+    Within `answer_s` of a submit or a cancel all is well; `look_s` is the pause between two questions after the same
+    order. `cancel_costs`: taking an order back is a transaction that is paid for, so nothing is cancelled in passing.
+    """
+
+    answer_s: float = 0.0
+    look_s: float = 0.0
+    final_s: float = 0.0
+    cancel_costs: bool = False
+
+
+NO_WAIT = DoorTerms()
+
+
+class Keeper(Protocol):
+    """Where the transactions of a wallet are kept: durable before anybody else sees them. A wallet has one writer."""
+
+    def kept(self) -> tuple[Transaction, ...]:
+        """Those that are signed and neither final nor dropped, in the order in which they were signed."""
+        ...
+
+    async def keep(self, transaction: Transaction) -> None:
+        """It is on disk when this returns."""
+        ...
+
+    async def drop(self, transaction: Transaction) -> None:
+        """It surely never left: its nonce is free again. On disk when this returns."""
+        ...
+
+    def close(self, nonce: int) -> None:
+        """What became of this nonce is final; all that was signed for it may be forgotten."""
+        ...
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +131,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     cash: bool = False
     arrived: InFlight | None = None
+    undoes: OrderId | None = None  # what this order did in `block` is no longer in the chain
+    finalizes: OrderId | None = None  # what this order did in `block` stands for good
+    block: str = ""
 
 
 class SettledPage(msgspec.Struct, frozen=True):
@@ -95,6 +141,19 @@ class SettledPage(msgspec.Struct, frozen=True):
 
     items: tuple[Settled, ...]
     cursor: int
+
+
+@runtime_checkable
+class KeepsTransactions(Protocol):
+    """A client that signs: it needs somewhere to keep what it has signed before it says it to anybody."""
+
+    def bind(self, keeper: Keeper) -> None:
+        """Where it keeps from now on; that keeper knows what was signed before."""
+        ...
+
+    def kept(self) -> tuple[Transaction, ...]:
+        """What its keeper keeps now."""
+        ...
 
 
 class SentOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +204,11 @@ class Asking(Protocol):
     @property
     def venues(self) -> frozenset[VenueName]:
         """Venues of position keys that this client answers for."""
+        ...
+
+    @property
+    def terms(self) -> DoorTerms:
+        """How slow it is by its nature."""
         ...
 
     async def query(self, sent: SentOrder) -> OrderReport:

@@ -104,6 +104,7 @@ class OrderState(StrEnum):
     REJECTED = "rejected"
     UNKNOWN = "unknown"
     NOT_SENT = "not_sent"
+    UNDONE = "undone"  # a reorganisation of its chain took back what it did: uncertain again
 
 
 LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
@@ -113,11 +114,17 @@ LIFECYCLE: Mapping[OrderState, frozenset[OrderState]] = {
         {OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.UNKNOWN, OrderState.NOT_SENT}
     ),
     OrderState.UNKNOWN: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.NOT_SENT}),
-    OrderState.PARTIAL: frozenset({OrderState.FILLED, OrderState.PARTIAL}),
-    OrderState.FILLED: frozenset(),
-    OrderState.REJECTED: frozenset(),
+    OrderState.PARTIAL: frozenset({OrderState.FILLED, OrderState.PARTIAL, OrderState.UNDONE}),
+    OrderState.FILLED: frozenset({OrderState.UNDONE}),
+    OrderState.REJECTED: frozenset({OrderState.UNDONE}),
     OrderState.NOT_SENT: frozenset(),
+    OrderState.UNDONE: frozenset(
+        {OrderState.FILLED, OrderState.PARTIAL, OrderState.REJECTED, OrderState.UNKNOWN, OrderState.NOT_SENT}
+    ),
 }
+
+
+UNCERTAIN = (OrderState.UNKNOWN, OrderState.UNDONE)  # nobody knows what became of it, or what becomes of it now
 
 
 def follows(state: OrderState, to: OrderState) -> bool:

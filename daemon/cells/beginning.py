@@ -6,6 +6,7 @@ agree: the last record is a snapshot, and the next start has to read no further 
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from components.model.events import EventType
@@ -15,6 +16,7 @@ from daemon.cells.core_actor import CoreActor
 from daemon.cells.desk import Desk
 from daemon.journal.codec import encode
 from daemon.journal.records import Manifest, Note, StepEnd
+from daemon.orders.keeper import kept_by
 from daemon.orders.outcomes import late_of, outcome_of
 from daemon.recorded.recovery import Recovered
 from daemon.recorded.steps import hash_of
@@ -45,7 +47,8 @@ async def begin(desk: Desk, actor: CoreActor, recovered: Recovered, capital: flo
     actor.state_hash = hash_of(state)
     desk.journal.append(StepEnd(tick=-1, timestamp=at, state_hash=actor.state_hash, state=state))
     await _ask_after(desk, recovered.uncertain)
-    desk.journal.append(recovered.unbooked.snapshot(at, recovered.previous, recovered.last_tick))
+    snapshot = recovered.unbooked.snapshot(at, recovered.previous, recovered.last_tick)
+    desk.journal.append(msgspec.structs.replace(snapshot, signed=kept_by(desk.clients)))
     await desk.journal.commit()
 
 

@@ -30,6 +30,7 @@ from daemon.journal.records import (
     ConfigChanged,
     Settlement,
 )
+from daemon.orders.keeper import bind
 from daemon.recorded.core import make_core
 from daemon.recorded.recovery import Recovered
 from daemon.replica import CellState
@@ -46,6 +47,7 @@ class Cell:
     def __init__(self, desk: Desk, recovered: Recovered, capital: float, control: Control | None) -> None:
         self.desk, self.strategy = desk, desk.strategy
         self._recovered, self._capital, self._control = recovered, capital, control
+        bind(desk.clients, desk.journal, desk.around.clock.now, recovered.signed.values())
         bridge = Bridge(desk.strategy, baton=desk.around.baton, progress=desk.progress)
         self._ports = StepPorts(bridge, Outbound(desk))
         core = make_core(desk.run, self._ports, desk.strategy, desk.epoch)
@@ -112,8 +114,10 @@ class Cell:
         self.desk.mailbox.close()
 
     def cut(self) -> None:
-        """Ends the step under way at its next effect; an order in flight is still seen through."""
+        """Ends the step under way at its next effect; an order in flight is still seen through, but at a door that
+        takes longer than a stop: what is there stays uncertain."""
         self.stopping = True
+        self.desk.dispatch.leave()
         self.closing.stop()
         self._core_scope.cancel()
         self.desk.mailbox.close()
@@ -233,8 +237,8 @@ class Cell:
         """Closing begins when the core has ended; one that cannot (its journal hangs) is not waited for longer than an
         order of it could still be under way: nothing of it leaves any more, the gate is closed."""
         await self._latched.wait()
-        patience = self.desk.around.patience
-        with trio.move_on_after(patience.order_grace_s + patience.unknown_budget_s + patience.legs_s):
+        patience, doors = self.desk.around.patience, (each.terms for each in self.desk.clients)
+        with trio.move_on_after(patience.seen_through_s(doors) + patience.legs_s):
             await self._core_ended.wait()
         if self.desk.gate.closed and not self.stopping:
             latch = self.desk.around.latches.of(self.strategy)

@@ -21,6 +21,7 @@ from daemon.journal.best_effort import BestEffortLog
 from daemon.journal.records import LatchChanged
 from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
+from daemon.orders.keeper import bind
 from daemon.safety.books import Books
 from daemon.safety.doors import Doors, Reading
 from daemon.safety.emergency import LOOK_S, Bounds, Emergency, Progress
@@ -169,6 +170,7 @@ class Closing:
         best = BestEffortLog(self.account.reserve, around.shout, partial(around.owe, self.strategy))
         bounds = Bounds(until=until, wait_until=self.wait_until, max_trade_usdt=around.max_trade_usdt)
         account, path = self.account, Dispatch(self.account.line, best, Gate())  # its gate is open
+        bind(account.clients, best, around.clock.now)
         program = Emergency(account.run, account.clients, path, best, bounds, books=self.books, told=self._tell)
         self.program = program
         if before is not None:

@@ -7,7 +7,7 @@ published and the next row taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import trio
@@ -16,13 +16,14 @@ from components.core import PAY, Core
 from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, OrderState, Trade
 from components.model.positions import Book
-from components.ports import Approved, Settlements, Standing
+from components.ports import Approved, Happening, Settlements, Standing
 from daemon.cells.bridge import Bridge
 from daemon.cells.desk import Desk
 from daemon.cells.step_ports import StepPorts
 from daemon.journal.codec import encode
 from daemon.journal.records import Command, Intent, Record, StepAborted, StepBegin, StepEnd
 from daemon.orders.outcomes import late_of, outcome_of
+from daemon.orders.undone import reversed_in, undone_outcome
 from daemon.recorded.steps import begin_of, hash_of
 from daemon.replica import About
 from daemon.world.rows import MarketRow, window_of
@@ -91,7 +92,8 @@ class CoreActor:
         taken = self._observer.take(row.timestamp)
         late = dict(self._unbooked.late)
         settlements = msgspec.structs.replace(
-            taken.settlements, happenings=(*taken.settlements.happenings, *late.values())
+            taken.settlements,
+            happenings=reversed_in(taken.settlements.happenings, late.values(), self.core.positions.unfinal),
         )
         if positions:
             self._observer.compare(self._after(settlements))
@@ -100,6 +102,7 @@ class CoreActor:
         stale = tuple(c.reason for c in self._authority.contracts if c.about is About.MARKET and not c.holds)
         if stale:
             return StepOutcome(row=row, decided=False, seconds=trio.current_time() - began, reasons=stale)
+        self._note_undone(settlements.happenings)
         begin = begin_of(
             row,
             self.previous,
@@ -170,6 +173,15 @@ class CoreActor:
                 self._log.append(outcome_of(order, trade, OrderState.UNKNOWN, at=now, origin="resolved"))
                 self._unbooked.late[order.id] = happening
                 self._unbooked.sent_at.pop(order.id, None)
+
+    def _note_undone(self, happenings: Iterable[Happening]) -> None:
+        """Orders whose trades a chain took back are uncertain from here on, also for who reads the journal."""
+        now = self._desk.around.clock.now()
+        for happening in happenings:
+            if happening.undoes is not None:
+                reason = f"block {happening.block} is no longer in the chain"
+                self._log.append(undone_outcome(happening.undoes, now, reason))
+                self._unbooked.sent_at[happening.undoes] = now
 
     def _after(self, settlements: Settlements) -> Book:
         """The expected book once these settlements are booked."""

@@ -87,6 +87,11 @@ class Desk(Account, terms.Terms):
         """Its core goes on."""
         self.counts.heartbeat = trio.current_time()
 
+    def waits(self) -> None:
+        """Waiting for a block is no standstill; who watches sees that."""
+        self.progress()
+        self.publish()
+
     # What it trades under
 
     def circumstances(self) -> Circumstances:

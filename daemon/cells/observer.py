@@ -217,6 +217,8 @@ class Observer:
         view = self.views[venue]
         book = Book(expected)
         for item in self._not_booked():
+            if item.undoes is not None:
+                raise Refuse(OPS_REFUSED, f"a chain took back order {item.undoes}; the next step books that")
             if view.positions_at is None or item.at <= view.positions_at:
                 book.apply(item.changes)
         for happening in self._unbooked.late.values():
@@ -352,4 +354,7 @@ def _happening(item: Settled) -> Happening:
         part=item.part,
         detail=item.detail,
         arrived=item.arrived,
+        undoes=item.undoes,
+        finalizes=item.finalizes,
+        block=item.block,
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from components.model.events import Event
 from components.model.orders import OrderGroup, Trade
+from components.model.transactions import Transaction
 
 VERSION = 1
 
@@ -91,6 +92,20 @@ class Events(msgspec.Struct, frozen=True, kw_only=True, tag="events"):
     events: tuple[Event, ...]
 
 
+class Signed(msgspec.Struct, frozen=True, kw_only=True, tag="signed"):
+    """A transaction of this account's wallet, kept before anybody else sees it."""
+
+    transaction: Transaction
+
+
+class NonceClosed(msgspec.Struct, frozen=True, kw_only=True, tag="nonce.closed"):
+    """Transactions that are kept no longer: one that surely never left, by `hash`, or all of a nonce that is final."""
+
+    at: int
+    nonce: int
+    hash: str = ""
+
+
 class StepEnd(msgspec.Struct, frozen=True, kw_only=True, tag="step.end"):
     """The state after a step: its hash always, its canonical bytes now and then."""
 
@@ -142,6 +157,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
     booked: tuple[str, ...]
     adjusted: Mapping[int, float] = {}  # share of equity that was adjusted, by UTC day
     sent_at: Mapping[str, int] = {}  # when orders left whose outcome is not known, market time
+    signed: tuple[Transaction, ...] = ()  # what the wallet has signed and is not final
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag="config.changed"):
@@ -194,6 +210,8 @@ Record: TypeAlias = (
     | Intent
     | Outcome
     | Events
+    | Signed
+    | NonceClosed
     | StepEnd
     | StepAborted
     | Settlement

@@ -61,6 +61,7 @@ NOT_DONE: Mapping[str, str] = {
     OrderState.REJECTED: "was refused",
     OrderState.NOT_SENT: "could not send its order",
     OrderState.UNKNOWN: "does not know what became of its order",
+    OrderState.UNDONE: "lost a trade to a reorganisation of the chain",
 }
 PHASES: Mapping[str, str] = {
     Phase.REQUESTED: "EMERGENCY STOP: {reason}",

@@ -36,6 +36,9 @@ from venues.interfaces import (
     VenueClient,
 )
 
+WAITS_EVERY_S = 5.0
+LEFT = "it waits for its block; a stop does not wait that long, and the next start asks after it"
+
 
 class OrderLog(Protocol):
     """The journal as dispatch uses it."""
@@ -83,6 +86,7 @@ class Dispatch:
         self, line: Line, log: OrderLog, gate: Gate, terms: Terms = FREE, *, sent_at: dict[OrderId, int] | None = None
     ) -> None:
         self.line = line
+        self._leaving = trio.Event()
         self._log = log
         self._gate = gate
         self._terms = terms
@@ -109,6 +113,11 @@ class Dispatch:
         await self._log.commit()
         return tuple(trades[order.id] for order in group.orders)
 
+    def leave(self) -> None:
+        """Waits no longer for doors that take longer than a stop may: their orders stay uncertain, and the next start
+        asks after them."""
+        self._leaving.set()
+
     def _refusal(self, group: OrderGroup, origin: str) -> str:
         """Why this group may not leave, "" when it may: the one place for cell, closing and safety program alike."""
         if self.line.read_only:
@@ -117,13 +126,13 @@ class Dispatch:
 
     async def ask(self, order: Order) -> Trade | None:
         """What became of an order whose outcome is open; None while nobody can say. An order that the venue never had
-        comes back as a rejected trade."""
+        comes back as a rejected trade. One that rests is taken back, unless its door asks money for that."""
         client = self.line.clients[order.venue]
         sent = SentOrder(order=order, sent_at=self.sent_at.get(order.id, self.line.clock.now()))
         try:
             with trio.fail_after(self.patience.order_grace_s):
                 report = await client.query(sent)
-                if report.status is ReportStatus.OPEN and not self.line.read_only:
+                if report.status is ReportStatus.OPEN and not self.line.read_only and not client.terms.cancel_costs:
                     report = await client.cancel(sent)
         except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
             return None
@@ -197,11 +206,10 @@ class Dispatch:
         for order in leg.orders:
             self.sent_at.setdefault(order.id, self.line.clock.now())
         try:
-            with trio.fail_after(self.patience.order_grace_s):
-                answers = await client.submit(leg)
+            answers = await self._answers(client, leg)
             self.line.telemetry.order_ack(client.name, trio.current_time() - began)
             if any(trade.status is TradeStatus.UNKNOWN for trade in answers):
-                return Attempt(await self._find_out(leg, answers[0].reason))
+                return Attempt(await self._find_out(leg, answers[0].reason, began))
             again = all(trade.transient for trade in answers)
             return Attempt(answers, 0.0 if again else None, "refused")
         except NotSent as error:
@@ -210,15 +218,49 @@ class Dispatch:
         except OutcomeUnknown as error:
             reason = error.message
         except trio.TooSlowError:
-            reason = f"no answer within {self.patience.order_grace_s:g} s"
-        return Attempt(await self._find_out(leg, reason))
+            reason = f"no answer within {self.patience.grace_s(client.terms):g} s"
+        except Stop as error:  # it could not be kept, so it was not sent; the outcome cannot be written down either
+            return Attempt([self._nothing(order, f"not sent: {error.message}") for order in leg.orders])
+        return Attempt(await self._find_out(leg, reason, began))
 
-    async def _find_out(self, leg: OrderGroup, reason: str) -> Sequence[Trade]:
-        """Asks after every order of a leg until it is settled or the budget is used up."""
+    async def _answers(self, client: VenueClient, leg: OrderGroup) -> tuple[Trade, ...]:
+        """What a door answers within its time. One that is slow by its nature is left behind at a stop."""
+        grace_s = self.patience.grace_s(client.terms)
+        if grace_s <= self.patience.order_grace_s:
+            with trio.fail_after(grace_s):
+                return await client.submit(leg)
+        answered: list[tuple[Trade, ...]] = []
+        failed: list[Exception] = []
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(self._wait_along, waiting.cancel_scope)
+            try:
+                with trio.fail_after(grace_s):
+                    answered.append(await client.submit(leg))
+            except (NotSent, OutcomeUnknown, Stop, trio.TooSlowError) as error:
+                failed.append(error)
+            waiting.cancel_scope.cancel()
+        if failed:
+            raise failed[0]
+        if not answered:
+            raise OutcomeUnknown(LEFT, venue=client.name)
+        return answered[0]
+
+    async def _wait_along(self, wait: trio.CancelScope) -> None:
+        """Tells that somebody waits; ends the wait when it is to be left."""
+        while not self._leaving.is_set():
+            self._terms.waits()
+            with trio.move_on_after(WAITS_EVERY_S):
+                await self._leaving.wait()
+        wait.cancel()
+
+    async def _find_out(self, leg: OrderGroup, reason: str, began: float) -> Sequence[Trade]:
+        """Asks after every order of a leg until it is settled or the budget is used up: what is configured, or what is
+        left since `began` of the time that its door may take."""
         ended = trio.current_time()
         pause = self.patience.first_retry_s
+        terms = self.line.clients[leg.orders[0].venue].terms
         found: dict[str, Trade] = {}
-        with trio.move_on_after(self.patience.unknown_budget_s):
+        with trio.move_on_after(max(self.patience.unknown_budget_s, began + terms.answer_s - ended)):
             while len(found) < len(leg.orders):
                 for order in leg.orders:
                     if order.id not in found:
@@ -226,8 +268,10 @@ class Dispatch:
                         fresh = trio.current_time() - ended < self.patience.absent_after_s
                         if trade is not None and not (trade.transient and fresh):
                             found[order.id] = trade
+                if self._leaving.is_set():
+                    break
                 if len(found) < len(leg.orders):
-                    await trio.sleep(pause)
+                    await trio.sleep(max(pause, terms.look_s))
                     pause = min(2.0 * pause, 1.0)
         if leg.kind is GroupKind.ATOMIC and len(found) < len(leg.orders):
             found = {}  # its steps were done together or not at all: half an answer is none

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.model.events import EventType
-from components.model.orders import Order, OrderState, Trade, TradeStatus, Verb, advance
+from components.model.orders import Order, OrderState, RejectKind, Trade, TradeStatus, Verb, advance
 from components.ports import LATE, PAID, Happening
 from daemon.journal.records import Outcome
 
@@ -16,10 +16,12 @@ STATES = {
 
 
 def state_of(trade: Trade | None) -> OrderState:
-    """The journal's word for what became of an order; None = nobody says. What has paid gas was sent."""
+    """The journal's word for what became of an order; None = nobody says. What has paid gas, or lost
+    its nonce to another, was sent."""
     if trade is None:
         return OrderState.UNKNOWN
-    return OrderState.NOT_SENT if trade.transient and not trade.changes else STATES[trade.status]
+    was_sent = bool(trade.changes) or trade.refusal is RejectKind.REPLACED
+    return OrderState.NOT_SENT if trade.transient and not was_sent else STATES[trade.status]
 
 
 def outcome_of(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from daemon.config.daemon_file import DaemonLimits
+from venues.interfaces import DoorTerms
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +19,14 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     first_retry_s: float = 0.25
     legs_cost_bps: float = 20.0  # a price that has moved further against a late leg ends its completion
     absent_after_s: float = 2.0  # "never heard of it" counts only this long after the request ended
+
+    def grace_s(self, terms: DoorTerms) -> float:
+        """How long one request at such a door may take: what is configured, or what the door itself needs."""
+        return max(self.order_grace_s, terms.answer_s)
+
+    def seen_through_s(self, doors: Iterable[DoorTerms]) -> float:
+        """How long after a request the slowest of these doors may still do something."""
+        return max((self.grace_s(terms) for terms in doors), default=self.order_grace_s) + self.unknown_budget_s
 
 
 def patience_of(limits: DaemonLimits) -> Patience:

@@ -29,6 +29,9 @@ class Terms:
     def heard(self, order: Order, trade: Trade, at: float, market_now: int) -> None:
         """What became of an order; `at` process time."""
 
+    def waits(self) -> None:
+        """A door that is slow by its nature is waited for: told now and then, it is no standstill."""
+
 
 FREE = Terms()
 

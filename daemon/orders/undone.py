@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from components.model.events import EventType
-from components.model.orders import OrderId, Verb
+from components.model.orders import OrderId, OrderState, Verb
 from components.ports import LATE, PAID, Happening
 from components.position_monitor import Unfinal
+from daemon.journal.records import Outcome
 
 
 def undone(done: Unfinal, at: int) -> Happening:
@@ -32,6 +33,11 @@ def undone(done: Unfinal, at: int) -> Happening:
         undoes=order.id,
         block=done.block,
     )
+
+
+def undone_outcome(order_id: OrderId, at: int, reason: str) -> Outcome:
+    """The record that an order is uncertain again, whatever was known of it."""
+    return Outcome(at=at, order_id=order_id, state=OrderState.UNDONE.value, origin="undone", reason=reason)
 
 
 def reversed_in(

@@ -17,8 +17,9 @@ import msgspec
 
 from components.core import CoreState
 from components.model.errors import Severity, Stop, catalogued
-from components.model.orders import GroupKind, Order, OrderState
+from components.model.orders import UNCERTAIN, GroupKind, Order
 from components.model.slices import RunSlice
+from components.model.transactions import Transaction, kept_after
 from components.ports import Happening
 from daemon.journal.codec import decode, encode
 from daemon.journal.journal import Journal
@@ -27,9 +28,11 @@ from daemon.journal.records import (
     ConfigChanged,
     Intent,
     Manifest,
+    NonceClosed,
     Outcome,
     Record,
     Settlement,
+    Signed,
     Snapshot,
     StepBegin,
     StepEnd,
@@ -60,6 +63,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     last_at: int | None = None  # time of the last row that was handled, booked or not, UTC ns
     unbooked: Unbooked = msgspec.field(default_factory=Unbooked)
     uncertain: list[Order] = []  # sent, and nobody knows what became of them
+    signed: dict[str, Transaction] = {}  # what the wallet has signed and is not final, by hash
     cut_tick: int | None = None
     steps: int = 0
     repeated: int = 0
@@ -147,7 +151,7 @@ class _Reading:
                         self._atomic[order.id] = record.group.id
                 self._parts.append(record)
             case Outcome():
-                if record.state != OrderState.UNKNOWN:
+                if record.state not in UNCERTAIN:
                     self._unbooked.sent_at.pop(record.order_id, None)
                 known = self._loose.get(record.order_id)
                 if known is not None:
@@ -158,6 +162,10 @@ class _Reading:
             case Command():
                 if record.answer == "accepted":
                     self._unbooked.commands[record.id] = record
+            case Signed():
+                out.signed[record.transaction.hash] = record.transaction
+            case NonceClosed():
+                out.signed = kept_after(out.signed, record.nonce, record.hash)
             case ConfigChanged():
                 self._run = out.run = decode(record.config, RunSlice)
             case Snapshot():
@@ -175,11 +183,11 @@ class _Reading:
         half_known = {
             self._atomic.get(id)
             for id, (_, outcome) in self._loose.items()
-            if outcome is None or outcome.state == OrderState.UNKNOWN
+            if outcome is None or outcome.state in UNCERTAIN
         }
         for order, outcome in self._loose.values():
             happening = late_of(order, outcome.trade if outcome else None)
-            is_open = outcome is None or outcome.state == OrderState.UNKNOWN
+            is_open = outcome is None or outcome.state in UNCERTAIN
             if is_open or self._atomic.get(order.id, order.id) in half_known:
                 out.uncertain.append(order)
             elif happening is not None:
@@ -232,6 +240,7 @@ class _Reading:
         self._loose, self._atomic = {}, {}
         self._unbooked = out.unbooked = unbooked_of(snapshot)
         out.last_tick = snapshot.last_tick
+        out.signed = {each.hash: each for each in snapshot.signed}
         out.previous = decode(snapshot.previous, MarketRow) if snapshot.previous else None
         out.last_at = out.previous.timestamp if out.previous is not None else None
 

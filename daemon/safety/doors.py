@@ -15,7 +15,7 @@ import trio
 
 from components.model.keys import TRANSIT, PositionKey, VenueName, base_token
 from components.model.orders import InFlight
-from venues.interfaces import Asking, RestingOrder, Unavailable
+from venues.interfaces import NO_WAIT, Asking, DoorTerms, RestingOrder, Unavailable
 
 T = TypeVar("T")
 TakeBack = Callable[
@@ -119,13 +119,22 @@ class Doors:
         reading.unknown = frozenset(name for name in reading.silent if name not in self._last)
         return reading
 
+    def terms_of(self, venue: VenueName) -> DoorTerms:
+        """How slow the door is that answers for a venue of orders."""
+        name = self.door_of(venue)
+        return next((client.terms for client in self.clients if client.name == name), NO_WAIT)
+
     async def _clear(self, client: Asking, take_back: TakeBack, reading: Reading) -> None:
+        """Takes back what rests; where that is paid for it is left to be done, and named."""
+
         def failed(why: str) -> None:
             reading.trouble[client.name] = f"open orders not cancelled: {why}"
 
         for resting in await self._try(client.open_orders, failed) or ():
-            if why := await take_back(resting.key.venue, resting):
+            why = "" if client.terms.cancel_costs else await take_back(resting.key.venue, resting)
+            if why:
                 failed(why)
+            if why or client.terms.cancel_costs:
                 reading.resting[resting.order_id or resting.reference] = client.name
 
     async def _try(self, question: Callable[[], Awaitable[T]], failed: Callable[[str], None]) -> T | None:

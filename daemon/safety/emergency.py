@@ -172,7 +172,8 @@ class Emergency:
 
     @property
     def _grace(self) -> float:
-        """How long after a reading the slowest door may still do something that was asked of it before."""
+        """How long after a reading the slowest door may still do something that was asked of it before. On chain nobody
+        has to wait for that: what is signed is kept, and uncertain until its nonce is used."""
         return self._patience.order_grace_s + self._patience.unknown_budget_s
 
     async def _close(self, reading: Reading, marked: Marked, run_id: str) -> tuple[int, bool]:
@@ -279,7 +280,8 @@ class Emergency:
             return False
         if self._bounds.until is None:
             return True
-        if trio.current_time() + self._patience.order_grace_s > self._bounds.until:
+        slowest = max(self._patience.grace_s(self.doors.terms_of(order.venue)) for order in group.orders)
+        if trio.current_time() + slowest > self._bounds.until:
             return False
         coin = self._run.mode.asset
         moved = sum(coins_moved(order, coin, 1.0) for order in group.orders)

@@ -9,8 +9,8 @@ any more are let go of. One column serves all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import gcd
+from collections.abc import Callable, Iterable, Mapping
+from math import gcd, inf
 from typing import Protocol
 
 import structlog
@@ -46,6 +46,7 @@ class PaperPlace(Place, frozen=True, kw_only=True):
     control: PaperControl
     extend: Callable[[Market], None]
     close: Callable[[], None] = lambda: None
+    waited_at: Callable[[], float] = lambda: -inf  # process time: when somebody last waited for a block
 
 
 OpenPlace = Callable[[StrategyEntry, Market, Mapping[PositionKey, float]], PaperPlace]
@@ -134,10 +135,8 @@ class PaperWorld:
             for strategy, listener in list(listeners.items()):
                 interval = listener.interval_ns
                 if at % interval == 0 and strategy not in self.muted:
-                    waiting.append(listener.tell(self._feeds[strategy].row(self.row, at // interval)))
-            with trio.move_on_after(step_budget_s()):
-                for handled in waiting:
-                    await handled.wait()
+                    waiting.append((strategy, listener.tell(self._feeds[strategy].row(self.row, at // interval))))
+            await self._heard(waiting, step_budget_s())
             self.row += 1
             if self._threads:
                 self._passed.set()
@@ -154,6 +153,18 @@ class PaperWorld:
             self._passed = trio.Event()
             # Left behind, this thread writes one number to a file that is a hint, and sends nothing.
             await trio.to_thread.run_sync(self.handled, self.row - 1, abandon_on_cancel=True, limiter=limiter)
+
+    async def _heard(self, waiting: Iterable[tuple[str, trio.Event]], budget_s: float) -> None:
+        """Until all have handled their row, or one of them stands still for the budget: who waits for a block does
+        not."""
+        began = trio.current_time()
+        for strategy, handled in waiting:
+            while not handled.is_set():
+                until = max(began, self.places[strategy].waited_at()) + budget_s
+                if trio.current_time() >= until:
+                    return
+                with trio.move_on_after(until - trio.current_time()):
+                    await handled.wait()
 
     async def _live(self, strategy: str, place: PaperPlace) -> None:
         """Takes one account through the row. One that cannot be written down lives on in memory: its requests are

@@ -14,7 +14,7 @@ from components.smallest_capital import too_small
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.world.paper import PaperPlace, PaperWorld
 from venues.paper.account import PaperAccount
-from venues.paper.door.door import PaperVenue
+from venues.paper.door.doors import door
 from venues.paper.door.faults import FaultPlan
 from venues.paper.door.passage import Profile
 from venues.paper.store import LedgerBroken, PaperStore, open_account
@@ -133,12 +133,15 @@ def places(
     def open_place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperPlace:
         account = open_account(entry, market, balances)
         plan = faults(entry.id)
+        clients = tuple(
+            door(name, account, world.clock, plan, seed=seed, profile=profile, speed=world.clock.speed)
+            for name in account.doors
+        )
         return PaperPlace(
             entry=entry,
             control=LocalControl(account),
-            clients=tuple(
-                PaperVenue(door, account, world.clock, plan, seed=seed, profile=profile) for door in account.doors
-            ),
+            clients=clients,
+            waited_at=lambda: max(client.waited_at for client in clients),
             extend=account.extend,
             close=account.close,
         )

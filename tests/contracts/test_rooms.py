@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("components", "daemon", "venues")
 LONGEST, MEDIAN = 400, 140
 SENDERS = {"daemon/orders/dispatch.py"}  # the only module that submits to a venue client
-CANCELLERS = {"daemon/orders/dispatch.py", "daemon/safety/doors.py"}
+CANCELLERS = SENDERS
 
 
 @cache

@@ -15,6 +15,7 @@ from daemon.journal.errors import JournalPoisoned
 from daemon.journal.frames import Head
 from daemon.journal.records import Outcome, Record
 from venues.interfaces import (
+    NO_WAIT,
     OrderReport,
     OutcomeUnknown,
     PositionsReport,
@@ -138,6 +139,7 @@ class HandVenue:
         self.skip: set[str] = set()  # left out of the next page
         self.down = False
         self.slow_s = 0.0
+        self.terms = NO_WAIT
 
     @property
     def name(self) -> VenueName:

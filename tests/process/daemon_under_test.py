@@ -72,6 +72,7 @@ def venues_file(path: Path, config: DaemonSlice) -> None:
             grid=Grid(start, start + (MOST_ROWS - 1) * step, step),
             seed=config.market.seed or 0,
             profiles={door: SLOW for door in (*entry.run.exchanges, "chain")},
+            speed=config.speed,
         )
         for entry in config.strategies
     )
@@ -86,7 +87,7 @@ async def serve(config: DaemonSlice, socket: str) -> int:
     def place(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperPlace:
         doors = (*entry.run.exchanges, "chain")
         control = RemoteAccount(socket, entry.id, world.clock)
-        clients = tuple(remote_doors(socket, entry.id, doors, world.clock).values())
+        clients = tuple(remote_doors(socket, entry.id, doors, world.clock, speed=config.speed).values())
         return PaperPlace(entry=entry, control=control, clients=clients, extend=lambda market: None)
 
     world.open(place)

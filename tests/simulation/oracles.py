@@ -23,7 +23,7 @@ from daemon.journal.records import (
     StepEnd,
 )
 from daemon.replica import CellState
-from tests.simulation import book_oracles, exposure_oracles, order_oracles
+from tests.simulation import book_oracles, chain_oracles, exposure_oracles, order_oracles
 from tests.simulation.hands import INJECTED
 from tests.simulation.harness import Run
 from tests.simulation.order_oracles import is_one_way, reduces
@@ -65,6 +65,9 @@ def judged(run: Run) -> list[str]:
         book_oracles.nothing_shown_is_taken_back,
         book_oracles.no_secret_leaks,
         order_oracles.transfers_stay_at_home,
+        chain_oracles.undone_is_taken_back,
+        chain_oracles.nothing_leaves_before_it_is_kept,
+        chain_oracles.a_nonce_is_used_once,
         no_cell_crashed,
         calm_is_reached,
     )

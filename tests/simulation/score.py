@@ -92,6 +92,9 @@ def is_noticed(run: Run, strategy: str, fault: Fault) -> bool:
         ) or any(event is EventType.RECONCILIATION_MISMATCH for event in _events(run, strategy, begin, end))
     if fault.kind == "clock_skew":
         return any(f"venue.{fault.venue}.clock" in sample.failing for sample in run.samples[strategy])
+    if fault.kind in ("reorg", "tx_replaced"):
+        told = EventType.UNDONE if fault.kind == "reorg" else EventType.GAS
+        return any(event is told for event in _events(run, strategy, begin, FOREVER))
     if fault.kind == "gas_spike":
         return any(
             cost.kind is CostKind.GAS

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+import msgspec
 import numpy as np
 
 from components.model.errors import Refuse, Severity, catalogued
@@ -22,12 +23,15 @@ from components.model.orders import GroupKind, Order, OrderGroup, OrderId, Trade
 from components.model.positions import Book
 from components.model.slices import RunSlice
 from components.ports import Flow
-from venues.interfaces import OrderReport, ReportStatus, RestingOrder, SettledPage
-from venues.paper.filling import AT_ONCE, Filling, Handling, single
+from venues.interfaces import OrderReport, ReportStatus, RestingOrder, Settled, SettledPage
+from venues.paper.chain.blocks import PaperChain, gas_fact
+from venues.paper.chain.state import ChainTerms
+from venues.paper.filling import AT_ONCE, Filling, Handling, Mined, single
 from venues.paper.listing import Listing, foreign_item, items_of
 from venues.paper.pending import Pending
 from venues.paper.registry import Registry
 from venues.paper.truth import Change, Ledger, Truth
+from venues.sim.costs import GAS_SERIES
 from venues.sim.world import SimWorld
 
 SIM_NO_ROW = catalogued(
@@ -46,6 +50,7 @@ class PaperAccount:
         flows: tuple[Flow, ...] = (),
         *,
         ledger: Ledger | None = None,
+        terms: ChainTerms | None = None,
     ) -> None:
         self.run = run
         self.doors: tuple[str, ...] = (*run.exchanges, CHAIN)
@@ -59,6 +64,8 @@ class PaperAccount:
         self._market = market
         self._filling = Filling(self.world, self.registry)
         self._listing = Listing(self.doors)
+        self.chain = PaperChain(self, int(market.timestamps[0]), terms)
+        self._reorganised = False  # since the ledger was last written: what is in it was taken back
         self._past: deque[tuple[int, dict[PositionKey, float]]] = deque([(0, dict(balances))], maxlen=REMEMBERED)
         self._written = self._marks()
 
@@ -98,6 +105,7 @@ class PaperAccount:
             for item in happened:
                 self._listing.add(self.door_of(item.venue), item)
             self.pending.deliver(self.timestamp)
+            self.chain.mine_to(self.timestamp, self.timestamp)
             if self._filling.fill_due(self.timestamp) or happened:
                 self._remember(self.timestamp)
         if self._marks() != self._written or (self.ledger is not None and self.ledger.failed):
@@ -162,6 +170,57 @@ class PaperAccount:
             self.cancel(door, resting.order_id, at)
         elif self._strangers.pop(resting.reference, None) is not None:
             self.registry.heard(door, "cancel", (resting.reference,), at)
+            self._write(durable=True)
+
+    # The machine of the chain
+
+    def gas_price_gwei(self) -> float:
+        """What gas costs on the row where the world stands; 0 where nothing costs anything."""
+        return 0.0 if self.world.costs.free else self.world.row.value(GAS_SERIES)
+
+    def would(self, group: OrderGroup) -> tuple[Trade, ...]:
+        """What a node says a transaction would do; nothing is done."""
+        refusal = self._refusal(CHAIN, group)
+        if refusal:
+            return tuple(nothing(order, TradeStatus.REJECTED, self.timestamp, refusal) for order in group.orders)
+        return self.world.would(group)
+
+    def carry_out(self, group: OrderGroup, at: int, handling: Handling) -> tuple[Trade, ...]:
+        """A transaction in a block."""
+        trades = self._filling.fill(CHAIN, group, at, handling)
+        self._remember(at)
+        return trades
+
+    def take_nonce(self, cancelled: tuple[Order, ...], at: int, mined: Mined, factor: float) -> tuple[Trade, ...]:
+        """A transaction that does nothing but pay gas: the orders it takes the place of are not done."""
+        trades, paid = self._filling.take_nonce(CHAIN, cancelled, at, mined, factor)
+        if not trades:
+            self.tell(gas_fact(mined, paid, at))
+        self._remember(at)
+        return trades
+
+    def take_back(self, trades: tuple[Trade, ...]) -> bool:
+        """A block is gone with what it did; False when something of it has arrived elsewhere, and it stands."""
+        if not self.world.take_back(trades):
+            return False
+        for trade in trades:
+            self.registry.forget(trade.order_id)
+        self._reorganised = True
+        self._remember(self.timestamp)
+        return True
+
+    def finalise(self, trades: tuple[Trade, ...]) -> None:
+        """No reorganisation reaches these any more."""
+        for trade in trades:
+            record = self.registry.orders[trade.order_id]
+            self.registry.note(msgspec.structs.replace(record, trade=msgspec.structs.replace(trade, final=True)))
+
+    def tell(self, item: Settled) -> None:
+        self._listing.add(CHAIN, item)
+
+    def mine_to(self, chain_at: int, at: int) -> None:
+        """Blocks that are due while the market stands; what happened is written before anybody hears of it."""
+        if self.chain.mine_to(chain_at, at):
             self._write(durable=True)
 
     # What is told
@@ -260,6 +319,8 @@ class PaperAccount:
                 raise Refuse(SIM_NO_ROW, f"stands at row {last.row} of {first} to {rows}", mode=self.run.mode.mode)
             self.row = last.row
             self.world.restore(last.world)
+            if last.chain is not None:
+                self.chain.restore(last.chain)
             self._remember(self.timestamp)
         self.registry.changed.clear()
         self._written = self._marks()
@@ -272,12 +333,12 @@ class PaperAccount:
 
     def _write(self, *, durable: bool) -> None:
         """Hands to the ledger what changed since the last time."""
-        if self.ledger is not None and self.ledger.failed:
+        if self.ledger is not None and (self.ledger.failed or self._reorganised):
             self.ledger.begin(self.whole())
         elif self.ledger is not None:
             self.ledger.append(self._change(*self._written, self.registry.changed), durable=durable)
         self.registry.changed.clear()
-        self._written = self._marks()
+        self._written, self._reorganised = self._marks(), False
 
     def _change(self, listed: tuple[int, ...], messages: int, fills: int, orders: Iterable[OrderId]) -> Change:
         registry = self.registry
@@ -291,6 +352,7 @@ class PaperAccount:
             duplicates=dict(registry.duplicates),
             conflicts=dict(registry.conflicts),
             strangers=tuple(self._strangers.values()),
+            chain=self.chain.state(),
         )
 
     def _marks(self) -> tuple[tuple[int, ...], int, int]:
@@ -316,6 +378,8 @@ class PaperAccount:
 
     def _quiet_until(self, row: int) -> int:
         """The last row up to which no order fills and no request arrives, but at least the next row."""
+        if self.chain.pool:
+            return self.row + 1
         due = [*self._filling.due(), *self.pending.times()]
         if not due:
             return row

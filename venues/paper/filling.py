@@ -8,13 +8,31 @@ from __future__ import annotations
 import msgspec
 
 from components.model.keys import GAS, base_token
-from components.model.orders import DONE, CostKind, GroupKind, Order, OrderGroup, Trade, TradeStatus, nothing, part_of
+from components.model.orders import (
+    DONE,
+    CostKind,
+    GroupKind,
+    Order,
+    OrderGroup,
+    RejectKind,
+    Trade,
+    TradeStatus,
+    nothing,
+    part_of,
+)
 from components.ports import Approved
 from venues.interfaces import ReportStatus
 from venues.paper.registry import OrderRecord, Registry, answer_of, merged
 from venues.sim.world import SimWorld
 
 GAS_KEY = base_token(GAS, "ETH")
+
+
+class Mined(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a transaction is carried out: what fails there pays gas, and what is done there is not final."""
+
+    block: str
+    hash: str
 
 
 class Handling(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +47,7 @@ class Handling(msgspec.Struct, frozen=True, kw_only=True):
     reject: str = ""
     revert: str = ""
     gas_factor: float = 1.0
+    mined: Mined | None = None
 
 
 AT_ONCE = Handling()
@@ -47,8 +66,15 @@ class Filling:
             trades = self._revert(group, at, handling.revert)
         elif group.kind is GroupKind.ATOMIC or (handling.fraction >= 1.0 and handling.fills_at is None):
             trades = self._dearer(self._world.execute(Approved(group)), handling.gas_factor)
+            if handling.mined is not None and trades[0].status is TradeStatus.REJECTED:
+                trades = self._revert(group, at, trades[0].reason, expired=trades[0].expired)
         else:
             return (self._in_parts(door, group, at, handling),)
+        if (mined := handling.mined) is not None:
+            trades = tuple(
+                msgspec.structs.replace(trade, final=False, block=mined.block, venue_reference=mined.hash)
+                for trade in trades
+            )
         for order, trade in zip(group.orders, trades, strict=True):
             self._registry.note(
                 OrderRecord(
@@ -123,15 +149,44 @@ class Filling:
         self._registry.note(done)
         return done
 
-    def _revert(self, group: OrderGroup, at: int, reason: str) -> tuple[Trade, ...]:
+    def _revert(self, group: OrderGroup, at: int, reason: str, *, expired: bool = False) -> tuple[Trade, ...]:
         """The transaction is mined and undone: the first step pays gas, nothing else happens."""
         gas = self._world.costs.gas(self._world.row, "transfer")
-        trades = [nothing(order, TradeStatus.REJECTED, at, f"reverted: {reason}") for order in group.orders]
+        said = f"reverted: {reason}"
+        trades = [
+            nothing(order, TradeStatus.REJECTED, at, said, expired=expired, refusal=RejectKind.REVERTED)
+            for order in group.orders
+        ]
         paid = sum(cost.amount for cost in gas)
         if paid:
             self._world.adjust({GAS_KEY: -paid})
             trades[0] = msgspec.structs.replace(trades[0], changes={GAS_KEY: -paid}, costs=gas)
         return tuple(trades)
+
+    def take_nonce(
+        self, door: str, cancelled: tuple[Order, ...], at: int, mined: Mined, factor: float
+    ) -> tuple[tuple[Trade, ...], float]:
+        """A transaction that does nothing takes the place of these orders: (one rejected trade each, of which the
+        first pays the gas; the gas, ETH)."""
+        gas = tuple(
+            msgspec.structs.replace(cost, amount=cost.amount * factor)
+            for cost in self._world.costs.gas(self._world.row, "transfer")
+        )
+        paid = sum(cost.amount for cost in gas)
+        self._world.adjust({GAS_KEY: -paid} if paid else {})
+        trades: list[Trade] = []
+        for order in cancelled:
+            trade = nothing(order, TradeStatus.REJECTED, at, "cancelled", transient=True, refusal=RejectKind.REPLACED)
+            if paid and not trades:
+                trade = msgspec.structs.replace(trade, changes={GAS_KEY: -paid}, costs=gas)
+            trade = msgspec.structs.replace(trade, final=False, block=mined.block, venue_reference=mined.hash)
+            trades.append(trade)
+            self._registry.note(
+                OrderRecord(
+                    order=order, group=mined.hash, door=door, arrived_at=at, status=ReportStatus.DONE, trade=trade
+                )
+            )
+        return tuple(trades), paid
 
     def _dearer(self, trades: tuple[Trade, ...], factor: float) -> tuple[Trade, ...]:
         """The same trades with gas at a multiple of its price."""

@@ -79,8 +79,8 @@ class PackedList(Generic[T]):
 
 
 class PackedMap(MutableMapping[str, T]):
-    """A mapping in the order of its keys' first appearance that forgets nothing. The newest `newest` are as they are;
-    `still` keeps an older one so for as long as it is not done with."""
+    """A mapping in the order of its keys' first appearance that forgets nothing by itself. The newest `newest` are as
+    they are; `still` keeps an older one so for as long as it is not done with."""
 
     def __init__(self, kind: type[T], still: Mapping[str, object], *, newest: int = BLOCK) -> None:
         self._kind = kind
@@ -113,7 +113,9 @@ class PackedMap(MutableMapping[str, T]):
             self._pack()
 
     def __delitem__(self, key: str) -> None:
-        raise TypeError("nothing is forgotten")
+        """Only what was taken back is forgotten: it has not been."""
+        del self._items[key]
+        self._newest = deque(each for each in self._newest if each != key)
 
     def _pack(self) -> None:
         kept: list[str] = []

@@ -73,6 +73,13 @@ class Registry:
         else:
             self.open.pop(record.order.id, None)
 
+    def forget(self, order_id: OrderId) -> None:
+        """What was done of it was taken back: its venue does not know that it was."""
+        self.orders.pop(order_id, None)
+        self.open.pop(order_id, None)
+        self.changed.pop(order_id, None)
+        self.fills = PackedList(Trade, (trade for trade in self.fills if trade.order_id != order_id))
+
     def heard(self, door: str, endpoint: str, order_ids: Iterable[OrderId], at: int, action: str = "") -> Message:
         ids = tuple(order_ids)
         known = any(each in self.orders for each in ids)

@@ -10,6 +10,7 @@ import msgspec
 from components.model.keys import PositionKey
 from components.model.orders import OrderId, Trade
 from venues.interfaces import RestingOrder
+from venues.paper.chain.state import ChainState
 from venues.paper.listing import Listed
 from venues.paper.registry import Message, OrderRecord
 from venues.sim.world import SimWorldState
@@ -27,6 +28,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: Mapping[OrderId, int] = {}
     conflicts: Mapping[OrderId, int] = {}
     strangers: tuple[RestingOrder, ...] = ()
+    chain: ChainState | None = None  # None: from before there was one
 
 
 class Ledger(Protocol):

@@ -16,7 +16,7 @@ from components.maths.columns import lowest
 from components.model.events import EventType
 from components.model.keys import GAS, KING, TRANSIT, WALLET, PositionKey, a_token, base_token, debt_token
 from components.model.market import Column, Market, Row, Window
-from components.model.orders import Cost, CostKind, InFlight, Order, OrderGroup, Trade, TradeStatus, Verb
+from components.model.orders import Cost, CostKind, InFlight, Order, OrderGroup, RejectKind, Trade, TradeStatus, Verb
 from components.model.requirements import DAY_NS, LST_PROTOCOL
 from components.model.slices import RunSlice
 from components.ports import Happening
@@ -33,8 +33,9 @@ Balances = Mapping[PositionKey, float]
 class Failure(Exception):
     """One step cannot be done; the message says why. `expired`: not within the limit of its order."""
 
-    def __init__(self, message: str, *, expired: bool = False) -> None:
+    def __init__(self, message: str, kind: RejectKind = RejectKind.OTHER, *, expired: bool = False) -> None:
         super().__init__(message)
+        self.kind = kind
         self.expired = expired
 
 
@@ -73,12 +74,12 @@ class SimChain:
         try:
             done = self._step(order, row, balances)
         except Failure as failure:
-            return rejected(order, row, str(failure), expired=failure.expired)
+            return rejected(order, row, str(failure), failure.kind, expired=failure.expired)
         draft = dict(balances)
         for key, change in done.changes.items():
             draft[key] = draft.get(key, 0.0) + change
         if fault := self._fault_after((order,), row, draft):
-            return rejected(order, row, fault)
+            return rejected(order, row, fault, RejectKind.MONEY)
         gas = self._costs.gas(row, self._operation(order, balances))
         if order.verb is Verb.PAY_OUT and self._mode.hedge_allocation:
             gas = ()  # an exchange withdrawal already paid for the way out
@@ -95,13 +96,15 @@ class SimChain:
                 done = self._step(order, row, draft)
             except Failure as failure:
                 why = f"{order.leg}: {failure}"
-                return tuple(rejected(o, row, why, expired=failure.expired) for o in group.orders)
+                return tuple(rejected(o, row, why, failure.kind, expired=failure.expired) for o in group.orders)
             trade = self._trade(order, row, done, () if trades else gas)
             for key, change in trade.changes.items():
                 draft[key] = draft.get(key, 0.0) + change
             trades.append(trade)
         fault = self._fault_after(group.orders, row, draft)
-        return tuple(rejected(o, row, fault) for o in group.orders) if fault else tuple(trades)
+        if fault:
+            return tuple(rejected(o, row, fault, RejectKind.MONEY) for o in group.orders)
+        return tuple(trades)
 
     def is_safe(self, window: Window, balances: Balances) -> bool:
         """Whether the health factor is above 1 on every row: what a unit of collateral carries of debt is known for
@@ -157,7 +160,7 @@ class SimChain:
     def _step(self, order: Order, row: Row, balances: Balances) -> Done:
         step = self._steps.get(order.verb)
         if step is None:
-            raise Failure(f"{order.venue} does not do {order.verb.value}")
+            raise Failure(f"{order.venue} does not do {order.verb.value}", RejectKind.PERMISSION)
         return step(order, row, balances)
 
     def _stake(self, order: Order, row: Row, balances: Balances) -> Done:
@@ -278,7 +281,7 @@ class SimChain:
         if everything or (amount > held and amount - held <= ROUNDING * max(1.0, amount)):
             return held
         if amount > held:
-            raise Failure(f"needs {amount!r} of {key}, has {held!r}")
+            raise Failure(f"needs {amount!r} of {key}, has {held!r}", RejectKind.MONEY)
         return amount
 
     def _trade(self, order: Order, row: Row, done: Done, gas: tuple[Cost, ...]) -> Trade:

@@ -16,7 +16,7 @@ from components.maths.perps import equity_after_liquidation, maintenance_usdt, r
 from components.model.events import EventType
 from components.model.keys import PositionKey, base_token, perp, perp_quote
 from components.model.market import Column, Row, Window
-from components.model.orders import Cost, CostKind, Order, Trade, TradeStatus, Verb, nothing, part_of
+from components.model.orders import Cost, CostKind, Order, RejectKind, Trade, TradeStatus, Verb, nothing, part_of
 from components.model.slices import CexSlice, ModeSlice
 from components.ports import Happening
 from venues.sim.costs import CostModel
@@ -45,7 +45,7 @@ class SimExchange:
             return self._spot(order, row, balances)
         if order.verb is Verb.PERP:
             return self._perp(order, row, balances)
-        return rejected(order, row, f"{self.name} does not do {order.verb.value}")
+        return rejected(order, row, f"{self.name} does not do {order.verb.value}", RejectKind.PERMISSION)
 
     def is_safe(self, window: Window, balances: Mapping[PositionKey, float], least_cash: float) -> bool:
         """Whether margin is kept on every row even if the cash were `least_cash`, all else at its worst, all along."""
@@ -143,9 +143,11 @@ class SimExchange:
         notional = abs(quantity) * price
         minimum = self._config.instruments[f"spot.{order.token}"].minimum_notional_usdt
         if notional < minimum and not order.everything and not self._costs.free:
-            return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
+            why = f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}"
+            return rejected(order, row, why, RejectKind.SIZE)
         if quantity < 0.0 and balances.get(coin_key, 0.0) + quantity < -ROUNDING * abs(quantity):
-            return rejected(order, row, f"sells {-quantity!r} {order.token}, has {balances.get(coin_key, 0.0)!r}")
+            has = balances.get(coin_key, 0.0)
+            return rejected(order, row, f"sells {-quantity!r} {order.token}, has {has!r}", RejectKind.MONEY)
         fill = self._fill(order.verb, price, quantity)
         if is_beyond(order, quantity, fill):
             return self._within(order, row, quantity, price, minimum, balances)
@@ -159,7 +161,8 @@ class SimExchange:
         cash = -quantity * fill - cash_fee
         after = balances.get(cash_key, 0.0) + cash
         if quantity > 0.0 and not self._unified and after < -ROUNDING * notional:
-            return rejected(order, row, f"costs {-cash:.2f} USDT, has {balances.get(cash_key, 0.0):.2f}")
+            has = balances.get(cash_key, 0.0)
+            return rejected(order, row, f"costs {-cash:.2f} USDT, has {has:.2f}", RejectKind.MONEY)
         return Trade(
             order_id=order.id,
             status=TradeStatus.FILLED,
@@ -182,12 +185,14 @@ class SimExchange:
             change = -size
         if order.reduce_only:
             if size * change >= 0.0:
-                return rejected(order, row, "reduce-only order would not reduce the position")
+                why = "reduce-only order would not reduce the position"
+                return rejected(order, row, why, RejectKind.REDUCE_ONLY)
             change = -size if abs(change) > abs(size) else change
         notional = abs(change) * mark
         minimum = self._config.instruments[f"perp.{order.token}"].minimum_notional_usdt
         if notional < minimum and not order.reduce_only and not self._costs.free:
-            return rejected(order, row, f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}")
+            why = f"notional {notional:.2f} USDT below the venue's minimum {minimum:g}"
+            return rejected(order, row, why, RejectKind.SIZE)
         fill = self._fill(order.verb, mark, change)
         if is_beyond(order, change, fill):
             return self._within(order, row, change, mark, 0.0 if order.reduce_only else minimum, balances)
@@ -200,7 +205,7 @@ class SimExchange:
             quote_change = -change * fill - realised
         after = (size + change, quote + quote_change, realised - fee)
         if abs(after[0]) > abs(size) and not self._carries(row, balances, *after):
-            return rejected(order, row, "insufficient margin")
+            return rejected(order, row, "insufficient margin", RejectKind.MONEY)
         return Trade(
             order_id=order.id,
             status=TradeStatus.FILLED,
@@ -263,6 +268,9 @@ def is_beyond(order: Order, quantity: float, fill: float) -> bool:
     return fill > order.limit_price if quantity > 0.0 else fill < order.limit_price
 
 
-def rejected(order: Order, row: Row, reason: str, *, expired: bool = False) -> Trade:
+def rejected(
+    order: Order, row: Row, reason: str, kind: RejectKind = RejectKind.OTHER, *, expired: bool = False
+) -> Trade:
     """A trade that did nothing; `expired` when the market gives nothing within the limit of its order."""
-    return nothing(order, TradeStatus.REJECTED, row.timestamp, reason, expired=expired)
+    refusal = RejectKind.PRICE if expired else kind
+    return nothing(order, TradeStatus.REJECTED, row.timestamp, reason, expired=expired, refusal=refusal)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from components.model.keys import GAS, RESERVE, TRANSIT, WALLET, PositionKey, base_token
 from components.model.market import Row
-from components.model.orders import Cost, CostKind, InFlight, Order, Trade, TradeStatus
+from components.model.orders import Cost, CostKind, InFlight, Order, RejectKind, Trade, TradeStatus
 from components.model.requirements import reference_price
 from venues.sim.chain import GAS_KEY
 from venues.sim.costs import CostModel
@@ -29,7 +29,7 @@ class SimTransfers:
         held = balances.get(source, 0.0)
         amount = order.amount
         if amount > held * (1.0 + 1e-9):
-            return rejected(order, row, f"sends {amount!r} {order.token}, has {held!r}")
+            return rejected(order, row, f"sends {amount!r} {order.token}, has {held!r}", RejectKind.MONEY)
         amount = min(amount, held)
         changes, costs = {source: -amount}, []
         arrives, fee, minutes = amount, 0.0, 0.0
@@ -37,7 +37,7 @@ class SimTransfers:
             terms = self._costs.transfer(source.venue, order.token)
             fee, minutes = terms.fee, terms.delay_minutes
             if fee >= amount:
-                return rejected(order, row, f"fee {fee} {order.token} is all of {amount!r}")
+                return rejected(order, row, f"fee {fee} {order.token} is all of {amount!r}", RejectKind.SIZE)
             arrives = amount - fee
             if fee:
                 costs.append(Cost(CostKind.TRANSFER_FEE, order.token, fee))

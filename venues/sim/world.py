@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from components.model.keys import (
     base_token,
 )
 from components.model.market import Market, Row, Window
-from components.model.orders import DONE, GroupKind, InFlight, Order, Trade, Verb
+from components.model.orders import DONE, GroupKind, InFlight, Order, OrderGroup, Trade, Verb
 from components.model.positions import Book
 from components.model.requirements import reward_tokens
 from components.model.slices import RunSlice
@@ -198,6 +198,26 @@ class SimWorld:
         self._book(trade)
         self._meter()
         return trade
+
+    def would(self, group: OrderGroup) -> tuple[Trade, ...]:
+        """What a request would do on this row; nothing is done."""
+        if group.kind is GroupKind.ATOMIC:
+            return self._chain.execute_atomic(group, self._row, self.balances)
+        return tuple(self._execute(order) for order in group.orders)
+
+    def take_back(self, trades: Iterable[Trade]) -> bool:
+        """Reverses what they did, all or nothing; False when something of it has arrived elsewhere: it stands."""
+        done = tuple(trades)
+        flights = [trade.in_flight.id for trade in done if trade.in_flight is not None]
+        if any(id not in self._flights for id in flights):
+            return False
+        for trade in done:
+            for key, change in trade.changes.items():
+                self._add(key, -change)
+        for id in flights:
+            del self._flights[id]
+        self._meter()
+        return True
 
     def _execute(self, order: Order) -> Trade:
         if order.verb is Verb.TRANSFER:

@@ -15,6 +15,7 @@ from daemon.orders.dispatch import Dispatch, Line, legs_of
 from daemon.orders.gate import Gate, TradingHalted
 from daemon.orders.patience import Patience
 from venues.interfaces import (
+    NO_WAIT,
     NotSent,
     OrderReport,
     OutcomeUnknown,
@@ -50,6 +51,7 @@ class Venue:
     def __init__(self, name: str, submits: list[object], queries: list[object] | None = None) -> None:
         self.name = name
         self.venues = frozenset({name})
+        self.terms = NO_WAIT
         self.sent: list[str] = []
         self.asked: list[str] = []
         self.cancelled: list[str] = []

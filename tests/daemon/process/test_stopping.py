@@ -26,7 +26,7 @@ def lending_closes(config: DaemonSlice) -> DaemonSlice:
 
 
 def test_a_stop_closes_whom_it_is_told_to_close_and_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    house = House(tmp_path, LENDING, BTC, changed=lending_closes)
+    house = House(tmp_path, LENDING, BTC, changed=lending_closes, speed=60.0)  # a block takes a fifth of a second
 
     async def lives(daemon: Daemon) -> None:
         await ticked(daemon, LENDING, 3)

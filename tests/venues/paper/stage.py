@@ -16,7 +16,8 @@ from daemon.world.clocks import MarketClock
 from tests.acceptance.runs import embedded, slice_of
 from venues.interfaces import SentOrder
 from venues.paper.account import PaperAccount
-from venues.paper.door.door import PaperVenue, doors
+from venues.paper.door.door import PaperVenue
+from venues.paper.door.doors import doors
 from venues.paper.door.faults import Fault, FaultPlan
 from venues.paper.door.passage import Profile
 

@@ -16,7 +16,7 @@ from tests.venues.paper.stage import BTC, RICH, USDT, Desk, basis_market, basis_
 from venues.interfaces import NotSent, OutcomeUnknown, ReportStatus, Unavailable
 from venues.paper.account import PaperAccount
 from venues.paper.codec import decode, encode
-from venues.paper.door.door import doors
+from venues.paper.door.doors import doors
 from venues.paper.filling import Handling
 from venues.paper.store import (
     FILE_MAGIC,

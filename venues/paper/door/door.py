@@ -1,4 +1,4 @@
-"""The front doors of a simulated account: one trio client per exchange, and one for the chain with all its protocols.
+"""The front door of a simulated venue: a trio client of an exchange. That of the chain is in `chain.door`.
 
 What happens to a request on its way is the passage's business; here is what the venue does with it, which order faults
 change that, and how failures are said in the words of `VenueClient`. Fills are market time.
@@ -7,12 +7,15 @@ change that, and how failures are said in the words of `VenueClient`. Fills are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TypeVar
 
 from components.model.keys import CHAIN_VENUES, TRANSIT, PositionKey, VenueName
 from components.model.orders import Order, OrderGroup, OrderId, Trade, TradeStatus, Verb, nothing
 from venues.clock import Clock
 from venues.interfaces import (
+    NO_WAIT,
+    DoorTerms,
     NotSent,
     OrderReport,
     OutcomeUnknown,
@@ -52,7 +55,6 @@ class PaperVenue:
         self._plan = plan
         self._passage = Passage(name, account, clock, plan, seed, profile or Profile())
         self._answers = Answers(name, account, plan)
-        self._mempool: dict[OrderId, tuple[int, Order]] = {}
 
     def __repr__(self) -> str:
         return f"<PaperVenue {self._name}, {sum(self._passage.requests.values())} requests>"
@@ -64,6 +66,15 @@ class PaperVenue:
     @property
     def venues(self) -> frozenset[VenueName]:
         return served_by(self._name)
+
+    @property
+    def terms(self) -> DoorTerms:
+        return NO_WAIT
+
+    @property
+    def waited_at(self) -> float:
+        """When somebody last waited here for what takes its time, process time: that is no standstill."""
+        return -inf
 
     def statistics(self) -> Mapping[str, int]:
         """Requests and refusals by endpoint."""
@@ -130,15 +141,6 @@ class PaperVenue:
     def _take(self, group: OrderGroup) -> tuple[Trade, ...]:
         now, ids = self._now(), [order.id for order in group.orders]
         known = any(each in self._account.registry.orders for each in ids)
-        pool = self._pool()
-        if any(each in pool for each in ids):
-            self._account.registry.heard(self._name, "submit", ids, now, group.action.value)
-            raise Lost("the transaction waits in the mempool")
-        if not known and (fault := self._hit("tx_dropped", "submit", in_flight=True)):
-            self._account.registry.heard(self._name, "submit", ids, now, group.action.value)
-            until = now + int(fault.number("mempool_s") * SECOND_NS)
-            self._mempool |= {order.id: (until, order) for order in group.orders}
-            raise Lost("the transaction was sent and is not mined", wait_s=fault.number("wait_s"))
         trades = self._account.submit(self._name, group, now, AT_ONCE if known else self._handling(group))
         order = single(group)
         if (
@@ -155,11 +157,6 @@ class PaperVenue:
         order = single(group)
         if order is not None and _traded(order):
             return self._exchange_handling(order)
-        if self._name == CHAIN:
-            if self._hit("revert", "submit"):
-                return Handling(revert="execution reverted")
-            if fault := self._hit("gas_spike", "submit"):
-                return Handling(gas_factor=fault.number("factor"))
         return AT_ONCE
 
     def _exchange_handling(self, order: Order) -> Handling:
@@ -185,54 +182,34 @@ class PaperVenue:
         return self._known_or_lost(order_id, report)
 
     def _cancel(self, order_id: OrderId) -> OrderReport:
-        self._mempool.pop(order_id, None)  # replaced by an empty transaction
         report = self._account.cancel(self._name, order_id, self._now())
         return self._known_or_lost(order_id, report)
 
     def _cancel_resting(self, resting: RestingOrder) -> None:
-        self._mempool.pop(resting.reference, None)
         self._account.cancel_resting(self._name, resting, self._now())
 
     def _known_or_lost(self, order_id: OrderId, report: OrderReport) -> OrderReport:
         """An order that may still arrive is not absent."""
         if report.status is not ReportStatus.ABSENT:
             return report
-        if order_id in self._pool():
+        if any(order.id == order_id for order in self._pool()):
             return OrderReport(order_id=order_id, status=ReportStatus.OPEN)
         if order_id in self._passage.travelling or self._account.pending.holds(order_id):
             raise Lost("a request for this order may still be on its way")
         return report
 
-    def _pool(self) -> dict[OrderId, tuple[int, Order]]:
-        """Transactions that wait to be mined, and when they are dropped."""
-        now = self._now()
-        self._mempool = {each: waits for each, waits in self._mempool.items() if waits[0] > now}
-        return self._mempool
+    def _pool(self) -> tuple[Order, ...]:
+        """Orders that wait somewhere before the venue works on them."""
+        return ()
 
     def _unmined(self) -> tuple[RestingOrder, ...]:
-        return tuple(resting(order) for _, order in self._pool().values())
+        return tuple(resting(order) for order in self._pool())
 
     def _hit(self, kind: str, endpoint: str, *, in_flight: bool = False) -> Fault | None:
         return self._plan.hit(kind, self._name, self._now(), endpoint, in_flight=in_flight)
 
     def _now(self) -> int:
         return self._clock.now()
-
-
-def doors(
-    account: PaperAccount,
-    clock: Clock,
-    plan: FaultPlan | None = None,
-    *,
-    seed: int = 0,
-    profiles: Mapping[str, Profile] | None = None,
-) -> dict[str, PaperVenue]:
-    """A client for every door of an account: the exchanges of its run, and `chain`."""
-    shared = plan or FaultPlan()
-    named = profiles or {}
-    return {
-        name: PaperVenue(name, account, clock, shared, seed=seed, profile=named.get(name)) for name in account.doors
-    }
 
 
 def served_by(door: VenueName) -> frozenset[VenueName]:

@@ -77,11 +77,16 @@ KINDS: Mapping[str, Kind] = {
     "open_orders_truncated": Kind("venue", "the last half of the open orders is missing", "query by id"),
     "wrong_position": Kind("venue", "one position is `factor` times what it is", "mismatch", {"factor": 1.02}),
     "rpc_behind": Kind("chain", "the node answers from `lag_s` ago", "mismatch; asked again", {"lag_s": 60.0}),
-    "tx_dropped": Kind(
+    "tx_dropped": Kind("chain", "the node takes a transaction, and forgets it", "it is broadcast again; query: OPEN"),
+    "tx_replaced": Kind(
+        "chain", "a transaction of a foreign hand takes its nonce", "REJECTED trade once that is mined; gas is paid"
+    ),
+    "reorg": Kind(
         "chain",
-        "accepted, open for `mempool_s` of market time, never mined; the receipt is awaited for `wait_s`",
-        "OutcomeUnknown; query: OPEN, later ABSENT",
-        {"wait_s": 2.0, "mempool_s": 120.0},
+        "the last `depth` blocks are replaced by others; what was in them is mined `again`, is `lost`, or finds its "
+        "nonce `replaced`",
+        "what they did is undone; query",
+        {"depth": 3.0, "fate": "again"},
     ),
     "revert": Kind("chain", "the transaction is mined and undone; gas is paid", "REJECTED trade that pays gas"),
     "gas_spike": Kind("chain", "gas costs `factor` times as much", "gas in transaction costs", {"factor": 20.0}),
@@ -92,7 +97,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """`kind` at the door `venue` from `at` (UTC ns of market time) for `duration_s`.
 
     Every kind also takes `times` (how often it may fire) and `endpoint` (the only one it hits: submit, query, cancel,
-    open_orders, positions, settled or foreign).
+    open_orders, positions, settled or foreign; on the chain also `call`, before anything is signed, and `blocks`).
     """
 
     kind: str
@@ -227,5 +232,7 @@ def _varied(kind: str, choice: int) -> dict[str, Parameter]:
             return {"arrives": ("yes", "no", "yes")[choice]}
         case "late_fill":
             return {"fraction": (0.0, 0.4, 0.8)[choice]}
+        case "reorg":
+            return {"fate": ("again", "lost", "replaced")[choice], "depth": (2.0, 4.0, 8.0)[choice], "times": 1.0}
         case _:
             return {}

@@ -14,6 +14,8 @@ from components.model.keys import PositionKey, VenueName
 from components.model.orders import OrderGroup, Trade, Verb
 from venues.clock import Clock
 from venues.interfaces import (
+    NO_WAIT,
+    DoorTerms,
     NotSent,
     OrderReport,
     OutcomeUnknown,
@@ -23,9 +25,10 @@ from venues.interfaces import (
     SettledPage,
     Unavailable,
 )
+from venues.paper.chain.state import ChainTerms, terms_of
 from venues.paper.codec import decode, encode
 from venues.paper.door.door import served_by
-from venues.paper.door.faults import Fault, FaultReport
+from venues.paper.door.faults import CHAIN, Fault, FaultReport
 from venues.paper.remote.wire import Answer, Call, raised, receive, send, value_of
 from venues.paper.truth import Truth
 
@@ -41,9 +44,10 @@ class Gone(Exception):
 class RemoteVenue:
     """One door in another process; a VenueClient."""
 
-    def __init__(self, path: str, account: str, door: VenueName, clock: Clock) -> None:
+    def __init__(self, path: str, account: str, door: VenueName, clock: Clock, *, speed: float = 1.0) -> None:
         self._line = Line(path, account, door, clock)
         self._door = door
+        self._terms = terms_of(ChainTerms(), speed) if door == CHAIN else NO_WAIT
 
     def __repr__(self) -> str:
         return f"<RemoteVenue {self._door}>"
@@ -55,6 +59,10 @@ class RemoteVenue:
     @property
     def venues(self) -> frozenset[VenueName]:
         return served_by(self._door)
+
+    @property
+    def terms(self) -> DoorTerms:
+        return self._terms
 
     async def submit(self, group: OrderGroup) -> tuple[Trade, ...]:
         return cast(tuple[Trade, ...], await self._change("submit", group))
@@ -176,6 +184,8 @@ class Line:
         return value_of(answer, method)
 
 
-def remote_doors(path: str, account: str, names: tuple[str, ...], clock: Clock) -> dict[str, RemoteVenue]:
-    """A client for every door of an account in another process."""
-    return {name: RemoteVenue(path, account, name, clock) for name in names}
+def remote_doors(
+    path: str, account: str, names: tuple[str, ...], clock: Clock, *, speed: float = 1.0
+) -> dict[str, RemoteVenue]:
+    """A client for every door of an account in another process; `speed` is that of the clock."""
+    return {name: RemoteVenue(path, account, name, clock, speed=speed) for name in names}

@@ -26,7 +26,7 @@ from venues.embedded import generate
 from venues.interfaces import VenueClient
 from venues.paper.account import PaperAccount
 from venues.paper.codec import decode, encode
-from venues.paper.door.door import doors
+from venues.paper.door.doors import doors
 from venues.paper.door.faults import Fault, FaultPlan
 from venues.paper.door.passage import Profile
 from venues.paper.remote.wire import OF_A_DOOR, Answer, Call, call_of, failure_of, not_understood, receive, send
@@ -46,6 +46,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 0  # of latencies
     profiles: Mapping[str, Profile] = {}
+    speed: float = 1.0  # of the callers' market time
     folder: str | None = None
 
 
@@ -87,8 +88,15 @@ class Served:
         self._timestamps = market.timestamps
         self.clock = ToldClock(self.account.timestamp)
         self.plan = FaultPlan(config.faults)
-        self.doors: Mapping[str, VenueClient] = doors(
-            self.account, self.clock, self.plan, seed=config.fault_seed, profiles=config.profiles
+        self.doors: Mapping[str, VenueClient] = dict(
+            doors(
+                self.account,
+                self.clock,
+                self.plan,
+                seed=config.fault_seed,
+                profiles=config.profiles,
+                speed=config.speed,
+            )
         )
 
     async def do(self, call: Call, arguments: tuple[Any, ...]) -> Any:

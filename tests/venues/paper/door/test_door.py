@@ -49,7 +49,9 @@ SUBMITS: list[tuple[str, dict[str, Any], type[Exception], bool]] = [
 SILENT = [kind for kind, parameters, _, _ in SUBMITS if not parameters and kind != "duplicate_id"]
 TESTED: set[str] = {kind for kind, *_ in SUBMITS} | {
     "latency", "late_ack", "fill_before_ack", "late_fill", "partial_fill", "lot_change", "symbol_paused",
-    "tx_dropped", "revert", "gas_spike",
+    "revert", "gas_spike",
+    # in the contract of a VenueClient, on the chain
+    "tx_dropped", "tx_replaced", "reorg",
     # in test_answers
     "duplicate_frame", "reordered_frame", "dropped_frame", "mute_stream", "balance_lag", "open_orders_truncated",
     "wrong_position", "rpc_behind", "clock_skew",
@@ -274,33 +276,6 @@ def test_a_larger_lot_takes_orders_that_fit() -> None:
 
 def swap(id: str = "s1") -> Any:
     return group(order(id, Verb.SWAP, 1.0, venue="uniswap", token="ETH", into_token="USDT"))
-
-
-async def test_a_dropped_transaction_is_open_for_a_while_and_then_was_never_there(autojump_clock: MockClock) -> None:
-    desk = Desk(mode="usdt_market_neutral")
-    desk.faulty("tx_dropped", venue="chain", mempool_s=60.0, times=1)
-    with pytest.raises(OutcomeUnknown, match="not mined"):
-        await desk.chain.submit(swap())
-    assert trio.current_time() >= 2.0
-    assert (await desk.chain.query(sent("s1"))).status is ReportStatus.OPEN
-    assert [each.order_id for each in await desk.chain.open_orders()] == ["s1"]
-    with pytest.raises(OutcomeUnknown, match="mempool"):
-        await desk.chain.submit(swap())
-    await trio.sleep(60.0)
-    assert (await desk.chain.query(sent("s1"))).status is ReportStatus.ABSENT
-    assert desk.account.balances == RICH
-    (trade,) = await desk.chain.submit(swap())
-    assert trade.status is TradeStatus.FILLED
-    assert len(desk.account.registry.fills) == 1
-
-
-async def test_a_waiting_transaction_can_be_replaced(autojump_clock: MockClock) -> None:
-    desk = Desk(mode="usdt_market_neutral")
-    desk.faulty("tx_dropped", venue="chain")
-    with pytest.raises(OutcomeUnknown):
-        await desk.chain.submit(swap())
-    assert (await desk.chain.cancel(sent("s1"))).status is ReportStatus.ABSENT
-    assert await desk.chain.open_orders() == ()
 
 
 def test_a_reverted_transaction_pays_gas_and_nothing_else() -> None:
