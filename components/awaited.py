@@ -59,7 +59,7 @@ def _uncertain(now: Situation) -> Iterator[Awaited]:
 def _open(now: Situation, refused: Callable[[PositionKey], bool]) -> Iterator[Awaited]:
     """Positions above dust that are not share-class currency; perps of any size."""
     cash = SHARE_CLASS_TOKENS[now.mode.share_class]
-    for key, native in now.book():
+    for key, native in now.book.items():
         kind = key.position_type
         if kind is PositionType.PERP_QUOTE or key.venue in (GAS, TRANSIT) or native == 0.0:
             continue

@@ -166,10 +166,11 @@ class PnlMonitor:
         cost = 0.0
         paid = 0.0
         moved: dict[str, float] = {}
+        values = self._prices.values_at(row)
         for trade in trades:
             value = 0.0
             for key, change in trade.changes.items():
-                worth = change * self._prices.value_at(row, key)
+                worth = change * values[key]
                 if trade.verb is Verb.PAY_OUT and key.venue != GAS:
                     paid += worth
                 else:
@@ -177,10 +178,7 @@ class PnlMonitor:
                 if trade.verb is Verb.TRANSFER:
                     moved[key.venue] = moved.get(key.venue, 0.0) + worth
             cost += value
-        equity = 0.0
-        for key, native in self._positions.expected.items():
-            if native != 0.0:
-                equity += native * self._prices.value_at(row, key)
+        equity = self._prices.worth_at(row, self._positions.expected)
         last = len(steps.window) - 1
         before = float(steps.equity[last])
         steps.equity = steps.equity.copy()

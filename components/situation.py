@@ -5,8 +5,8 @@ Read-only and cheap: it asks the position monitor afresh each time, so it is tru
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 
 from components.maths.costs import impact_fraction
 from components.model.keys import (
@@ -32,7 +32,21 @@ from components.strategies.strategy import View
 from components.utility_manager import UtilityManager
 
 ETH_PRICE = reference_price("ETH")
-LONG, EQUITY = "long coins", "equity"  # beside the names of venues, whose accounts are known with them
+
+
+def once(figure: Callable[[Situation], float]) -> Callable[[Situation], float]:
+    """A figure that is worked out of the book once, until the book changes."""
+    name = figure.__name__
+
+    @wraps(figure)
+    def known(now: Situation) -> float:
+        figures = now.figures if now.version == now.book.version else now.forget()
+        value = figures.get(name)
+        if value is None:
+            value = figures[name] = figure(now)
+        return value
+
+    return known
 
 
 class Situation:
@@ -42,12 +56,15 @@ class Situation:
         self.row = row
         self.coin = run.mode.asset
         self._positions = positions
-        self._version = positions.expected.version
-        self._known: dict[str, float] = {}  # worked out of the book as of that version
+        self.book = positions.expected  # balances in key order, native units
+        self.version = self.book.version
+        self.figures: dict[str, float] = {}  # worked out of the book as of that version
         self._read: dict[str, float] = {}  # values of the row, which does not change
+        self._marks: dict[str, float] = {}
         self._coins: dict[PositionKey, float] = {}  # per unit of what is long, at the row
-        self.held = positions.expected.of  # native balance of a key
+        self.held = self.book.of
         self._prices = prices
+        self._eth_usdt = row.value(ETH_PRICE) if ETH_PRICE in row.market.columns else 1.0
         self.lst = run.mode.lst_type
         self.ratio = row.value(f"{LST_PROTOCOL[self.lst]}.ratio.{self.lst}") if self.lst else 1.0
 
@@ -78,7 +95,10 @@ class Situation:
         return known and (venue in self.run.exchanges or self.mode.costs == "default")
 
     def mark(self, venue: str) -> float:
-        return self.value(f"{venue}.perp.{self.coin}")
+        mark = self._marks.get(venue)
+        if mark is None:
+            mark = self._marks[venue] = self.row.value(f"{venue}.perp.{self.coin}")
+        return mark
 
     def reference(self) -> float:
         """USDT per coin of the asset; 1 where the asset is USDT."""
@@ -86,7 +106,7 @@ class Situation:
 
     def eth_usdt(self) -> float:
         """USDT per ETH; 1 where a mode needs no such price, and then amounts in USDT are amounts in ETH."""
-        return self.value(ETH_PRICE) if ETH_PRICE in self.row.market.columns else 1.0
+        return self._eth_usdt
 
     def value_usdt(self, key: PositionKey) -> float:
         """USDT per native unit of a key."""
@@ -102,13 +122,13 @@ class Situation:
 
     def account(self, venue: str) -> float:
         """Cash + unrealised, USDT."""
-        known = self._known_now()
-        account = known.get(venue)
+        figures = self.figures if self.version == self.book.version else self.forget()
+        account = figures.get(venue)
         if account is None:
             size, account = self.size(venue), self.cash(venue)
             if size != 0.0:
                 account = account + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
-            known[venue] = account
+            figures[venue] = account
         return account
 
     def buyer(self) -> VenueName | None:
@@ -118,6 +138,7 @@ class Situation:
         is_one = self.mode.lst_type is not None and venue in self.run.exchanges
         return venue if is_one and venue not in self.mode.hedge_allocation else None
 
+    @once
     def lent(self) -> float:
         """USDT supplied, with interest."""
         return self.held(a_token("USDT")) * self._index("aave_v3.supply_index.USDT", self.held(a_token("USDT")))
@@ -125,6 +146,7 @@ class Situation:
     def lst_in_wallet(self) -> float:
         return self.wallet(self.lst) if self.lst else 0.0
 
+    @once
     def collateral(self) -> float:
         """LST units supplied, with interest."""
         if self.lst is None:
@@ -132,6 +154,7 @@ class Situation:
         scaled = self.held(a_token(self.lst))
         return scaled * self._index(f"aave_v3.supply_index.{self.lst}", scaled)
 
+    @once
     def debt(self) -> float:
         """WETH owed, with interest."""
         scaled = self.held(debt_token("WETH"))
@@ -141,40 +164,32 @@ class Situation:
         """ETH that is staked, less what is owed against it."""
         return (self.lst_in_wallet() + self.collateral()) * self.ratio - self.debt()
 
+    @once
     def long_coins(self) -> float:
         """Coins of the asset over everything but perps; debt and gas debt count against."""
-        known = self._known_now()
-        total = known.get(LONG)
-        if total is None:
-            total, per_unit = 0.0, self._coins
-            for key in _long(tuple(self._positions.expected), self.coin):
-                native = self.held(key)
-                if native != 0.0:
-                    coins = per_unit.get(key)
-                    if coins is None:
-                        coins = per_unit[key] = self._prices.coins_at(self.row, key)
-                    total += native * coins
-            known[LONG] = total
+        total, per_unit = 0.0, self._coins
+        for key in _long(tuple(self.book), self.coin):
+            native = self.held(key)
+            if native != 0.0:
+                coins = per_unit.get(key)
+                if coins is None:
+                    coins = per_unit[key] = self._prices.coins_at(self.row, key)
+                total += native * coins
         return total
 
-    def _known_now(self) -> dict[str, float]:
-        """What was worked out of the book as it is now: forgotten with its next change."""
-        version = self._positions.expected.version
-        if version != self._version:
-            self._version, self._known = version, {}
-        return self._known
+    def forget(self) -> dict[str, float]:
+        """The book has changed: what was worked out of it no longer holds."""
+        self.version, self.figures = self.book.version, {}
+        return self.figures
 
     def on_its_way(self, target: PositionKey) -> float:
         """What arrives at `target` later."""
-        return sum(flight.amount for flight in self._positions.in_flight.values() if flight.target == target)
+        flights = self._positions.in_flight
+        return sum(flight.amount for flight in flights.values() if flight.target == target) if flights else 0.0
 
     def queued(self) -> float:
         """ETH that an unstaking queue still holds."""
         return sum(flight.amount for flight in self.flights() if flight.source.symbol in LST_PROTOCOL)
-
-    def book(self) -> Iterable[tuple[PositionKey, float]]:
-        """Balances in key order, native units."""
-        return self._positions.expected.items()
 
     def flights(self) -> tuple[InFlight, ...]:
         """What is on its way."""
@@ -210,13 +225,10 @@ class Situation:
         """ETH kept for gas (ETH class) or owed for it (USDT class, negative)."""
         return self.held(base_token(GAS, "ETH"))
 
+    @once
     def equity(self) -> float:
         """Share-class value of everything, in key order."""
-        known = self._known_now()
-        total = known.get(EQUITY)
-        if total is None:
-            total = known[EQUITY] = self._prices.worth_at(self.row, self._positions.expected)
-        return total
+        return self._prices.worth_at(self.row, self.book)
 
     def view(self) -> View:
         venues = self.mode.hedge_allocation

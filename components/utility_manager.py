@@ -11,7 +11,7 @@ still raises MissingData: missing data is never zero.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -43,6 +43,19 @@ CASH = Unit(1.0, None, 0.0, ())
 UNVALUED = Unit(0.0, None, 0.0, ())
 
 
+class RowValues(dict[PositionKey, float]):
+    """Share-class value of one native unit at one row, by key: worked out when it is first asked for."""
+
+    def __init__(self, row: Row, unit: Callable[[Market, PositionKey], Unit]) -> None:
+        super().__init__()
+        self.row = row
+        self._unit = unit
+
+    def __missing__(self, key: PositionKey) -> float:
+        value = self[key] = _at(self.row, self._unit(self.row.market, key).value)
+        return value
+
+
 class UtilityManager:
     """`required` are the series without which there is no value; None = every series a key asks for."""
 
@@ -51,8 +64,7 @@ class UtilityManager:
         self._required = None if required is None else frozenset(required)
         self._market: Market | None = None
         self._units: dict[PositionKey, Unit] = {}
-        self._row = -1
-        self._values: dict[PositionKey, float] = {}  # at that row: a decision asks for the same ones again and again
+        self._values: RowValues | None = None  # of the row asked for last
 
     @classmethod
     def of(cls, mode: ModeSlice) -> UtilityManager:
@@ -62,20 +74,12 @@ class UtilityManager:
     def unit(self, market: Market, key: PositionKey) -> Unit:
         """What one native unit of `key` is worth; MissingData when a required series is not there."""
         if market is not self._market:
-            self._turn_to(market)
+            self._market = market
+            self._units = {}
         unit = self._units.get(key)
         if unit is None:
             unit = self._units[key] = self._valued(market, key)
         return unit
-
-    def _turn_to(self, market: Market) -> None:
-        """What was known of another market is forgotten, the row too: a live market has one row, and its index is 0."""
-        self._market, self._units, self._row = market, {}, -1
-
-    def _stand_at(self, row: Row) -> None:
-        if row.market is not self._market:
-            self._turn_to(row.market)
-        self._row, self._values = row.index, {}
 
     def is_valued(self, row: Row, key: PositionKey) -> bool:
         """Whether there is a price of this key at all."""
@@ -83,22 +87,21 @@ class UtilityManager:
 
     def value_at(self, row: Row, key: PositionKey) -> float:
         """Share-class value of one native unit at one row."""
-        if row.index != self._row or row.market is not self._market:
-            self._stand_at(row)
-        value = self._values.get(key)
-        if value is None:
-            value = self._values[key] = _at(row, self.unit(row.market, key).value)
-        return value
+        return self.values_at(row)[key]
+
+    def values_at(self, row: Row) -> RowValues:
+        """The same for any key: a decision asks for the same ones again and again."""
+        values = self._values
+        if values is None or row.index != values.row.index or row.market is not values.row.market:
+            values = self._values = RowValues(row, self.unit)
+        return values
 
     def worth_at(self, row: Row, balances: Mapping[PositionKey, float]) -> float:
         """Share-class value of balances at one row, summed in their order; a balance of zero needs no price."""
-        if row.index != self._row or row.market is not self._market:
-            self._stand_at(row)
-        known, total = self._values, 0.0
+        values, total = self.values_at(row), 0.0
         for key, native in balances.items():
             if native != 0.0:
-                value = known.get(key)
-                total += native * (self.value_at(row, key) if value is None else value)
+                total += native * values[key]
         return total
 
     def coins_at(self, row: Row, key: PositionKey) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from operator import itemgetter
 from typing import TypeVar, overload
 
@@ -21,16 +21,29 @@ class Difference(msgspec.Struct, frozen=True):
     observed: float
 
 
-class Book(Mapping[PositionKey, float]):
-    """Balances in native units (scaled for Aave); an absent key is a balance of 0. Iterates in key order."""
+class Balances(dict[PositionKey, float]):
+    """An absent key is a balance of 0."""
 
-    __slots__ = ("_balances", "version")
+    def __missing__(self, key: PositionKey) -> float:
+        return 0.0
+
+
+class Book(Mapping[PositionKey, float]):
+    """Balances in native units (scaled for Aave); an absent key is a balance of 0. Iterates in key order.
+
+    `of` is the balance of a key, present or not: nothing is asked more often.
+    """
+
+    __slots__ = ("_balances", "of", "version")
 
     def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
         self.version = 0  # counts changes: what was worked out of a book holds until the next
-        self._balances: dict[PositionKey, float] = dict(sorted(balances.items())) if balances else {}
+        self._balances = Balances(sorted(balances.items()) if balances else ())
+        self.of: Callable[[PositionKey], float] = self._balances.__getitem__
 
     def __getitem__(self, key: PositionKey) -> float:
+        if key not in self._balances:
+            raise KeyError(key)
         return self._balances[key]
 
     def __iter__(self) -> Iterator[PositionKey]:
@@ -54,24 +67,26 @@ class Book(Mapping[PositionKey, float]):
     def get(self, key: PositionKey, default: T | None = None) -> float | T | None:
         return self._balances.get(key, default)
 
-    def of(self, key: PositionKey) -> float:
-        return self._balances.get(key, 0.0)
-
     def set(self, key: PositionKey, balance: float) -> None:
+        known = len(self._balances)
         self.version += 1
-        known = key in self._balances
         self._balances[key] = balance
-        if not known:
-            self._balances = dict(sorted(self._balances.items()))
+        if len(self._balances) != known:
+            self._sort()
 
     def apply(self, changes: Mapping[PositionKey, float]) -> None:
         """Adds each change to its balance."""
         balances, known = self._balances, len(self._balances)
         self.version += 1
         for key, change in changes.items():
-            balances[key] = balances.get(key, 0.0) + change
+            balances[key] += change
         if len(balances) != known:
-            self._balances = dict(sorted(balances.items()))
+            self._sort()
+
+    def _sort(self) -> None:
+        ordered = sorted(self._balances.items())
+        self._balances.clear()
+        self._balances.update(ordered)
 
     def snapshot(self) -> dict[PositionKey, float]:
         """The balances that are not zero, in key order."""

@@ -48,7 +48,7 @@ def test_the_utmost_is_filled_and_leaves_the_margin_it_promises(cash: float, use
     here = now(cash=cash, size=size, quote=-size * 2_000.0)
     grown = utmost(here, "okx") + size
     exchange = SimExchange(NEUTRAL.exchanges["okx"], NEUTRAL.mode, CostModel(NEUTRAL))
-    balances = dict(here.book())
+    balances = dict(here.book)
     trade = exchange.execute(order(Verb.PERP, "okx", "ETH", -grown, everything=False), here.row, balances)
     if trade.status is TradeStatus.REJECTED:
         assert grown * 2_000.0 < 100.0, trade.reason  # too small for the venue
