@@ -106,7 +106,7 @@ class CashStage(Stage):
             amount = min(missing, at_venue)
             if amount > small and self._plan.scope == FULL and self._arrives(spot_venue, "ETH", amount):
                 yield self._transfer(spot_venue, WALLET, "ETH", amount)
-        elif in_wallet > small and now.long_coins() > -sum(self._perp_targets()) + small:
+        elif in_wallet > small and now.long_coins() > self._short_wanted + small:
             yield self._transfer(WALLET, spot_venue, "ETH", in_wallet)
 
     def _move_cash(self) -> Iterator[OrderGroup]:
@@ -121,7 +121,7 @@ class CashStage(Stage):
         wallet_need += missing if missing > self._mode.position_deviation_threshold * self._plan.reserve else 0.0
         spare -= max(missing, 0.0)
         if self._mode.spot_venue == "uniswap":
-            spare -= max(0.0, -sum(self._perp_targets()) - now.long_coins()) * now.reference()
+            spare -= max(0.0, self._short_wanted - now.long_coins()) * now.reference()
         if spare > 0.0:
             surplus[WALLET] = spare
         if wallet_need > 0.0:
@@ -161,7 +161,7 @@ class CashStage(Stage):
             wanted += self._target.of(base_token(venue, coin)) * price
             have += now.coins(venue) * price
         elif venue == self._mode.spot_venue and self._plan.scope == FULL:
-            wanted += max(0.0, -sum(self._perp_targets()) - now.long_coins()) * now.spot_price(venue)
+            wanted += max(0.0, self._short_wanted - now.long_coins()) * now.spot_price(venue)
         return wanted - have, wanted
 
     def _withdrawable(self, venue: str) -> float:

@@ -8,7 +8,6 @@ from components.hedge_room import easy, held, least_ratio, margin_usdt, utmost
 from components.maths.costs import BP
 from components.model.keys import (
     base_token,
-    perp,
 )
 from components.model.orders import GroupKind, Order, OrderGroup, Verb
 from components.routing.plan import CASH_KEPT, FULL, HEDGE, REDUCE, Stage
@@ -116,8 +115,7 @@ class ExchangeStage(Stage):
     def _hedge_orders(self) -> list[Order]:
         """Coins at the spot venue and shorts everywhere, so that the shorts equal what is long afterwards."""
         now, coin, plan = self._now, self._now.coin, self._plan
-        wanted = {venue: -self._target.of(perp(venue, coin)) for venue in self._mode.hedge_allocation}
-        total = sum(wanted.values())
+        wanted, total = self._shorts_wanted, self._short_wanted
         long = now.long_coins()
         spot_venue = self._mode.spot_venue or ""
         dex = spot_venue == "uniswap"
@@ -157,7 +155,7 @@ class ExchangeStage(Stage):
 
     def _least_sent(self, venue: str) -> float:
         """Coins of which the fee of sending them from an exchange is just within its bound; 0 where there is none."""
-        bound, exchange = self._bound(Verb.TRANSFER), self._now.run.exchanges.get(venue)
+        bound, exchange = self._bound([Verb.TRANSFER]), self._now.run.exchanges.get(venue)
         if bound is None or exchange is None or self._mode.costs == "none":
             return 0.0
         return exchange.transfers[self._now.coin].fee / (bound * BP)
@@ -224,13 +222,15 @@ class ExchangeStage(Stage):
         now, coin = self._now, self._now.coin
         orders = []
         for venue, share in self._shares(long, wanted, spent).items():
-            size = now.size(venue)
+            size, mark = now.size(venue), now.mark(venue)
             share = min(share, self._plan.cuts.get(venue, inf))
-            close = everything and abs(long) * now.mark(venue) <= max(self._mode.minimum_trade_usdt, 1.0)
+            close = everything and abs(long) * mark <= max(self._mode.minimum_trade_usdt, 1.0)
             change = -size if close else self._round(venue, -share - size)
+            notional = abs(change) * mark
+            if notional == 0.0:
+                continue
             grows = abs(size + change) > abs(size)
-            small = NOTHING if close else self._smallest(venue, "perp", not grows)
-            if abs(change) * now.mark(venue) <= small:
+            if notional <= (NOTHING if close else self._smallest(venue, "perp", not grows)):
                 continue
             orders.append(
                 self._order(Verb.PERP, venue, coin, change, f"{venue}_perp", reduce_only=not grows, everything=close)

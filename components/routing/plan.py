@@ -2,7 +2,7 @@
 
 The base of the stages: it makes orders and groups with ids from their content, and knows the small amounts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
 
@@ -96,6 +96,9 @@ class Stage:
         self.skipped: list[str] = []
         self.stays: list[str] = []  # what is left where it is on purpose, and why
         self._minimum = self._smallest_worth_it()
+        # Coins to be short at each venue, and over all of them, as the target has it.
+        self._shorts_wanted = {venue: -plan.target.of(perp(venue, now.coin)) for venue in now.mode.hedge_allocation}
+        self._short_wanted = sum(self._shorts_wanted.values())
 
     def _smallest_worth_it(self) -> float:
         """USDT that a correction must exceed; a payment is owed, so a small one is put together from smaller parts."""
@@ -106,14 +109,14 @@ class Stage:
         least = self._mode.minimum_trade_usdt
         return min(least, max(LEAST_PART * least, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one()))
 
-    def _bound(self, *verbs: Verb) -> float | None:
+    def _bound(self, verbs: Sequence[Verb]) -> float | None:
         """The most that orders of these verbs may cost under the plan, basis points of what they move; None where they
         have no bound."""
         bounds, urgency = self._mode.cost_bounds, self._plan.urgency
-        if urgency in (Urgency.CRITICAL, Urgency.ASKED) or all(verb is Verb.PAY_OUT for verb in verbs):
+        if urgency in (Urgency.CRITICAL, Urgency.ASKED) or verbs.count(Verb.PAY_OUT) == len(verbs):
             return None
         bound = {Urgency.WARNING: bounds.warning, Urgency.PAYMENT: bounds.withdrawal}.get(urgency, bounds.routine)
-        if all(verb is Verb.TRANSFER for verb in verbs):
+        if verbs.count(Verb.TRANSFER) == len(verbs):
             return max(bound, bounds.transfer)
         return max(bound, bounds.dust) if self._plan.sell_dust or self._plan.repay_gas else bound
 
@@ -125,9 +128,6 @@ class Stage:
     def _is_pairs(self) -> bool:
         """Spot and perp live on the same exchange (basis), not coins on chain against shorts."""
         return self._now.lst is None
-
-    def _perp_targets(self) -> list[float]:
-        return [self._target.of(perp(venue, self._now.coin)) for venue in self._mode.hedge_allocation]
 
     def _chain_need(self) -> float:
         """ETH the chain leg still wants."""

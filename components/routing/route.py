@@ -8,7 +8,7 @@ bought only against margin that is there, and sold together with the shorts that
 more than its bound for what it moves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from components.model.orders import OrderGroup, leg_of
 from components.routing.cash import CashStage
@@ -59,7 +59,7 @@ class Route(CashStage, ChainStage, ExchangeStage):
     def _is_worth_it(self, group: OrderGroup) -> bool:
         """Whether a group costs no more than its bound, in basis points of what it moves; what is critical or wanted
         at any cost has none."""
-        bound = self._bound(*(order.verb for order in group.orders))
+        bound = self._bound([order.verb for order in group.orders])
         if bound is None:
             return True
         worth = worth_of(group, self._now)
@@ -73,19 +73,28 @@ class Route(CashStage, ChainStage, ExchangeStage):
         if self._plan.from_reserve:  # paid from cash at hand: nothing else moves
             yield from self._pay()
             return
+        stages, quiet = self._stages(), 0
         for _ in range(PASSES):
             before = self._done
-            if self._plan.sell_dust:
-                yield from self._dust()
-            if self._plan.repay_gas:
-                yield from self._gas()
-            if self._plan.scope != HEDGE:
-                yield from self._pay()
-                yield from self._free_on_chain()
-            yield from self._trade()
-            if self._plan.scope == FULL:
-                yield from self._work_on_chain()
-            if self._plan.scope != HEDGE:
-                yield from self._move()
+            for stage in stages:
+                stands = (self._done, self.paid)
+                yield from stage()
+                quiet = quiet + 1 if stands == (self._done, self.paid) else 0
+                if quiet == len(stages):  # none has found anything to do since the last that did
+                    return
             if self._done == before:
                 return
+
+    def _stages(self) -> list[Callable[[], Iterator[OrderGroup]]]:
+        """What one pass goes through, in order."""
+        plan, is_whole = self._plan, self._plan.scope != HEDGE
+        chosen = (
+            (plan.sell_dust, self._dust),
+            (plan.repay_gas, self._gas),
+            (is_whole, self._pay),
+            (is_whole, self._free_on_chain),
+            (True, self._trade),
+            (plan.scope == FULL, self._work_on_chain),
+            (is_whole, self._move),
+        )
+        return [stage for is_wanted, stage in chosen if is_wanted]
