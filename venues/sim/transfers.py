@@ -28,7 +28,7 @@ class SimTransfers:
             return rejected(order, row, "a transfer names where it comes from and where it goes")
         held = balances.get(source, 0.0)
         amount = order.amount
-        if amount > held * (1.0 + 1e-9):
+        if amount < 0.0 or amount > held * (1.0 + 1e-9):
             return rejected(order, row, f"sends {amount!r} {order.token}, has {held!r}", RejectKind.MONEY)
         amount = min(amount, held)
         changes, costs = {source: -amount}, []
