@@ -202,8 +202,8 @@ class Core:
             rows, trigger = 1, None
         crossings = self.risk.crossings_at(risk, rows - 1) if crossing is not None else ()
 
-        self.events.settle(settlements.cash, rows, self._before(book, settlements))
-        self.positions.settle(book, settlements, rows)
+        self.events.payments(settlements.cash, rows, self._before(book, settlements))
+        self.positions.happened(book, settlements, rows)
         self._ports.observation.accept(window, settlements, rows)
         self.liquidations += sum(h.event_type is EventType.LIQUIDATION for h in settlements.happenings)
         self.announcer.happenings(settlements.happenings, book)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from components.model.events import Event, EventType, SettlementBatch
+from components.model.events import Event, EventType, PaymentBatch
 from components.model.keys import PositionKey
 from components.model.orders import OrderGroup
 from components.ports import CashFlows, Sink
@@ -63,7 +63,7 @@ class EventLogger:
         self.order += 1
         self._sink.record((event,))
 
-    def settle(self, flows: tuple[CashFlows, ...], rows: int, balances: Mapping[PositionKey, float]) -> None:
+    def payments(self, flows: tuple[CashFlows, ...], rows: int, balances: Mapping[PositionKey, float]) -> None:
         """Cash flows of the first `rows` rows of a window as one batch, in order of row, then of source."""
         counts = [int(flow.row.searchsorted(rows)) for flow in flows]
         total = sum(counts)
@@ -79,7 +79,7 @@ class EventLogger:
             which, row = which[by_row], row[by_row]
             at = np.concatenate([flow.at[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
             amount = np.concatenate([flow.amount[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
-        batch = SettlementBatch(
+        batch = PaymentBatch(
             first_order=self.order,
             strategy=self._strategy,
             correlation_id=self.correlation_id,

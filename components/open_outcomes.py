@@ -68,7 +68,7 @@ class OpenOutcomes:
         """What this order did was taken back: whatever it does from now on is watched from here."""
         self.orders.pop(id, None)
 
-    def settle(
+    def known(
         self, id: OrderId | None, changes: Mapping[PositionKey, float], window: Window
     ) -> tuple[float, dict[str, float]]:
         """(cost, gain by part) of a trade that is known on the first row of `window`; one that nobody watched counts

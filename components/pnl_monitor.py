@@ -283,7 +283,7 @@ class PnlMonitor:
             if happening.part in (LATE, PAID):
                 paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
                 traded = {key: x for key, x in happening.changes.items() if key not in paid}
-                cost, gains = self._open.settle(happening.undoes or happening.resolves, traded, window)
+                cost, gains = self._open.known(happening.undoes or happening.resolves, traded, window)
                 if happening.undoes is not None:  # if it is done again, that is a new trade
                     self._open.forget(happening.undoes)
                 for part, gain in gains.items():

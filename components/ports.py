@@ -10,15 +10,15 @@ from typing import Protocol
 
 import msgspec
 
-from components.model.events import Event, EventType, SettlementBatch
+from components.model.events import Event, EventType, PaymentBatch
 from components.model.keys import PositionKey, VenueName
 from components.model.market import Column, Stamps, Window
 from components.model.orders import InFlight, Order, OrderGroup, OrderId, Trade
 from components.model.positions import Book
 
-FLOW = "flow"
-LATE = "late"
-PAID = "paid"
+FLOW = "flow"  # money of the owner that came or went: equity, no profit
+LATE = "late"  # a trade of an earlier row that is known only now: its parts are those of the trade
+PAID = "paid"  # such a trade that paid the owner
 
 
 class MarketData(Protocol):
@@ -27,6 +27,16 @@ class MarketData(Protocol):
     def window(self, start: int, stop: int) -> Window: ...
 
     def __len__(self) -> int: ...
+
+
+# What a venue does on its own has one name for each form it takes:
+#   venues.interfaces.Settled   an item as a venue lists it, under the venue's own id
+#   CashFlows                   many small payments of one kind, as columns over the rows of a window
+#   Happening                   any other such thing, one at a time; also the outcome of an order that is learned late
+#   Settlements                 both, for the rows of a window: what a step of the core is told
+#   events.PaymentBatch         the events of CashFlows, made when somebody reads them
+#   journal.records.HandedIn    a Happening that an operator vouches for, until a step has booked it
+# A Happening says with `part` what its value is to the profit: a part of it, or one of these three, which are none.
 
 
 class CashFlows(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +58,10 @@ class CashFlows(msgspec.Struct, frozen=True, kw_only=True):
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a venue did on its own that changes the book: reward, arrival, liquidation, scheduled flow.
 
-    `part` names the P&L part its value belongs to; None = neutral, `flow` = external, `late` = a trade of an earlier
-    row that is known only now, `paid` = such a trade that paid the owner. `resolves` ends the uncertainty of an order;
-    `unknown` is one whose outcome is open. `revocable` is the order whose effects these are, where a reorganisation of
-    its chain may still take them back; `undoes` is the order whose effects these take back, `finalizes` the one whose
-    effects stand for good.
+    `part` names the P&L part its value belongs to, or is FLOW, LATE or PAID; None = neutral. `resolves` ends the
+    uncertainty of an order; `unknown` is one whose outcome is open. `revocable` is the order whose effects these are,
+    where a reorganisation of its chain may still take them back; `undoes` is the order whose effects these take back,
+    `finalizes` the one whose effects stand for good.
     """
 
     event_type: EventType
@@ -149,7 +158,7 @@ class Sink(Protocol):
         """The intent is on disk when this returns."""
         ...
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None: ...
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None: ...
 
     def rows(self, block: RowBlock) -> None: ...
 

@@ -163,7 +163,7 @@ class PositionMonitor:
                 uncertain[happening.unknown.id] = happening.unknown
         return BookColumns(window, held, quantities, flowing, tuple(uncertain.values()), paid)
 
-    def settle(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
+    def happened(self, columns: BookColumns, settlements: Settlements, rows: int) -> None:
         """The first `rows` rows of a projection have happened."""
         if settlements.happenings:
             for happening in settlements.happenings:

@@ -19,7 +19,7 @@ from msgspec import structs
 
 from components.core import Core, CoreState, Ports
 from components.event_logger import EventLogger
-from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
+from components.model.events import Event, EventType, PaymentBatch, canonical_bytes
 from components.model.keys import CHAIN_VENUES, PositionKey
 from components.model.market import Column, Market, Row, Window
 from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus
@@ -340,9 +340,9 @@ class Stage:
     def intend(self, group: OrderGroup, at: int) -> None:
         self._say(f"intend {' + '.join(order.leg for order in group.orders)}")
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None:
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None:
         for item in events:
-            self.events.extend(item.events() if isinstance(item, SettlementBatch) else (item,))
+            self.events.extend(item.events() if isinstance(item, PaymentBatch) else (item,))
         event = self.events[-1]
         if event.event_type in (EventType.RECONCILIATION_MISMATCH, EventType.RECONCILIATION_FAILED) and event.token:
             self._lines.append(f"mismatch {event.detail.split()[0]}")

@@ -1,7 +1,7 @@
 """Events: facts that change or explain money, in one global order, with the balances after them.
 
 An event's canonical bytes are its fields as JSON in a fixed order; each record of a chain carries the hash of the one
-before. Quiet settlements of a whole window travel as one `SettlementBatch` and become events when they are read.
+before. Quiet settlements of a whole window travel as one `PaymentBatch` and become events when they are read.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     balances: Mapping[PositionKey, float]
 
 
-class SettlementBatch(msgspec.Struct, frozen=True, kw_only=True):
+class PaymentBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Regular settlements over a window, in order of row and source.
 
     Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]` on

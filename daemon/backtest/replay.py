@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from components.core import Core, Ports
-from components.model.events import Event, SettlementBatch
+from components.model.events import Event, PaymentBatch
 from components.model.keys import CHAIN_VENUES, TRANSIT, base_token
 from components.model.market import Column, Market, Row, Stamps
 from components.model.orders import OrderGroup
@@ -69,13 +69,13 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.blocks: list[RowBlock] = []
-        self.events: list[Event | SettlementBatch] = []
+        self.events: list[Event | PaymentBatch] = []
         self.intents = 0
 
     def intend(self, group: OrderGroup, at: int) -> None:
         self.intents += len(group.orders)
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None:
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None:
         self.events.extend(events)
 
     def rows(self, block: RowBlock) -> None:
@@ -94,7 +94,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
 
     timestamps: Stamps
     columns: Mapping[str, Column]
-    events: tuple[Event | SettlementBatch, ...]
+    events: tuple[Event | PaymentBatch, ...]
     initial_equity: float
     final_equity: float
     liquidation_value: float

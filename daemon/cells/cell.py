@@ -28,7 +28,7 @@ from daemon.journal.codec import encode
 from daemon.journal.records import (
     Command,
     ConfigChanged,
-    Settlement,
+    HandedIn,
 )
 from daemon.orders.keeper import bind
 from daemon.recorded.core import make_core
@@ -284,9 +284,9 @@ class Cell:
         """A new configuration, taken before the next step: the same state in a core with the new limits."""
         self._next_run = (run, changes)
 
-    async def settle(self, id: str, happening: Happening, at: int) -> None:
+    async def hand_in(self, id: str, happening: Happening, at: int) -> None:
         """An adoption or a resolution by hand: enters the book with the next row."""
-        self.desk.journal.append(Settlement(id=id, item=encode(happening)))
+        self.desk.journal.append(HandedIn(id=id, item=encode(happening)))
         await self.desk.journal.commit()
         self.desk.unbooked.late[id] = happening
         self.desk.unbooked.sent_at.pop(happening.resolves or "", None)

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from components.model.errors import BasisError
-from components.model.events import Event, SettlementBatch
+from components.model.events import Event, PaymentBatch
 from components.model.keys import PositionKey, VenueName
 from components.model.market import Window
 from components.model.orders import OrderGroup, Trade
@@ -82,11 +82,9 @@ class StepPorts:
     def intend(self, group: OrderGroup, at: int) -> None:
         self._effects.call(self._outside.intend, self.drain(), group, at, critical=True)
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None:
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None:
         for event in events:
-            self._records.append(
-                Events(events=tuple(event.events()) if isinstance(event, SettlementBatch) else (event,))
-            )
+            self._records.append(Events(events=tuple(event.events()) if isinstance(event, PaymentBatch) else (event,)))
 
     def rows(self, block: RowBlock) -> None:
         for name, column in block.columns.items():

@@ -35,7 +35,7 @@ async def adopt(cell: Cell, id: str, venue: VenueName, uid: int) -> tuple[dict[P
             foreign, view.foreign = len(view.foreign), {}
             if changes:
                 now = cell.desk.around.clock.now()
-                await cell.settle(id, adoption(venue, changes, uid, now), now)
+                await cell.hand_in(id, adoption(venue, changes, uid, now), now)
             return changes, foreign
     raise Refuse(OPS_REFUSED, f"a step of {cell.strategy} is under way; ask again when it is over")
 

@@ -161,7 +161,7 @@ class Operator:
         for name in [strategy] if strategy else self._ids():
             self._supervisor.emergency_stop(name, reason)
         log.critical("emergency.requested", scope=scope, reason=reason, uid=uid)
-        unwritten = await self._latches.settle()
+        unwritten = await self._latches.written()
         message = "emergency stop: nothing new leaves, everything is being closed"
         if self._is_read_only:
             message = "emergency stop: nothing leaves, and READ_ONLY is set: close by hand at the venues"
@@ -288,7 +288,7 @@ class Operator:
                 trade = trade_by_hand(order, request.arguments, self._now())
                 happening = late_of(order, trade)
                 assert happening is not None
-                await cell.settle(id, happening, self._now())
+                await cell.hand_in(id, happening, self._now())
                 return f"order {id} is resolved as {request.arguments['as']} at the next full loop", {}
         raise Refuse(OPS_NOT_FOUND, f"no order {id!r} is uncertain")
 

@@ -162,7 +162,7 @@ class Committer:
         if batch is not None:
             written = await self._blocking(journal.perform, batch)
             now = trio.current_time()
-            journal.settle(batch, written, now)
+            journal.wrote(batch, written, now)
             if batch.records and written.data_error is None:
                 self._commits += 1
                 self._records += batch.records

@@ -90,7 +90,7 @@ class Journal:
                 journal.append(Note(at=now(), kind=kind, detail=detail))
             batch = journal.take(0.0, anchor=True)
             assert batch is not None, "there are notes to write"
-            journal.settle(batch, journal.perform(batch), 0.0)
+            journal.wrote(batch, journal.perform(batch), 0.0)
         return journal
 
     @property
@@ -190,7 +190,7 @@ class Journal:
         """Blocks until the batch is on the disk, or is known not to be; touches files only, so a thread may do it."""
         return self._writer.perform(batch)
 
-    def settle(self, batch: Batch, written: Written, at: float) -> None:
+    def wrote(self, batch: Batch, written: Written, at: float) -> None:
         """Takes note of what became of a batch, at process time `at`."""
         if written.data_error is not None:
             self._lost += batch.records
@@ -210,7 +210,7 @@ class Journal:
         """Makes durable what was appended, in this thread; for tests and tools. Raises JournalPoisoned."""
         batch = self.take(at, anchor=anchor)
         if batch is not None:
-            self.settle(batch, self.perform(batch), at)
+            self.wrote(batch, self.perform(batch), at)
         self.check(emergency=True)
 
     def shut(self) -> None:

@@ -123,7 +123,7 @@ class StepAborted(msgspec.Struct, frozen=True, kw_only=True, tag="step.aborted")
     reason: str
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True, tag="settlement"):
+class HandedIn(msgspec.Struct, frozen=True, kw_only=True, tag="settlement"):
     """An outcome or adoption that enters the book at the next row instead of inside a step."""
 
     id: str
@@ -214,7 +214,7 @@ Record: TypeAlias = (
     | NonceClosed
     | StepEnd
     | StepAborted
-    | Settlement
+    | HandedIn
     | Command
     | ConfigChanged
     | EpochBegan

@@ -136,7 +136,7 @@ class Dispatch:
                     report = await client.cancel(sent)
         except (Unavailable, NotSent, OutcomeUnknown, trio.TooSlowError):
             return None
-        return self._settled(order, report)
+        return self._told(order, report)
 
     async def take_back(self, venue: VenueName, resting: RestingOrder) -> str:
         """Takes back an order that rests at a venue, whoever sent it. Why it could not, "" when it is gone."""
@@ -286,7 +286,7 @@ class Dispatch:
         await self._log.commit()
         return trades
 
-    def _settled(self, order: Order, report: OrderReport) -> Trade | None:
+    def _told(self, order: Order, report: OrderReport) -> Trade | None:
         match report.status:
             case ReportStatus.DONE:
                 return report.trade

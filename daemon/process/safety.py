@@ -152,7 +152,7 @@ async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, w
         async with trio.open_nursery() as nursery:
             for entry in config.strategies:
                 nursery.start_soon(one, entry)
-        for scope, why in (await latches.settle()).items():
+        for scope, why in (await latches.written()).items():
             log.critical("latch.not_written", scope=scope, error=why)
         around.cancel_scope.cancel()
     with suppress(Stop, OSError):

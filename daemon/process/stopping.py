@@ -77,7 +77,7 @@ class Stopping:
             if all(self._has_closed(strategy) for strategy in self._closed):
                 break
             await trio.sleep(0.05)
-        await self._latches.settle()
+        await self._latches.written()
 
     def _has_closed(self, strategy: str) -> bool:
         closing = self._supervisor.closing_of(strategy)

@@ -13,7 +13,7 @@ import msgspec
 
 from components.core import Core, CoreState, Ports
 from components.model.errors import BasisError, Refuse, Retry, Severity, Stop, catalogued
-from components.model.events import Event, SettlementBatch
+from components.model.events import Event, PaymentBatch
 from components.model.keys import CHAIN_VENUES, PositionKey, VenueName
 from components.model.market import Window
 from components.model.orders import OrderGroup, Trade
@@ -84,9 +84,9 @@ class RecordedPorts:
         if recorded is None or recorded.group != group:
             self.differ("an order group", "none" if recorded is None else shown(recorded.group), shown(group))
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None:
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None:
         for event in events:
-            self.events += event.events() if isinstance(event, SettlementBatch) else [event]
+            self.events += event.events() if isinstance(event, PaymentBatch) else [event]
 
     def rows(self, block: RowBlock) -> None:
         for name, column in block.columns.items():

@@ -26,12 +26,12 @@ from daemon.journal.journal import Journal
 from daemon.journal.records import (
     Command,
     ConfigChanged,
+    HandedIn,
     Intent,
     Manifest,
     NonceClosed,
     Outcome,
     Record,
-    Settlement,
     Signed,
     Snapshot,
     StepBegin,
@@ -157,7 +157,7 @@ class _Reading:
                 if known is not None:
                     self._loose[record.order_id] = (known[0], record)
                 self._parts.append(record)
-            case Settlement():
+            case HandedIn():
                 self._unbooked.late[record.id] = decode(record.item, Happening)
             case Command():
                 if record.answer == "accepted":

@@ -46,7 +46,7 @@ class LatchKeeper(Latches):
         """Scopes whose file does not say yet what is in force, and why."""
         return {scope: self._why.get(scope, HUNG) for scope in self._pending}
 
-    async def settle(self, within_s: float = ANSWER_S) -> dict[str, str]:
+    async def written(self, within_s: float = ANSWER_S) -> dict[str, str]:
         """Waits for the disk, but not for long; what is still unwritten then, and why."""
         with trio.move_on_after(within_s):
             while self._pending and not self._why:

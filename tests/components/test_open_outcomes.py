@@ -56,7 +56,7 @@ def test_windows_and_restarts_change_nothing() -> None:
             kept = decode(encode(outcomes.state()), dict[OrderId, dict[PositionKey, Since]])
             outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
             outcomes.restore(kept)
-        found.append(outcomes.settle("lost", changes, made.window(6, 7)))
+        found.append(outcomes.known("lost", changes, made.window(6, 7)))
     assert found[0] == found[1] == found[2]
     cost, gains = found[0]
     assert cost == 0.0  # sold at 60,000 when the mark was 60,000
@@ -66,7 +66,7 @@ def test_windows_and_restarts_change_nothing() -> None:
 def test_what_nobody_watched_counts_from_the_row_before() -> None:
     made = market({"binance.spot.BTC": [60_000.0, 61_000.0]})
     outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
-    cost, gains = outcomes.settle("strange", {key("binance:BaseToken:BTC"): 1.0}, made.window(1, 2))
+    cost, gains = outcomes.known("strange", {key("binance:BaseToken:BTC"): 1.0}, made.window(1, 2))
     assert (cost, gains) == (60_000.0, {"delta": 1_000.0})
 
 

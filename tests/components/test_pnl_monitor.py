@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from components.exposure_monitor import ExposureMonitor
-from components.model.events import Event, EventType, SettlementBatch
+from components.model.events import Event, EventType, PaymentBatch
 from components.model.market import Column, Market
 from components.model.orders import OrderGroup, Trade, Verb
 from components.model.slices import RunSlice
@@ -56,7 +56,7 @@ class Paper:
 
     def intend(self, group: OrderGroup, at: int) -> None: ...
 
-    def record(self, events: Sequence[Event | SettlementBatch]) -> None: ...
+    def record(self, events: Sequence[Event | PaymentBatch]) -> None: ...
 
     def rows(self, block: RowBlock) -> None:
         self.blocks.append(block)
@@ -97,7 +97,7 @@ class Books:
                 worth = sum(c * self._prices.value_at(window.row(0), k) for k, c in one.changes.items())
                 self.pnl.take_flow(worth, float(exposure.equity[0]) - worth, window.row(0))
         risk = self._risk.assess(exposure, self.pnl.units)
-        self.positions.settle(book, told, rows)
+        self.positions.happened(book, told, rows)
         self._risk.advance(risk, rows, ())
         steps = self.pnl.attribute(book, told, risk, rows)
         if trades:

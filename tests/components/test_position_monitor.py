@@ -57,7 +57,7 @@ def test_cash_flows_accumulate_from_the_balance_held(monitor: PositionMonitor, f
 def test_only_the_rows_that_happened_are_booked(monitor: PositionMonitor, four: Market) -> None:
     settlements = settled(4, deposit(50.0), flows=(cash(USDT, [0, 2], [1.0, 2.0]),))
     book = monitor.project(four.window(0, 4), settlements)
-    monitor.settle(book, settlements, 2)
+    monitor.happened(book, settlements, 2)
     assert monitor.snapshot() == {BTC: 1.0, USDT: 101.0, WALLET: 50.0}
 
 
@@ -75,7 +75,7 @@ def test_a_transfer_travels_until_it_arrives(monitor: PositionMonitor, four: Mar
     assert monitor.statistics() == {"positions": 3, "in_flight": 1, "uncertain": 0, "unfinal": 0}
 
     arrived = happening(EventType.TRANSFER_ARRIVED, {transit: -99.0, WALLET: 99.0}, arrived=FLIGHT)
-    monitor.settle(monitor.project(four.window(0, 1), settled(1, arrived)), settled(1, arrived), 1)
+    monitor.happened(monitor.project(four.window(0, 1), settled(1, arrived)), settled(1, arrived), 1)
     assert monitor.in_flight == {}
     assert monitor.snapshot() == {BTC: 1.0, WALLET: 99.0}
 
@@ -94,7 +94,7 @@ def test_a_doubt_ends_on_the_row_on_which_it_is_resolved(monitor: PositionMonito
     assert book.uncertain == ()
     assert monitor.uncertain == {SHORT.id: SHORT}  # a preview
 
-    monitor.settle(book, settlements, 1)
+    monitor.happened(book, settlements, 1)
     assert monitor.uncertain == {}
     assert monitor.expected.of(key("okx:Perp:BTCUSDT")) == -1.0
 
@@ -104,7 +104,7 @@ def test_an_order_that_turns_out_not_done_ends_the_doubt_and_changes_nothing(
 ) -> None:
     monitor.keep_uncertain(SHORT)
     settlements = settled(1, late(SHORT, {}))
-    monitor.settle(monitor.project(four.window(0, 1), settlements), settlements, 1)
+    monitor.happened(monitor.project(four.window(0, 1), settlements), settlements, 1)
     assert monitor.uncertain == {}
     assert monitor.snapshot() == {BTC: 1.0, USDT: 100.0}
 
@@ -113,7 +113,7 @@ def test_a_doubt_may_come_from_an_earlier_run(monitor: PositionMonitor, four: Ma
     settlements = settled(1, happening(EventType.ORDER_UNKNOWN, unknown=SHORT))
     book = monitor.project(four.window(0, 1), settlements)
     assert book.uncertain == (SHORT,)
-    monitor.settle(book, settlements, 1)
+    monitor.happened(book, settlements, 1)
     assert monitor.uncertain == {SHORT.id: SHORT}
 
 
@@ -124,7 +124,7 @@ def test_a_late_transfer_is_on_its_way_from_now_on(monitor: PositionMonitor, fou
         1, happening(EventType.ORDER_RESOLVED, {USDT: -100.0, "transit:BaseToken:USDT": 99.0}, part="late",
                      resolves=send.id, departed=FLIGHT),
     )  # fmt: skip
-    monitor.settle(monitor.project(four.window(0, 1), settlements), settlements, 1)
+    monitor.happened(monitor.project(four.window(0, 1), settlements), settlements, 1)
     assert monitor.in_flight == {"t1": FLIGHT}
     assert monitor.uncertain == {}
 
@@ -133,7 +133,7 @@ def test_the_resolution_of_an_order_nobody_doubts_is_booked_all_the_same(
     monitor: PositionMonitor, four: Market
 ) -> None:
     settlements = settled(1, late(SHORT, {"okx:Perp:BTCUSDT": -1.0}))
-    monitor.settle(monitor.project(four.window(0, 1), settlements), settlements, 1)
+    monitor.happened(monitor.project(four.window(0, 1), settlements), settlements, 1)
     assert monitor.expected.of(key("okx:Perp:BTCUSDT")) == -1.0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.event_logger import EventLogger
-from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
+from components.model.events import Event, EventType, PaymentBatch, canonical_bytes
 from components.model.keys import PositionKey
 from components.model.market import Column
 from components.model.orders import Verb
@@ -96,7 +96,7 @@ class MemoryStage:
     def events(self) -> Sequence[Event]:
         out: list[Event] = []
         for item in self._memory.events:
-            out.extend(item.events() if isinstance(item, SettlementBatch) else (item,))
+            out.extend(item.events() if isinstance(item, PaymentBatch) else (item,))
         return out
 
     def column(self, name: str) -> Column:
@@ -128,7 +128,7 @@ def event(number: int) -> Event:
     )
 
 
-def batch(first: int, amounts: tuple[float, ...]) -> SettlementBatch:
+def batch(first: int, amounts: tuple[float, ...]) -> PaymentBatch:
     flow = CashFlows(
         key=CASH,
         part="funding",
@@ -143,9 +143,9 @@ def batch(first: int, amounts: tuple[float, ...]) -> SettlementBatch:
     logger = EventLogger(memory, "s", "r")
     for _ in range(first):
         logger.record(EventType.TRADE, START, {})
-    logger.settle((flow,), len(amounts), {CASH: 100.0})
+    logger.payments((flow,), len(amounts), {CASH: 100.0})
     made = memory.events[-1]
-    assert isinstance(made, SettlementBatch)
+    assert isinstance(made, PaymentBatch)
     return made
 
 

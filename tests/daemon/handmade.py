@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from components.model.events import Event, EventType, SettlementBatch
+from components.model.events import Event, EventType, PaymentBatch
 from components.model.keys import base_token, perp
 from components.model.market import Column, Market, Provenance, Stamps
 from components.model.requirements import HOUR_NS
@@ -36,9 +36,9 @@ def event(order: int, event_type: EventType = EventType.TRADE, **fields: object)
     return msgspec.structs.replace(plain, **fields)
 
 
-def batch(first_order: int) -> SettlementBatch:
+def batch(first_order: int) -> PaymentBatch:
     """Two payments to one balance on one row, then one on the next."""
-    return SettlementBatch(
+    return PaymentBatch(
         first_order=first_order,
         strategy="btc_basis",
         correlation_id="run/1",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
+from components.model.events import Event, EventType, PaymentBatch, canonical_bytes
 from components.model.keys import PositionKey, PositionType
 from components.model.market import Column, Market
 from components.model.orders import DONE, Trade, TradeStatus, Verb
@@ -92,7 +92,7 @@ def events_of(result: ReplayResult) -> list[Event]:
     """All events in order, quiet settlements spelt out."""
     out: list[Event] = []
     for item in result.events:
-        out.extend(item.events() if isinstance(item, SettlementBatch) else (item,))
+        out.extend(item.events() if isinstance(item, PaymentBatch) else (item,))
     return out
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from components.model.events import GENESIS, Event, SettlementBatch, canonical_bytes, chain_hash
+from components.model.events import GENESIS, Event, PaymentBatch, canonical_bytes, chain_hash
 from components.model.keys import PositionKey
 from daemon.backtest.results.tables import BALANCE, cells_of, iso_stamps, quoted
 
@@ -29,7 +29,7 @@ class EventLog(msgspec.Struct, frozen=True):
     last_hash: str
 
 
-def write_events(path: Path, events: Iterable[Event | SettlementBatch]) -> EventLog:
+def write_events(path: Path, events: Iterable[Event | PaymentBatch]) -> EventLog:
     recorded = tuple(events)
     keys = position_keys(recorded)
     count, last = 0, GENESIS
@@ -62,20 +62,20 @@ def write_events(path: Path, events: Iterable[Event | SettlementBatch]) -> Event
     return EventLog(count, last)
 
 
-def single_events(events: Iterable[Event | SettlementBatch]) -> Iterator[Event]:
+def single_events(events: Iterable[Event | PaymentBatch]) -> Iterator[Event]:
     for event in events:
-        if isinstance(event, SettlementBatch):
+        if isinstance(event, PaymentBatch):
             yield from event.events()
         else:
             yield event
 
 
-def position_keys(events: Iterable[Event | SettlementBatch]) -> list[PositionKey]:
+def position_keys(events: Iterable[Event | PaymentBatch]) -> list[PositionKey]:
     """Every position that occurs in a balance, sorted."""
     keys: dict[PositionKey, None] = {}
     for event in events:
         keys.update(dict.fromkeys(event.balances))
-        if isinstance(event, SettlementBatch):
+        if isinstance(event, PaymentBatch):
             keys.update(dict.fromkeys(event.keys))
     return sorted(keys)
 

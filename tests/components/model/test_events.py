@@ -13,7 +13,7 @@ from components.model.events import (
     GENESIS,
     Event,
     EventType,
-    SettlementBatch,
+    PaymentBatch,
     canonical_bytes,
     chain_hash,
 )
@@ -30,9 +30,9 @@ def event(**changes: object) -> Event:
     return msgspec.structs.replace(plain, **changes)
 
 
-def batch(which: list[int], row: list[int], amount: list[float]) -> SettlementBatch:
+def batch(which: list[int], row: list[int], amount: list[float]) -> PaymentBatch:
     rows = np.array(row)
-    return SettlementBatch(
+    return PaymentBatch(
         first_order=10, strategy="btc_basis", correlation_id="run/1",
         event_types=(EventType.FUNDING, EventType.FUNDING, EventType.INTEREST), tokens=("USDT",) * 3,
         keys=(USDT, OKX, USDT), details=("binance BTCUSDT", "okx BTCUSDT", "interest"), which=np.array(which), row=rows,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.model.errors import MissingData
-from components.model.events import Event, EventType, SettlementBatch, canonical_bytes
+from components.model.events import Event, EventType, PaymentBatch, canonical_bytes
 from components.model.market import Market
 from components.ports import Flow, RowBlock
 from daemon.backtest.replay import Replay, ReplayRequest, ReplayResult, Rows, replay
@@ -38,7 +38,7 @@ def run(mode: str = "btc_basis", market: Market | None = None, *overrides: str, 
 def told(result: ReplayResult) -> list[bytes]:
     out: list[Event] = []
     for item in result.events:
-        out.extend(item.events() if isinstance(item, SettlementBatch) else (item,))
+        out.extend(item.events() if isinstance(item, PaymentBatch) else (item,))
     return [canonical_bytes(event) for event in out]
 
 

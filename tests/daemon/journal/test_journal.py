@@ -295,7 +295,7 @@ def test_what_was_appended_while_a_failing_batch_was_under_way_is_given_up_with_
     assert batch is not None
     journal.append(note("second"))
     disk.fail_at("journal.write", errno.ENOSPC)
-    journal.settle(batch, journal.perform(batch), 0.0)
+    journal.wrote(batch, journal.perform(batch), 0.0)
 
     assert (journal.pending, journal.statistics().lost) == (0, 2)
     journal.append_emergency(note("closing"))

@@ -18,11 +18,11 @@ from daemon.journal.records import (
     Answer,
     Command,
     ConfigChanged,
+    HandedIn,
     Intent,
     Manifest,
     Outcome,
     Record,
-    Settlement,
     StepBegin,
     StepEnd,
 )
@@ -206,7 +206,7 @@ def test_a_command_waits_until_a_finished_step_has_served_it(records: tuple[Reco
 def test_what_was_settled_by_hand_waits_until_a_finished_step_has_taken_it(records: tuple[Record, ...]) -> None:
     kept = finished(records, 2)
     item = late_of(BUY, trade(BUY, {str(CASH): -5.0}))
-    by_hand = Settlement(id="c9", item=encode(item))
+    by_hand = HandedIn(id="c9", item=encode(item))
     assert [encode(each) for each in recovered([*kept, by_hand]).unbooked.late.values()] == [encode(item)]
     begin, end = (each for each in records[len(kept) : len(kept) + 2])
     assert isinstance(begin, StepBegin) and isinstance(end, StepEnd)

@@ -44,7 +44,7 @@ async def test_a_disk_that_takes_nothing_is_tried_again_until_it_does(
         nursery.start_soon(keeper.run)
         keeper.set(requested(BTC, "a test", at=1, uid=0))
         keeper.advance(BTC, Phase.CLOSING)
-        assert await keeper.settle() == {BTC: "No space left on device"}
+        assert await keeper.written() == {BTC: "No space left on device"}
         assert Latches(tmp_path).of(BTC) is None
         refusing[0] = False
         await trio.sleep(2 * latch_keeper.AGAIN_S)
@@ -87,11 +87,11 @@ async def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
         nursery.start_soon(keeper.run)
         keeper.set(requested(BTC, "a test", at=1, uid=0))
         with trio.fail_after(2.0):
-            assert await keeper.settle(0.1) == {BTC: latch_keeper.HUNG}
+            assert await keeper.written(0.1) == {BTC: latch_keeper.HUNG}
         standing = keeper.of(BTC)
         assert standing is not None and standing.phase is Phase.REQUESTED
         done.set()
-        assert await keeper.settle(2.0) == {}
+        assert await keeper.written(2.0) == {}
         nursery.cancel_scope.cancel()
 
 
