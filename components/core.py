@@ -263,8 +263,9 @@ class Core:
             lambda group, trades: repair_group(group, trades, now),
             leaving=None if told else lambda: self.announcer.decision(plan, trigger.kind, row),
         )
-        self.trades += sum(trade.status in DONE for trade in result.trades)
-        self.rejected += sum(trade.status is TradeStatus.REJECTED for trade in result.trades)
+        statuses = [trade.status for trade in result.trades]
+        self.trades += sum(statuses.count(status) for status in DONE)
+        self.rejected += statuses.count(TradeStatus.REJECTED)
         if result.trades:
             cost = self.pnl.trade(steps, result.trades, row, leaver_pays=plan.leaver_pays)
             self.risk.forgive(cost if plan.urgency in OWN_WISH and not plan.leaver_pays else 0.0)

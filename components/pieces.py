@@ -63,7 +63,7 @@ def prices_of(group: OrderGroup, now: Situation) -> dict[str, float]:
     prices = {}
     for order in group.orders:
         if order.verb in (Verb.SPOT, Verb.PERP):
-            name = f"{order.venue}.{order.verb.value}.{order.token}"
+            name = f"{order.venue}.{order.verb}.{order.token}"
             if name in now.row.market.columns and isfinite(price := now.value(name)):
                 prices[order.id] = price
     return prices
@@ -77,7 +77,7 @@ def pieces(group: OrderGroup, prices_usdt: Mapping[str, float], limits: Limits) 
     bounds = [limits.largest(order) for order in group.orders]
     prices = [prices_usdt.get(order.id, 0.0) for order in group.orders]
     legs = list(zip(group.orders, bounds, prices, strict=True))
-    times = max((abs(o.amount) * price / bound for o, bound, price in legs if bound), default=0.0)
+    times = max([abs(o.amount) * price / bound for o, bound, price in legs if bound], default=0.0)
     if times <= ROUNDING:
         return (group,)
     most = max(_lots(order, limits) for order in group.orders)

@@ -128,7 +128,7 @@ class PositionUpdateHandler:
                 yield piece, known if piece is group else prices(piece)
 
     def _reconcile(self, trades: tuple[Trade, ...], at: int) -> str | None:
-        venues = frozenset(key.venue for trade in trades for key in trade.changes)
+        venues = frozenset([key.venue for trade in trades for key in trade.changes])
         for attempt in range(1, self._reconciliation.max_attempts + 1):
             last = attempt == self._reconciliation.max_attempts
             try:
@@ -203,7 +203,7 @@ class PositionUpdateHandler:
                 token=trade.token,
                 amount=trade.quantity,
                 status=trade.status.value,
-                detail=f"{order.verb.value} {order.leg}{price}{reason}",
+                detail=f"{order.verb} {order.leg}{price}{reason}",
             )
 
     def _withheld(self, verdict: Withheld, at: int) -> None:

@@ -34,7 +34,7 @@ def quoted(order: Order, now: Situation) -> float | None:
     """The price that the row knows of an order, before fees and impact: USDT per unit at an exchange, units of
     `into_token` per unit on a DEX; None when it knows none, or the order has none."""
     if order.verb in EXCHANGED:
-        return _value(now, f"{order.venue}.{order.verb.value}.{order.token}")
+        return _value(now, f"{order.venue}.{order.verb}.{order.token}")
     return _pool(order, now) if order.verb is Verb.SWAP else None
 
 

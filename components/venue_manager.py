@@ -50,7 +50,7 @@ class VenueManager:
         uncertainty: Uncertainty = CERTAIN,
     ) -> Approved | Withheld:
         """Approved, or Withheld with every reason. `prices_usdt`: USDT per unit by order id, where known."""
-        reasons = [reason for order in group.orders for reason in self._faults(order)]
+        reasons = self._faults(group.orders)
         if uncertainty.legs:
             legs = dict.fromkeys(leg_of(order, self._exchanges) for order in group.orders)
             reasons += [f"the outcome of an order on {leg} is not known" for leg in legs if leg in uncertainty.legs]
@@ -60,8 +60,9 @@ class VenueManager:
         if is_adding:
             reasons += standing.no_risk
             reasons += [f"the outcome of order {order} is not known" for order in uncertainty.orders]
-        sizes = (too_large(order, group.action, prices_usdt.get(order.id), limits) for order in group.orders)
-        reasons += [reason for reason in sizes if reason]
+        for order in group.orders:
+            if reason := too_large(order, group.action, prices_usdt.get(order.id), limits):
+                reasons.append(reason)
         return Withheld(group, tuple(dict.fromkeys(reasons))) if reasons else Approved(group, is_adding)
 
     def pieces(self, group: OrderGroup, prices_usdt: Mapping[str, float], standing: Standing) -> tuple[OrderGroup, ...]:
@@ -71,14 +72,15 @@ class VenueManager:
     def execute(self, approved: Approved) -> tuple[Trade, ...]:
         return self._interfaces.execute(approved)
 
-    def _faults(self, order: Order) -> list[str]:
+    def _faults(self, orders: tuple[Order, ...]) -> list[str]:
         faults = []
-        if not self._interfaces.knows(order.venue):
-            faults.append(f"{order.leg}: no interface for venue {order.venue!r}")
-        if not isfinite(order.amount):
-            faults.append(f"{order.leg}: amount {order.amount} is not a number")
-        elif order.amount == 0.0 or (order.amount < 0.0 and order.verb not in SIGNED):
-            faults.append(f"{order.leg}: amount {order.amount} must be positive")
+        for order in orders:
+            if not self._interfaces.knows(order.venue):
+                faults.append(f"{order.leg}: no interface for venue {order.venue!r}")
+            if not isfinite(order.amount):
+                faults.append(f"{order.leg}: amount {order.amount} is not a number")
+            elif order.amount == 0.0 or (order.amount < 0.0 and order.verb not in SIGNED):
+                faults.append(f"{order.leg}: amount {order.amount} must be positive")
         return faults
 
 
@@ -87,12 +89,12 @@ def adds_risk(group: OrderGroup, uncertainty: Uncertainty) -> bool:
 
     Legs of a group that is not atomic can part: what would raise that end without some of them adds risk too.
     """
-    if all(reduces_risk(order, group.action) for order in group.orders):
+    if all([reduces_risk(order, group.action) for order in group.orders]):
         return False
     moves = [coins_moved(order, uncertainty.coin, uncertainty.reference_usdt) for order in group.orders]
     before, moved = max(abs(uncertainty.low), abs(uncertainty.high)), sum(moves)
     if group.kind is not GroupKind.ATOMIC:
-        bought, sold = sum(max(each, 0.0) for each in moves), sum(min(each, 0.0) for each in moves)
+        bought, sold = sum([max(each, 0.0) for each in moves]), sum([min(each, 0.0) for each in moves])
         if max(abs(uncertainty.high + bought), abs(uncertainty.low + sold)) > before * (2.0 - SMALLER):
             return True
     return not max(abs(uncertainty.low + moved), abs(uncertainty.high + moved)) < before * SMALLER

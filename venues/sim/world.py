@@ -337,12 +337,13 @@ class SimWorld:
 
     def _meter(self) -> None:
         """What is held of weETH from now on earns rewards from now on."""
+        if not self._reward_tokens:
+            return
         at = self._row.timestamp
         self._rewards.holds(self.balances, at)
-        if self._reward_tokens:
-            wallet, supplied = (self.balances.get(key, 0.0) for key in (IN_WALLET, SUPPLIED))
-            if not self._holdings or self._holdings[-1][1:] != (wallet, supplied):
-                self._holdings.append((at, wallet, supplied))
+        wallet, supplied = (self.balances.get(key, 0.0) for key in (IN_WALLET, SUPPLIED))
+        if not self._holdings or self._holdings[-1][1:] != (wallet, supplied):
+            self._holdings.append((at, wallet, supplied))
 
     def _add(self, key: PositionKey, change: float) -> None:
         self.balances[key] = self.balances.get(key, 0.0) + change
