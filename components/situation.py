@@ -243,7 +243,7 @@ class Situation:
         """Net coins over everything: the lowest and the highest they may be, given the orders uncertain."""
         if not self.mode.hedge_allocation:
             return 0.0, 0.0
-        net = self.long_coins() + sum(self.size(venue) for venue in self.mode.hedge_allocation)
+        net = self.long_coins() + sum([self.size(venue) for venue in self.mode.hedge_allocation])
         if not self._positions.uncertain:
             return net, net
         moves = [coins_moved(order, self.coin, self.reference()) for order in self._positions.uncertain.values()]

@@ -43,16 +43,29 @@ CASH = Unit(1.0, None, 0.0, ())
 UNVALUED = Unit(0.0, None, 0.0, ())
 
 
+class Units(dict[PositionKey, Unit]):
+    """What one native unit of a key is worth over one market: worked out when it is first asked for."""
+
+    def __init__(self, market: Market, valued: Callable[[Market, PositionKey], Unit]) -> None:
+        super().__init__()
+        self.market = market
+        self._valued = valued
+
+    def __missing__(self, key: PositionKey) -> Unit:
+        unit = self[key] = self._valued(self.market, key)
+        return unit
+
+
 class RowValues(dict[PositionKey, float]):
     """Share-class value of one native unit at one row, by key: worked out when it is first asked for."""
 
-    def __init__(self, row: Row, unit: Callable[[Market, PositionKey], Unit]) -> None:
+    def __init__(self, row: Row, units: Units) -> None:
         super().__init__()
         self.row = row
-        self._unit = unit
+        self._units = units
 
     def __missing__(self, key: PositionKey) -> float:
-        value = self[key] = _at(self.row, self._unit(self.row.market, key).value)
+        value = self[key] = _at(self.row, self._units[key].value)
         return value
 
 
@@ -62,8 +75,7 @@ class UtilityManager:
     def __init__(self, share_class: Literal["USDT", "ETH"], required: Collection[str] | None = None) -> None:
         self._share_class = share_class
         self._required = None if required is None else frozenset(required)
-        self._market: Market | None = None
-        self._units: dict[PositionKey, Unit] = {}
+        self._units: Units | None = None  # of the market asked about last
         self._values: RowValues | None = None  # of the row asked for last
 
     @classmethod
@@ -73,13 +85,17 @@ class UtilityManager:
 
     def unit(self, market: Market, key: PositionKey) -> Unit:
         """What one native unit of `key` is worth; MissingData when a required series is not there."""
-        if market is not self._market:
-            self._market = market
-            self._units = {}
-        unit = self._units.get(key)
-        if unit is None:
-            unit = self._units[key] = self._valued(market, key)
-        return unit
+        units = self._units
+        if units is None or market is not units.market:
+            units = self.units(market)
+        return units[key]
+
+    def units(self, market: Market) -> Units:
+        """The same for any key."""
+        units = self._units
+        if units is None or market is not units.market:
+            units = self._units = Units(market, self._valued)
+        return units
 
     def is_valued(self, row: Row, key: PositionKey) -> bool:
         """Whether there is a price of this key at all."""
@@ -93,7 +109,7 @@ class UtilityManager:
         """The same for any key: a decision asks for the same ones again and again."""
         values = self._values
         if values is None or row.index != values.row.index or row.market is not values.row.market:
-            values = self._values = RowValues(row, self.unit)
+            values = self._values = RowValues(row, self.units(row.market))
         return values
 
     def worth_at(self, row: Row, balances: Mapping[PositionKey, float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping
-from operator import itemgetter
 from typing import TypeVar, overload
 
 import msgspec
@@ -38,7 +37,8 @@ class Book(Mapping[PositionKey, float]):
 
     def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
         self.version = 0  # counts changes: what was worked out of a book holds until the next
-        self._balances = Balances(sorted(balances.items()) if balances else ())
+        self._balances = Balances(balances or {})
+        self._sort()
         self.of: Callable[[PositionKey], float] = self._balances.__getitem__
 
     def __getitem__(self, key: PositionKey) -> float:
@@ -84,23 +84,29 @@ class Book(Mapping[PositionKey, float]):
             self._sort()
 
     def _sort(self) -> None:
-        ordered = sorted(self._balances.items())
-        self._balances.clear()
-        self._balances.update(ordered)
+        keys = list(self._balances)
+        ordered = sorted(keys)
+        if keys != ordered:
+            found = dict(self._balances)
+            self._balances.clear()
+            for key in ordered:
+                self._balances[key] = found[key]
 
     def snapshot(self) -> dict[PositionKey, float]:
         """The balances that are not zero, in key order."""
-        return dict(filter(itemgetter(1), self._balances.items()))
+        return {key: balance for key, balance in self._balances.items() if balance != 0.0}
 
     def differences(
         self, observed: Mapping[PositionKey, float], *, absolute: float, relative: float, venues: frozenset[str]
     ) -> tuple[Difference, ...]:
         """Keys of `venues` whose balances differ by more than `absolute + relative × |expected|`."""
         found = []
-        unheard_of = [(key, 0.0) for key in observed if key not in self._balances]
-        for key, expected in (*self._balances.items(), *unheard_of):
+        for key, expected in self._balances.items():
             if key.venue in venues:
                 seen = observed.get(key, 0.0)
                 if not abs(expected - seen) <= absolute + relative * abs(expected):
                     found.append(Difference(key, expected, seen))
+        for key, seen in observed.items():
+            if key not in self._balances and key.venue in venues and not abs(seen) <= absolute:
+                found.append(Difference(key, 0.0, seen))
         return tuple(sorted(found, key=lambda difference: difference.key))
