@@ -36,6 +36,8 @@ class Deviation:
     def __init__(self, mode: ModeSlice, prices: UtilityManager) -> None:
         self._mode = mode
         self._prices = prices
+        self._margin_names = {venue: str(Measure(Kind.MARGIN_RATIO, venue)) for venue in mode.hedge_allocation}
+        self._leg_names = {venue: str(Measure(Kind.LEGS, venue)) for venue in mode.hedge_allocation}
         self._seen: Exposure | None = None  # whose bands these are: one window is asked about three times
         self._made: list[Band] = []
 
@@ -92,7 +94,7 @@ class Deviation:
                 band = mode.margin_ratio_band
                 bands.append(
                     Band(
-                        str(Measure(Kind.MARGIN_RATIO, venue)),
+                        self._margin_names[venue],
                         account.margin_ratio,
                         band.low,
                         band.high,
@@ -105,9 +107,8 @@ class Deviation:
                 size = book.quantities.get(perp(venue, mode.asset), 0.0)
                 larger = max(abs(spot), abs(size))
                 if larger > 0.0:
-                    bands.append(
-                        Band(str(Measure(Kind.LEGS, venue)), abs(spot + size) / larger, 0.0, threshold, threshold)
-                    )
+                    parted = abs(spot + size) / larger
+                    bands.append(Band(self._leg_names[venue], parted, 0.0, threshold, threshold))
         if exposure.ltv is not None:
             low, high = mode.target_ltv * (1.0 - threshold), mode.target_ltv * (1.0 + threshold)
             step = QUARTER * max(mode.risk.ltv.critical - high, 0.0)

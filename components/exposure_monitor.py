@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 
 from components.maths.columns import extent
-from components.maths.perps import unrealised_usdt
 from components.model.keys import (
     GAS,
     PositionKey,
@@ -161,7 +160,9 @@ class ExposureMonitor:
             book=book,
             worth=worth,
             equity=_total(worth, window),
-            accounts={venue: self._account(book, venue, exchange) for venue, exchange in self._exchanges.items()},
+            accounts={
+                venue: self._account(book, worth, venue, exchange) for venue, exchange in self._exchanges.items()
+            },
             net_coin=net,
             gross_coin=gross,
             collateral_eth=collateral,
@@ -195,13 +196,14 @@ class ExposureMonitor:
                 lines.append(Line(key=key, native=native, coins=native * coins, value=native * value))
         return tuple(lines)
 
-    def _account(self, book: BookColumns, venue: str, exchange: Exchange) -> Account:
+    def _account(
+        self, book: BookColumns, worth: Mapping[PositionKey, Column | float], venue: str, exchange: Exchange
+    ) -> Account:
         window, quantities = book.window, book.quantities
         equity = book.native(exchange.cash)
         held = quantities.get(exchange.size, 0.0)
         if held != 0.0:
-            mark = window.column(exchange.marks)
-            equity = equity + unrealised_usdt(held, quantities.get(exchange.quote, 0.0), mark)
+            equity = equity + (worth[exchange.size] + quantities.get(exchange.quote, 0.0))  # size × mark + quote
         if exchange.haircut is not None and exchange.spot in quantities:
             equity = equity + book.native(exchange.spot) * exchange.haircut * window.column(exchange.spot_series)
         equity = np.full(len(window), equity) if isinstance(equity, float) else equity

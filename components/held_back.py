@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import inf, isfinite
 
 import msgspec
-import numpy as np
 
 from components.maths.columns import extent, first_of
-from components.model.market import Column, Flags, Stamps
+from components.model.market import Column, Stamps
 
 HYSTERESIS = 0.1  # of a limit: so far inside its band a measure is forgotten, or it would come and go at the limit
 NEVER = 2**63 - 1
@@ -43,28 +43,42 @@ class Band(msgspec.Struct, frozen=True):
 
     def first_outside(self, start: int, rows: int) -> int:
         """The first row at or after `start` outside the band; `rows` when there is none."""
+        return self._first_beyond(self.low, self.high, start, rows)
+
+    def first_worse(self, value: float, rows: int) -> int:
+        """The first row that is worse than `value` by a step, on its side of the band; `rows` when there is none."""
+        step = self.step + self.share * abs(value)
+        return self._first_beyond(*((value - step, inf) if value < self.low else (-inf, value + step)), 0, rows)
+
+    def first_recovered(self, held: Held, rows: int) -> int:
+        """The first of the first rows that ends what is held back: inside on the row after the plan, or well inside
+        later; `rows` when there is none."""
+        if held.value is None and not self.is_outside(self.at(0)):
+            return 0
+        low = self.low + HYSTERESIS * abs(self.low) if isfinite(self.low) else self.low
+        high = self.high - HYSTERESIS * abs(self.high) if isfinite(self.high) else self.high
         if isinstance(self.column, float):
-            return rows if self.low <= self.column <= self.high else start
-        low, high = extent(self.column) if self.extent is None else self.extent
-        if low >= self.low and high <= self.high:
+            return rows if self.column < low or self.column > high else 0
+        lowest, highest = extent(self.column) if self.extent is None else self.extent
+        if highest < low or lowest > high:
             return rows
-        return _first((self.column < self.low) | (self.column > self.high), start)
+        column = self.column[:rows]
+        return first_of(~((column < low) | (column > high)))
+
+    def _first_beyond(self, low: float, high: float, start: int, rows: int) -> int:
+        if isinstance(self.column, float):
+            return start if self.column < low or self.column > high else rows
+        lowest, highest = extent(self.column) if self.extent is None else self.extent
+        if lowest >= low and highest <= high:
+            return rows
+        column = self.column[start:rows]
+        return start + first_of((column < low) | (column > high))
 
     def at(self, row: int) -> float:
         return self.column if isinstance(self.column, float) else float(self.column[row])
 
     def is_outside(self, value: float) -> bool:
         return value < self.low or value > self.high
-
-    def recovered(self, held: Held, rows: int) -> Flags:
-        """Which of the first rows end what is held back: inside on the row after the plan, or well inside later."""
-        column = self.column[:rows] if not isinstance(self.column, float) else np.full(rows, self.column)
-        low = self.low + HYSTERESIS * abs(self.low) if np.isfinite(self.low) else self.low
-        high = self.high - HYSTERESIS * abs(self.high) if np.isfinite(self.high) else self.high
-        inside = ~((column < low) | (column > high))
-        if held.value is None and not self.is_outside(float(column[0])):
-            inside[0] = True
-        return inside
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -82,19 +96,15 @@ def first_row(band: Band, held: Held | None, timestamps: Stamps) -> int:
     rows = len(timestamps)
     if held is None:
         return band.first_outside(0, rows)
-    column = np.full(rows, band.column) if isinstance(band.column, float) else band.column
-    cleared = _first(band.recovered(held, rows), 0)
-    value = float(column[0]) if held.value is None else held.value
-    step = band.step + band.share * abs(value)
-    worse = column < value - step if value < band.low else column > value + step
-    again = int(np.searchsorted(timestamps, held.again_at))
-    fires = min(_first(worse, 0), again)
+    cleared = band.first_recovered(held, rows)
+    worse = band.first_worse(band.at(0) if held.value is None else held.value, rows)
+    fires = min(worse, int(timestamps.searchsorted(held.again_at)))
     return fires if fires < cleared else band.first_outside(cleared, rows) if cleared < rows else rows
 
 
 def after(band: Band, held: Held, rows: int) -> Held | None:
     """What is held once the first `rows` rows of a window have happened: None when the measure was inside its band."""
-    if band.recovered(held, rows).any():
+    if band.first_recovered(held, rows) < rows:
         return None
     return held if held.value is not None else msgspec.structs.replace(held, value=band.at(0), told=True)
 
@@ -102,8 +112,3 @@ def after(band: Band, held: Held, rows: int) -> Held | None:
 def asked_at_once(held: Mapping[str, Held]) -> dict[str, Held]:
     """New means arrived: everything is worth another try, and told anew only for another reason."""
     return {name: msgspec.structs.replace(each, again_at=0) for name, each in held.items()}
-
-
-def _first(flags: Flags, start: int) -> int:
-    """The first row at or after `start` that is flagged; the length when there is none."""
-    return start + first_of(flags[start:])

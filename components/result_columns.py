@@ -58,6 +58,10 @@ class ResultColumns:
         self._prices = prices
         self._positions = positions
         self.venue_worth: dict[str, float] = {}
+        self._listed: frozenset[PositionKey] = frozenset()
+        self._at: dict[
+            VenueName, tuple[PositionKey, ...]
+        ] = {}  # which of the listed lie at each exchange, in key order
 
     def before_trades(
         self, book: BookColumns, risk: Risk, settlements: Settlements, rows: int
@@ -115,11 +119,17 @@ class ResultColumns:
 
     def _worth(self, exposure: Exposure, rows: int) -> dict[str, Column]:
         """Everything at each exchange, added up in key order, share-class currency."""
-        totals: dict[str, Column | float] = dict.fromkeys(self._names, 0.0)
-        for key, worth in exposure.worth.items():
-            if (venue := key.venue) in totals:
-                totals[venue] = totals[venue] + head(worth, rows)
-        return {v: np.full(rows, total) if isinstance(total, float) else total for v, total in totals.items()}
+        worth = exposure.worth
+        if worth.keys() != self._listed:
+            self._listed = frozenset(worth)
+            self._at = {venue: tuple(key for key in worth if key.venue == venue) for venue in self._names}
+        found: dict[str, Column] = {}
+        for venue, keys in self._at.items():
+            total: Column | float = 0.0
+            for key in keys:
+                total = total + head(worth[key], rows)
+            found[venue] = np.full(rows, total) if isinstance(total, float) else total
+        return found
 
     def after_trades(self, columns: dict[str, Column | float], row: Row, moved: Mapping[str, float], rows: int) -> None:
         """The last row's columns say what is held after its trades."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-import numpy as np
 
 from components.deviation import Deviation
 from components.exposure_monitor import Exposure
@@ -62,7 +61,7 @@ class Triggers:
         commands: tuple[str, ...] = (),
     ) -> Trigger | None:
         """The first row that needs an action; on one row risk comes before flows, flows before deviation, then dust."""
-        again = int(np.searchsorted(exposure.window.timestamps, state.again_at))
+        again = int(exposure.window.timestamps.searchsorted(state.again_at))
         if not state.entered and again == 0 and not state.halted:
             return Trigger(0, "entry", "first row")
         found = [None if crossing is None else Trigger(crossing.row, "risk", crossing.name)]
@@ -130,7 +129,7 @@ class Triggers:
             return Trigger(0, "owed", "still owed")
         if state.owed * usdt <= self._mode.minimum_trade_usdt:
             return None
-        row = int(np.searchsorted(exposure.window.timestamps, state.retry_at.get("owed", 0)))
+        row = int(exposure.window.timestamps.searchsorted(state.retry_at.get("owed", 0)))
         return Trigger(row, "owed", "still owed")
 
     def _shrunk(self, state: ManagerState, exposure: Exposure) -> Trigger | None:

@@ -102,3 +102,32 @@ def test_a_number_is_a_column_of_it(value: float) -> None:
         number, column = Band("x", value, 0.5, 2.0, 0.1), Band("x", np.full(8, value), 0.5, 2.0, 0.1)
         assert first_row(number, each, HOURS) == first_row(column, each, HOURS)
         assert after(number, each, 3) == after(column, each, 3)
+
+
+@given(
+    st.lists(st.sampled_from([0.2, 0.39, 0.4, 0.5, 0.55, 1.0, 1.8, 2.0, 2.1, 2.5]), min_size=8, max_size=8),
+    st.one_of(st.none(), st.builds(held, st.sampled_from([None, 0.4, 2.1]), st.sampled_from([3, NEVER]))),
+    st.integers(1, 8),
+)
+def test_extremes_that_are_known_and_numbers_that_stand_for_all_rows_change_nothing(
+    values: list[float], back: Held | None, rows: int
+) -> None:
+    plain, known = band(*values), band(*values)
+    known = Band("x", known.column, 0.5, 2.0, 0.1, extent=(min(values), max(values)))
+    alike, number = band(*[values[0]] * 8), Band("x", values[0], 0.5, 2.0, 0.1)
+    for one, other in ((plain, known), (alike, number)):
+        assert first_row(one, back, HOURS) == first_row(other, back, HOURS)
+        if back is not None:
+            assert after(one, back, rows) == after(other, back, rows)
+
+
+@given(st.lists(st.sampled_from([0.2, 0.4, 0.5, 0.55, 1.0, 1.8, 2.0, 2.1, 2.5]), min_size=8, max_size=8))
+def test_what_is_held_back_fires_as_one_who_looks_at_each_row_would_say(values: list[float]) -> None:
+    """Held at 0.4 with a step of 0.1; forgotten a tenth of the limit inside 0.5..2, and then it fires outside."""
+    forgotten, wanted = False, 8
+    for row, value in enumerate(values):
+        forgotten = forgotten or 0.55 <= value <= 1.8
+        if value < 0.4 - 0.1 or (forgotten and not 0.5 <= value <= 2.0):
+            wanted = row
+            break
+    assert first_row(band(*values), held(0.4), HOURS) == wanted
