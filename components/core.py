@@ -130,7 +130,7 @@ class Core:
 
     def state(self) -> CoreState:
         return CoreState(
-            events=self.events.order,
+            events=self.events.sequence,
             step=self.events.step,
             positions=self.positions.state(),
             risk=self.risk.state(),
@@ -147,7 +147,7 @@ class Core:
 
     def restore(self, state: CoreState) -> None:
         """Goes on where a core with this state stopped."""
-        self.events.order, self.events.step = state.events, state.step
+        self.events.sequence, self.events.step = state.events, state.step
         self.positions.restore(state.positions)
         self.risk.restore(state.risk)
         self.manager.restore(state.manager)

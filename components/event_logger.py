@@ -20,11 +20,11 @@ class EventLogger:
         self._sink = sink
         self._strategy = strategy
         self._run_id = run_id
-        self.order = 0
+        self.sequence = 0
         self.step = 0
 
     def statistics(self) -> Mapping[str, int]:
-        return {"events": self.order, "step": self.step}
+        return {"events": self.sequence, "step": self.step}
 
     @property
     def correlation_id(self) -> str:
@@ -49,7 +49,7 @@ class EventLogger:
     ) -> None:
         event = Event(
             timestamp=at,
-            order=self.order,
+            sequence=self.sequence,
             event_type=event_type,
             venue=venue,
             token=token,
@@ -60,7 +60,7 @@ class EventLogger:
             detail=detail,
             balances=balances,
         )
-        self.order += 1
+        self.sequence += 1
         self._sink.record((event,))
 
     def payments(self, flows: tuple[CashFlows, ...], rows: int, balances: Mapping[PositionKey, float]) -> None:
@@ -80,7 +80,7 @@ class EventLogger:
             at = np.concatenate([flow.at[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
             amount = np.concatenate([flow.amount[:count] for flow, count in zip(flows, counts, strict=True)])[by_row]
         batch = PaymentBatch(
-            first_order=self.order,
+            first_sequence=self.sequence,
             strategy=self._strategy,
             correlation_id=self.correlation_id,
             event_types=tuple(flow.event_type for flow in flows),
@@ -93,5 +93,5 @@ class EventLogger:
             amount=amount,
             balances=balances,
         )
-        self.order += total
+        self.sequence += total
         self._sink.record((batch,))

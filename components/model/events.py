@@ -105,11 +105,12 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
 }
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact. `amount` is in units of `token`; `balances` are the non-zero positions after it, native units."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"sequence": "order"}):
+    """One fact. `sequence` is its place in the global order, written as `order`; `amount` is in units of `token`;
+    `balances` are the non-zero positions after it, native units."""
 
     timestamp: int
-    order: int
+    sequence: int
     event_type: EventType
     venue: str
     token: str
@@ -126,10 +127,10 @@ class PaymentBatch(msgspec.Struct, frozen=True, kw_only=True):
 
     Item `i` came from source `which[i]`, at the venue's stamp `at[i]`, and changed `keys[which[i]]` by `amount[i]` on
     row `row[i]` of the window. What changes one key on one row is added up first: that is how balances are booked.
-    `first_order` is the sequence number of item 0; `balances` are those before it, and only `keys` change.
+    `first_sequence` is the sequence number of item 0; `balances` are those before it, and only `keys` change.
     """
 
-    first_order: int
+    first_sequence: int
     strategy: str
     correlation_id: str
     event_types: tuple[EventType, ...]
@@ -162,7 +163,7 @@ class PaymentBatch(msgspec.Struct, frozen=True, kw_only=True):
             out.append(
                 Event(
                     timestamp=at,
-                    order=self.first_order + i,
+                    sequence=self.first_sequence + i,
                     event_type=self.event_types[source],
                     venue=key.venue,
                     token=self.tokens[source],

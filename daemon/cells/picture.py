@@ -83,7 +83,7 @@ def picture(desk: Desk, actor: CoreActor, closing: Closing, unpriced: Unpriced) 
         skipped=counts.skipped,
         restarts=counts.restarts,
         trades=core.trades,
-        events=core.events.order,
+        events=core.events.sequence,
         journal_sequence=head.sequence,
         journal_hash=head.hash,
         heartbeat=counts.heartbeat,

@@ -214,7 +214,7 @@ def replica_of(seen: Seen, latch: Latch | None, account: str) -> Replica:
         pnl={**core.pnl.sums, "residual": core.pnl.residual},
         risk_levels={name: LEVELS[level] for name, level in core.risk.levels().items()},
         trades=core.trades,
-        events=core.events.order,
+        events=core.events.sequence,
     )
 
 

@@ -57,7 +57,7 @@ class Queries:
             {
                 "timestamp": row.event.timestamp,
                 "strategy": row.strategy,
-                "order": row.event.order,
+                "order": row.event.sequence,
                 "event_type": row.event.event_type.value,
                 "venue": row.event.venue,
                 "token": row.event.token,

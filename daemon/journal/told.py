@@ -55,7 +55,7 @@ def _event(
 ) -> Event:
     return Event(
         timestamp=at,
-        order=0,
+        sequence=0,
         event_type=kind,
         venue=venue,
         token=token,

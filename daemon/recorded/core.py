@@ -133,7 +133,7 @@ class RecordedCore:
         self.ports.finish()
         for recorded, replayed in zip(step.events, self.ports.events, strict=False):
             if encode(recorded) != encode(replayed):
-                self.ports.differ(f"event {recorded.order}", shown(recorded), shown(replayed))
+                self.ports.differ(f"event {recorded.sequence}", shown(recorded), shown(replayed))
         if len(step.events) != len(self.ports.events):
             self.ports.differ("the number of events", str(len(step.events)), str(len(self.ports.events)))
         state_hash = hash_of(encode(self.core.state()))

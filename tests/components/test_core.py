@@ -88,7 +88,7 @@ def test_events_of_one_row_come_in_the_order_of_things() -> None:
         EventType.FUNDING, EventType.FUNDING, EventType.DEPOSIT, EventType.RESERVE_LOW, EventType.DECISION,
         EventType.TRANSFER_SENT,
     ]  # fmt: skip
-    assert [event.order for event in stage.events] == sorted(event.order for event in stage.events)
+    assert [event.sequence for event in stage.events] == sorted(event.sequence for event in stage.events)
 
 
 def test_all_that_a_decision_caused_shares_its_name(stage: Stage) -> None:
@@ -599,4 +599,4 @@ def test_events_go_on_counting_after_a_restart(stage: Stage) -> None:
     resumed.events.clear()
     resumed.advance(6)
     first: Event = resumed.events[0]
-    assert first.order == stage.core.events.order
+    assert first.sequence == stage.core.events.sequence

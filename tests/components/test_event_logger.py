@@ -52,7 +52,7 @@ def test_events_are_numbered_without_a_gap(logger: EventLogger, paper: Paper) ->
     logger.payments((cash(USDT, [0, 1], [1.0, 2.0]),), 2, {})
     logger.record(EventType.TRADE, START, {})
     first, batch, last = paper.lines
-    assert (first.order, batch.first_order, last.order) == (0, 1, 3)  # type: ignore[attr-defined]
+    assert (first.sequence, batch.first_sequence, last.sequence) == (0, 1, 3)  # type: ignore[attr-defined]
     assert logger.statistics() == {"events": 4, "step": 0}
 
 
@@ -61,7 +61,7 @@ def test_what_one_decision_caused_shares_its_name(logger: EventLogger, paper: Pa
     logger.record(EventType.TRADE, START, keyed({USDT: 5.0}), venue="binance", token="BTC", amount=0.5, detail="x")
     (event,) = paper.lines
     assert event == Event(
-        timestamp=START, order=0, event_type=EventType.TRADE, venue="binance", token="BTC", amount=0.5, status="ok",
+        timestamp=START, sequence=0, event_type=EventType.TRADE, venue="binance", token="BTC", amount=0.5, status="ok",
         strategy="btc_basis", correlation_id="run/7", detail="x", balances={USDT: 5.0},
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_what_one_decision_caused_shares_its_name(logger: EventLogger, paper: Pa
 def test_an_intent_goes_to_the_sink_and_takes_no_number(logger: EventLogger, paper: Paper) -> None:
     logger.intend(group(order(Verb.SPOT, "binance", "BTC", 1.0), id="g1"), START)
     assert paper.lines == [("g1", START)]
-    assert logger.order == 0
+    assert logger.sequence == 0
 
 
 def test_quiet_rows_are_told_only_as_far_as_they_have_happened(logger: EventLogger, paper: Paper) -> None:
@@ -95,4 +95,4 @@ def test_rows_without_payments_leave_no_trace(logger: EventLogger, paper: Paper)
     logger.payments((cash(USDT, [4], [1.0]),), 4, {})
     logger.payments((), 4, {})
     assert paper.lines == []
-    assert logger.order == 0
+    assert logger.sequence == 0

@@ -56,7 +56,7 @@ class SinkContract:
 
         told = stage.events()
 
-        assert [e.order for e in told] == [0, 1, 2, 3]
+        assert [e.sequence for e in told] == [0, 1, 2, 3]
         assert [e.balances[CASH] for e in told] == [101.0, 103.0, 107.0, 100.0]
         assert [e.event_type for e in told[:3]] == [EventType.FUNDING] * 3
 
@@ -115,7 +115,7 @@ class TestTheMemorySink(SinkContract):
 def event(number: int) -> Event:
     return Event(
         timestamp=at(number),
-        order=number,
+        sequence=number,
         event_type=EventType.TRADE,
         venue="binance",
         token="BTC",

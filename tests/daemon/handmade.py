@@ -22,7 +22,7 @@ CASH, SHORT = base_token("binance", "USDT"), perp("binance", "BTC")
 def event(order: int, event_type: EventType = EventType.TRADE, **fields: object) -> Event:
     plain = Event(
         timestamp=START,
-        order=order,
+        sequence=order,
         event_type=event_type,
         venue="binance",
         token="BTC",
@@ -36,10 +36,10 @@ def event(order: int, event_type: EventType = EventType.TRADE, **fields: object)
     return msgspec.structs.replace(plain, **fields)
 
 
-def batch(first_order: int) -> PaymentBatch:
+def batch(first_sequence: int) -> PaymentBatch:
     """Two payments to one balance on one row, then one on the next."""
     return PaymentBatch(
-        first_order=first_order,
+        first_sequence=first_sequence,
         strategy="btc_basis",
         correlation_id="run/1",
         event_types=(EventType.FUNDING,),

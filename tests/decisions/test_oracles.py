@@ -44,8 +44,8 @@ def with_events(played: Played, *events: Event) -> Played:
 
 def event(played: Played, row: int, event_type: EventType, detail: str = "", venue: str = "") -> Event:
     return Event(
-        timestamp=int(played.result.timestamps[row]), order=10_000 + row, event_type=event_type, venue=venue, token="",
-        amount=None, status="", strategy="", correlation_id="", detail=detail, balances={},
+        timestamp=int(played.result.timestamps[row]), sequence=10_000 + row, event_type=event_type, venue=venue,
+        token="", amount=None, status="", strategy="", correlation_id="", detail=detail, balances={},
     )  # fmt: skip
 
 

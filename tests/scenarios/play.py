@@ -273,7 +273,7 @@ def expected_is_observed(played: Played) -> None:
 def events_carry_the_balances(played: Played) -> None:
     """Orders rise without a gap, stamps never pass a row that is already told, and the last balances told on a row are
     the ones its columns show."""
-    assert [event.order for event in played.events] == list(range(len(played.events)))
+    assert [event.sequence for event in played.events] == list(range(len(played.events)))
     rows = [played.row_of(event) for event in played.events]
     assert rows == sorted(rows)
     size = float(scale(played).max())

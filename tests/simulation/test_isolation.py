@@ -48,7 +48,7 @@ def plain(record: Record) -> tuple[object, ...]:
 
 
 def told(event: Event) -> tuple[object, ...]:
-    return event.order, event.timestamp, event.event_type, event.amount, event.correlation_id
+    return event.sequence, event.timestamp, event.event_type, event.amount, event.correlation_id
 
 
 def outcomes(run: Run, strategy: str) -> set[tuple[object, ...]]:

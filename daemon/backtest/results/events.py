@@ -47,7 +47,7 @@ def write_events(path: Path, events: Iterable[Event | PaymentBatch]) -> EventLog
                     b"%b,%d,%b,%b,%b,%b,%b,%b,%b\n"
                     % (
                         stamp,
-                        event.order,
+                        event.sequence,
                         event.event_type.encode(),
                         quoted(event.venue).encode(),
                         quoted(event.token).encode(),

@@ -24,8 +24,8 @@ BTC, USDT, OKX = key("binance:BaseToken:BTC"), key("binance:BaseToken:USDT"), ke
 
 def event(**changes: object) -> Event:
     plain = Event(
-        timestamp=START, order=3, event_type=EventType.TRADE, venue="binance", token="BTC", amount=0.5, status="filled",
-        strategy="btc_basis", correlation_id="run/1", detail="", balances={BTC: 0.5, USDT: 7.0},
+        timestamp=START, sequence=3, event_type=EventType.TRADE, venue="binance", token="BTC", amount=0.5,
+        status="filled", strategy="btc_basis", correlation_id="run/1", detail="", balances={BTC: 0.5, USDT: 7.0},
     )  # fmt: skip
     return msgspec.structs.replace(plain, **changes)
 
@@ -33,7 +33,7 @@ def event(**changes: object) -> Event:
 def batch(which: list[int], row: list[int], amount: list[float]) -> PaymentBatch:
     rows = np.array(row)
     return PaymentBatch(
-        first_order=10, strategy="btc_basis", correlation_id="run/1",
+        first_sequence=10, strategy="btc_basis", correlation_id="run/1",
         event_types=(EventType.FUNDING, EventType.FUNDING, EventType.INTEREST), tokens=("USDT",) * 3,
         keys=(USDT, OKX, USDT), details=("binance BTCUSDT", "okx BTCUSDT", "interest"), which=np.array(which), row=rows,
         at=START + rows * HOUR_NS, amount=np.array(amount), balances={BTC: 0.5, USDT: 100.0},
@@ -58,7 +58,7 @@ def test_every_record_carries_the_hash_of_the_one_before() -> None:
 
 def test_a_batch_becomes_events_with_the_balances_after_each() -> None:
     events = batch([0, 1, 0], [1, 1, 2], [1.5, 2.0, -0.5]).events()
-    assert [(e.order, e.timestamp, e.amount) for e in events] == [
+    assert [(e.sequence, e.timestamp, e.amount) for e in events] == [
         (10, START + HOUR_NS, 1.5), (11, START + HOUR_NS, 2.0), (12, START + 2 * HOUR_NS, -0.5),
     ]  # fmt: skip
     assert [e.balances.get(USDT) for e in events] == [101.5, 101.5, 101.0]

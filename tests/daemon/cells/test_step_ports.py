@@ -177,7 +177,7 @@ def test_a_new_step_starts_with_nothing(step: Step) -> None:
 def test_a_batch_of_payments_becomes_its_events(step: Step) -> None:
     step.ports.record([batch(5), event(8)])
     first, second = (each.events for each in step.ports.drain() if isinstance(each, Events))
-    assert [each.order for each in first] == [5, 6, 7] and [each.order for each in second] == [8]
+    assert [each.sequence for each in first] == [5, 6, 7] and [each.sequence for each in second] == [8]
 
 
 def test_the_row_is_the_last_number_of_each_column(step: Step) -> None:

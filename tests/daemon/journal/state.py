@@ -56,7 +56,7 @@ def unknown(id: str) -> Outcome:
 
 def event(number: int, amount: float | None = 1.0, kind: EventType = EventType.TRADE) -> Event:
     return Event(
-        timestamp=AT, order=number, event_type=kind, venue="binance", token="BTC", amount=amount, status="ok",
+        timestamp=AT, sequence=number, event_type=kind, venue="binance", token="BTC", amount=amount, status="ok",
         strategy="btc", correlation_id="run/1", detail="", balances={CASH: 1.5},
     )  # fmt: skip
 

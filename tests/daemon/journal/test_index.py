@@ -84,12 +84,12 @@ def test_an_unknown_outcome_is_replaced_and_a_known_one_is_not(tmp_path: Path) -
 def test_events_come_back_bit_for_bit_and_in_pages(disk: CrashDisk, tmp_path: Path) -> None:
     index = caught_up(disk, tmp_path / "index.sqlite")
     found = index.events("btc")
-    assert [row.event.order for row in found] == [1, 2, 3]
+    assert [row.event.sequence for row in found] == [1, 2, 3]
     assert found[1].event.amount is not None and math.isnan(found[1].event.amount)
-    assert [row.event.order for row in index.events(event_type="funding")] == [3]
+    assert [row.event.sequence for row in index.events(event_type="funding")] == [3]
     first = index.events("btc", limit=1)
     place = (first[0].sequence, first[0].number)
-    assert [row.event.order for row in index.events("btc", after=place)] == [2, 3]
+    assert [row.event.sequence for row in index.events("btc", after=place)] == [2, 3]
     index.close()
 
 
@@ -107,7 +107,7 @@ def test_it_keeps_what_may_be_asked_for_and_every_open_order(tmp_path: Path, mon
         ]
     write(disk, STATE, "btc", records)
     index = caught_up(disk, path)
-    assert [row.event.order for row in index.events("btc")] == list(range(60, 80))
+    assert [row.event.sequence for row in index.events("btc")] == list(range(60, 80))
     assert [row.id for row in index.orders("btc")] == ["open", *(f"o{number}" for number in range(35, 40))]
     before = answers(index)
     path.unlink()

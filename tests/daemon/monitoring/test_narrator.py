@@ -25,7 +25,7 @@ HOUR_NS = 3_600_000_000_000
 
 def event(kind: EventType, **more: Any) -> Event:
     known: dict[str, Any] = {
-        "timestamp": START, "order": 1, "event_type": kind, "venue": "okx", "token": "BTC", "amount": None,
+        "timestamp": START, "sequence": 1, "event_type": kind, "venue": "okx", "token": "BTC", "amount": None,
         "status": "", "detail": "", "balances": {}, "strategy": "basis", "correlation_id": "c",
     }  # fmt: skip
     known.update(more)

@@ -183,7 +183,7 @@ def test_steps_come_with_what_happened_in_them_and_aborted_ones_do_not_come() ->
         begins(3), end(3),
     ]  # fmt: skip
     first, second = (each for each in steps_of(records) if isinstance(each, Step))
-    assert (len(first.intents), len(first.answers), [each.order for each in first.events]) == (1, 1, [1, 2, 3])
+    assert (len(first.intents), len(first.answers), [each.sequence for each in first.events]) == (1, 1, [1, 2, 3])
     assert (second.begin.tick, second.intents, second.answers, second.events) == (3, (), (), ())
 
 
