@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -42,7 +43,7 @@ from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.safety.books import Books
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
-from daemon.state.latch_keeper import LatchKeeper
+from daemon.state.latch_keeper import HUNG, LatchKeeper
 from daemon.state.lock import SAFETY, Holder, held, state_lock
 from daemon.world.awake import AwakeClock
 from daemon.world.paper_places import open_world
@@ -122,16 +123,12 @@ def exit_code(findings: list[Finding]) -> Exit:
 def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     holder = Holder(pid=os.getpid(), started=started, doing=SAFETY)
-    with held(state_lock(config.state_dir), holder, "the state directory"):
-        with outputs():
-            findings = trio.run(_bring_to_safety, config, asked, wait_s, clock=AwakeClock())
-        left = any(finding.action in ("closing", "not closed") for finding in findings)
-        mark(config.state_dir, left or bool(_unfinished(config)))
-    return findings
+    with held(state_lock(config.state_dir), holder, "the state directory"), outputs():
+        return trio.run(_bring_to_safety, config, asked, wait_s, clock=AwakeClock())
 
 
 async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
-    world = open_world(config)
+    world = open_world(config, threads=True)
     committer, latches = Committer(threads=True), LatchKeeper(config.state_dir)
     findings: dict[str, Finding] = {}
 
@@ -154,6 +151,8 @@ async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, w
                 nursery.start_soon(one, entry)
         for scope, why in (await latches.written()).items():
             log.critical("latch.not_written", scope=scope, error=why)
+        left = any(finding.action in ("closing", "not closed") for finding in findings.values())
+        await latches.mark(left or bool(_unfinished(config)))
         around.cancel_scope.cancel()
     with suppress(Stop, OSError):
         world.close()
@@ -176,12 +175,13 @@ class _Program:
         self._committer = committer
         self._place = world.place(entry.id)
         self._owed = Owed()
+        self._hangs = False  # the disk has not let the journal be opened yet
 
     async def run(self, asked: bool | None, wait_s: float) -> Finding:
         entry, latch = self._entry, self._latches.of(self._entry.id)
         if asked is False:
             return Finding(strategy=entry.id, action="held", reason="nobody asked for it")
-        recovered, journal = self._journal()
+        recovered, journal = await self._journal()
         closing = self._closing(recovered, journal)
         silent = await self._silent(closing, take_back=asked is None and not self._config.guard.read_only)
         delta = None if silent or not entry.run.mode.hedge_allocation else await closing.exposure()
@@ -198,7 +198,7 @@ class _Program:
                 strategy=entry.id, action="not closed", reason=READ_ONLY, net_delta=delta, uncertain=uncertain
             )
         self._latched(latch, reason)
-        mark(self._config.state_dir, True)  # who is killed from here on is gone on for
+        await self._latches.mark(True)  # who is killed from here on is gone on for
         phase = await closing.once(wait_s)
         await self._pay(journal)
         progress = closing.progress
@@ -260,25 +260,33 @@ class _Program:
 
     async def _pay(self, journal: JournalLog | None) -> None:
         """Once more, what could not be written while it was done: the next start reads the journal."""
-        if not self._owed.records:
+        if not self._owed.records or self._hangs:  # somebody is opening it still: not twice at once
             return
         try:
-            if journal is not None and journal.journal.poisoned:
-                await self._committer.close(journal.journal)
-            if journal is None or journal.journal.closed:
-                journal = self._opened()
             with trio.fail_after(ANSWER_S):
-                await self._owed.pay(journal, self._world.clock.now(), trio.to_thread.run_sync)
+                if journal is not None and journal.journal.poisoned:
+                    await self._committer.close(journal.journal)
+                if journal is None or journal.journal.closed:
+                    journal = await trio.to_thread.run_sync(self._opened, abandon_on_cancel=True)
+                reading = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # left behind, it reads
+                await self._owed.pay(journal, self._world.clock.now(), reading)
         except (Stop, OSError, trio.TooSlowError) as error:
-            log.critical("safety.journal", strategy=self._entry.id, error=str(error))
+            log.critical("safety.journal", strategy=self._entry.id, error=str(error) or HUNG)
 
     def _opened(self) -> JournalLog:
         folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
         journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
         return JournalLog(journal, self._committer, lambda _: None)
 
-    def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
-        """What the journal says; nothing when it is damaged, or the disk does not let it be opened."""
+    async def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
+        """What the journal says; nothing when it is damaged, or its disk does not let it be opened or says nothing."""
+        with trio.move_on_after(ANSWER_S):  # left behind, it opens a journal that nobody writes to
+            return await trio.to_thread.run_sync(self._recovered, abandon_on_cancel=True)
+        self._hangs = True
+        log.critical("safety.journal", strategy=self._entry.id, error=HUNG)
+        return None, None
+
+    def _recovered(self) -> tuple[Recovered | None, JournalLog | None]:
         try:
             journal = self._opened()
             recovered = recover_journal(journal.journal, self._entry.run, self._entry.id, code_hash())

@@ -7,9 +7,9 @@ Of a state directory the folder itself is locked first: who removes the lock fil
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +27,7 @@ OPS_LOCKED = catalogued(
 )
 STATE_LOCK = "lock"
 SAFETY = "safety"  # brings the accounts to safety, and must not be disturbed
+DISK_S = 2.0  # that a disk may take to take a name
 _TRIES = 8
 _BETWEEN_TRIES_S = 0.01
 
@@ -56,9 +57,10 @@ def held(path: Path, holder: Holder, what: str) -> Iterator[None]:
         lock = _lock_file(path, opened)
         if not _locked(lock):
             raise _owned(what, _read(lock), path)
-        with suppress(OSError):  # a disk that takes nothing: the lock is held all the same, its holder has no name
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, msgspec.json.encode(holder), 0)
+        # A disk that takes nothing, or hangs: the lock is held all the same, its holder has no name.
+        naming = threading.Thread(target=_name, args=(path, holder), daemon=True)
+        naming.start()
+        naming.join(DISK_S)
         yield
 
 
@@ -106,16 +108,21 @@ def _opened(path: Path, flags: int, until: ExitStack) -> int:
 
 
 def _lock_file(path: Path, until: ExitStack) -> int:
-    """To be written, or at least to be locked where the disk is read-only."""
-    try:
-        return _opened(path, os.O_RDWR | os.O_CREAT, until)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
+    """To be locked, which takes no writing where it is there already: its disk may hang, or be read-only."""
+    with suppress(FileNotFoundError):
+        return _opened(path, os.O_RDONLY, until)
+    return _opened(path, os.O_RDWR | os.O_CREAT, until)
+
+
+def _name(path: Path, holder: Holder) -> None:
+    """Writes who holds the lock, which must be held."""
+    with suppress(OSError):
+        lock = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            return _opened(path, os.O_RDONLY, until)
-        except FileNotFoundError:
-            raise error from None  # that it is not there follows from the disk
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, msgspec.json.encode(holder), 0)
+        finally:
+            os.close(lock)
 
 
 def _owned(what: str, other: Holder, path: Path) -> Stop:

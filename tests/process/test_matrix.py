@@ -12,7 +12,7 @@ import pytest
 from components.model.keys import PositionKey
 from tests.process.matrix.ground import why_not
 from tests.process.matrix.play import play
-from tests.process.matrix.rows import DISKS, ROWS, Moment, Row, Trouble, chosen
+from tests.process.matrix.rows import DISKS, ROWS, Moment, Row, Trouble, Way, chosen
 from tests.process.matrix.truth import left_open, net_delta
 
 SAMPLE = Row(Moment.STEADY, 600.0, Trouble.HUNG)
@@ -39,10 +39,11 @@ def test_every_moment_trouble_and_speed_is_in_the_matrix() -> None:
 
 def test_words_choose_rows() -> None:
     assert chosen(("steady", "1", "hung")) == (Row(Moment.STEADY, 1.0, Trouble.HUNG),)
-    assert chosen(("read-only", "600")) == (
+    assert chosen(("stop", "read-only", "600")) == (
         Row(Moment.STEADY, 600.0, Trouble.READ_ONLY),
         Row(Moment.TRANSFER, 600.0, Trouble.READ_ONLY),
     )
+    assert chosen(("flatten", "60")) == (Row(Moment.ENTRY, 60.0, way=Way.FLATTEN),)
     assert chosen(()) == ROWS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -297,6 +299,31 @@ def test_a_read_only_disk_keeps_it_from_nothing_but_writing(house: House, monkey
     assert found(flatten(house.config, (BTC,)))[BTC] == "closed"
     assert shorts(house) == []
     assert house.latches.of(BTC) is None
+
+
+def test_a_disk_that_hangs_keeps_it_from_nothing_but_writing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journal, latch, marker and the row of the market wait by themselves, and no journal is opened twice at once."""
+    hangs, opened = threading.Event(), list[object]()
+
+    def wait(*words: object, **_: object) -> None:
+        hangs.wait(60.0)
+        raise OSError(5, "Input/output error")
+
+    def opens(*words: object, **_: object) -> None:
+        opened.append(words)
+        wait()
+
+    monkeypatch.setattr(Latches, "_write", wait)
+    monkeypatch.setattr("daemon.state.latch_keeper.mark", wait)
+    monkeypatch.setattr("daemon.world.paper_places.RowFile.write", lambda self, row: hangs.wait(60.0))
+    monkeypatch.setattr("daemon.process.safety.Journal.open", opens)
+    monkeypatch.setattr("daemon.process.safety.ANSWER_S", 1.0)
+    began = time.monotonic()
+    assert found(flatten(house.config, (BTC,)))[BTC] == "closed"
+    assert time.monotonic() - began < 40.0
+    hangs.set()
+    assert shorts(house) == []
+    assert len(opened) == 1
 
 
 def closing_on_stop(config: DaemonSlice) -> DaemonSlice:

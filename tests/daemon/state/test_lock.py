@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from components.model.errors import Stop
+from daemon.state import lock
 from daemon.state.lock import OPS_LOCKED, UNKNOWN, Holder, account_lock, held, holder_of, state_lock
 
 ME = Holder(pid=1234, started="2024-05-01T00:00:00+00:00", socket="/run/c.sock")
@@ -103,3 +106,35 @@ def test_who_removes_the_lock_file_takes_nothing_from_its_holder(tmp_path: Path)
         finally:
             other.kill()
     assert holder_of(path) is None
+
+
+def test_a_disk_that_hangs_keeps_nobody_from_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held without a name, and without a byte written: the file is there, and a lock takes no writing."""
+    path, hangs = state_lock(tmp_path), threading.Event()
+    with held(path, ME, "state"):
+        pass
+    monkeypatch.setattr(lock, "DISK_S", 0.1)
+    monkeypatch.setattr(os, "ftruncate", lambda *_: hangs.wait(20.0))
+    with held(path, Holder(pid=5, started="later"), "state"):
+        with pytest.raises(Stop), held(path, ME, "state"):
+            raise AssertionError("entered")
+        assert holder_of(path) is not None
+    hangs.set()
+
+
+def test_a_lock_file_that_is_there_is_not_opened_for_writing_by_who_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened, open_it = state_lock(tmp_path), list[int](), os.open
+    with held(path, ME, "state"):
+        pass
+
+    def watched(name: Path, flags: int, *more: int) -> int:
+        if threading.current_thread() is threading.main_thread():
+            opened.append(flags)
+        return open_it(name, flags, *more)
+
+    monkeypatch.setattr(os, "open", watched)
+    with held(path, ME, "state"):
+        assert holder_of(path) == ME
+    assert opened and not any(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) for flags in opened)

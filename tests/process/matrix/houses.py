@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import trio
 
 from components.model.errors import BasisError
@@ -23,7 +24,7 @@ from daemon.control.protocol import SOCKET
 from daemon.state.latch import Latches
 from tests.process.matrix.ground import Disk, unheard
 from tests.process.matrix.rows import DISKS, OUTSIDE, Row, Trouble
-from tests.process.real import Daemon, basis, daemon_file
+from tests.process.real import BASIS, ROOT, Daemon, basis, daemon_file
 from tests.process.stand import Stand, Still
 from venues.paper.door.faults import Fault
 from venues.paper.remote.client import RemoteAccount
@@ -34,6 +35,7 @@ SHARE_CLASS = {"lending": "USDT", "btc-basis": "USDT", "eth-leveraged": "ETH", "
 COIN = {"btc-basis": "BTC", "market-neutral": "ETH"}  # of strategies that are hedged
 FAST = 600.0
 ANSWERED_S = 20.0
+FLATTENED_S = 90.0  # beside what it waits for what travels
 DAMAGED = ALL[1:]  # journals: with all of them gone the daemon has nothing to run and ends
 SPAM = PositionKey("wallet:BaseToken:PEPE")
 ALWAYS = 1e10  # s of market time
@@ -58,6 +60,11 @@ class House(Protocol):
     def heal(self) -> None: ...
 
     def balances(self, strategy: str) -> Mapping[PositionKey, float]: ...
+
+    def flatten(self, speed: float, within_s: float) -> list[dict[str, Any]] | None:
+        """The daemon is killed, things go wrong, and `basis safety flatten` closes: its findings, None where nobody can
+        hear it."""
+        ...
 
     def finish(self) -> list[str]:
         """The daemon is killed, what was wrong is over, and somebody else closes the rest; what went wrong."""
@@ -103,6 +110,8 @@ class RealHouse:
         self._venues = folder / "venues"
         self._disk: Disk | None = None
         self._daemon: Daemon | None = None
+        self._program: subprocess.Popen[bytes] | None = None
+        self._log = folder / "safety.log"
         self._crowd: list[socket.socket] = []
         if row.trouble in DISKS:
             apart = [(self.state / "strategies" / name / "venues", self._venues / name) for name in ALL]
@@ -127,11 +136,15 @@ class RealHouse:
         for idle in self._crowd:
             idle.close()
         self._crowd = []
+        if self._disk is not None:
+            self._disk.heal()
         if self._daemon is not None:
-            if self._disk is not None:
-                self._disk.heal()
             self._daemon.__exit__()
             self._daemon = None
+        if self._program is not None:
+            self._program.kill()
+            self._program.wait()
+            self._program = None
 
     def ask(self, kind: str, strategy: str | None = None, *, key: str = "", **words: str) -> Any:
         assert self._daemon is not None
@@ -189,6 +202,27 @@ class RealHouse:
         apart = self._venues / strategy / NAME
         path = apart if apart.exists() else self.state / "strategies" / strategy / "venues" / NAME
         return read_ledger(path)[-1].world.balances
+
+    def flatten(self, speed: float, within_s: float) -> list[dict[str, Any]] | None:
+        self.kill()
+        self.break_it(self._row.trouble)
+        (self._folder / "slow").mkdir()
+        config, found = daemon_file(self._folder / "slow", speed=speed), self._folder / "findings"
+        command = [*BASIS, "safety", "flatten", "--yes", "--config", str(config), "--state", str(self.state),
+                   "--wait", f"{within_s:g}", "-o", "json"]  # fmt: skip
+        with ExitStack() as stack:
+            out, err = (
+                stack.enter_context(found.open("wb")).fileno(),
+                stack.enter_context(self._log.open("ab")).fileno(),
+            )
+            if self._row.trouble is Trouble.STREAMS:
+                out, err = stack.enter_context(unheard())
+            self._program = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
+        until = time.monotonic() + within_s + FLATTENED_S
+        while time.monotonic() < until and self._program.poll() is None and not found.read_bytes().endswith(b"]\n"):
+            time.sleep(0.2)
+        text = found.read_bytes()
+        return msgspec.json.decode(text) if text else None
 
     def finish(self) -> list[str]:
         if self._row.trouble is Trouble.READ_ONLY and self._disk is not None:
@@ -250,6 +284,9 @@ class StandHouse:
 
     def balances(self, strategy: str) -> Mapping[PositionKey, float]:
         return self._stand.truth(strategy).balances
+
+    def flatten(self, speed: float, within_s: float) -> list[dict[str, Any]] | None:
+        raise NotImplementedError("the safety program reaches no venues of another process")
 
     def finish(self) -> list[str]:
         """The next start of the daemon."""

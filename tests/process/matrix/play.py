@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from components.model.errors import BasisError
+from daemon.state.latch import Latches
 from tests.process.matrix.houses import (
     ALL,
     COIN,
@@ -22,11 +23,13 @@ from tests.process.matrix.houses import (
     stopped_by_hand,
     wait_for,
 )
-from tests.process.matrix.rows import Moment, Row, Trouble
+from tests.process.matrix.rows import Moment, Row, Trouble, Way
 from tests.process.matrix.truth import left_open, net_delta
 
 WATCHED_S = {600.0: 100.0, 60.0: 200.0, 1.0: 45.0}  # after the stop, at each speed
 SILENT_S = 45.0  # where something says nothing for as long as it is watched
+WAITS_S = {600.0: 60.0, 60.0: 60.0, 1.0: 5.0}  # the safety program, for what travels
+RESTARTED = (Trouble.STREAMS, Trouble.JOURNAL)  # what is wrong from a start on
 STEADY_TICKS = 60
 MOST_DELTA = 0.06  # of what is held while closing waits
 DEPOSIT = {"eth-leveraged": "3"}
@@ -51,12 +54,7 @@ def play(row: Row, folder: Path) -> list[Verdict]:
         house = house_of(folder, row, stack)
         before = _reach(house, row)
         prices = {name: each.get("prices") or {} for name, each in before.items()}
-        if row.trouble is not Trouble.JOURNAL:
-            house.break_it(row.trouble)
-        began = time.monotonic()
-        wrong = stopped_by_hand(house.state)
-        verdicts = _watched(house, row, began)
-        verdicts[0].faults += wrong
+        verdicts = _flattened(house, row) if row.way is Way.FLATTEN else _stopped(house, row)
         for verdict in verdicts:
             _judge(verdict, row, house, prices[verdict.strategy])
         if any(verdict.phase != "flat" for verdict in verdicts):
@@ -74,11 +72,12 @@ def play(row: Row, folder: Path) -> list[Verdict]:
 def _reach(house: House, row: Row) -> Replicas:
     """The moment; what status said there."""
     if row.moment is Moment.ENTRY:
-        house.start(row.speed, is_last=True)
+        house.start(row.speed, is_last=row.way is Way.STOP)
         return wait_for(house, lambda all: all["market-neutral"]["trades"] >= 4, 120.0, "no entry")
-    house.start(FAST, is_last=row.speed == FAST and row.trouble not in (Trouble.STREAMS, Trouble.JOURNAL))
+    lives_once = row.speed == FAST and (row.way is Way.FLATTEN or row.trouble not in RESTARTED)
+    house.start(FAST, is_last=lives_once and row.way is Way.STOP)
     before = wait_for(house, _is_steady, 120.0, "no steady state")
-    if row.speed != FAST or row.trouble in (Trouble.STREAMS, Trouble.JOURNAL):
+    if not lives_once:
         house.stop()
         if row.trouble is Trouble.JOURNAL:
             house.break_it(row.trouble)
@@ -95,7 +94,7 @@ def _reach(house: House, row: Row) -> Replicas:
         ticks = {name: each["ticks"] for name, each in before.items()}
         for name in ALL:
             house.ask("withdraw", name, key=f"w-{name}", amount=WITHDRAWAL.get(name, "60000"))
-        wait_for(house, lambda all: all(all[name]["ticks"] > ticks[name] for name in ALL), 150.0, "no tick")
+        wait_for(house, lambda now: all(now[name]["ticks"] > ticks[name] for name in ALL), 150.0, "no tick")
     return before
 
 
@@ -111,6 +110,42 @@ def _travels(replica: dict[str, object]) -> bool:
     positions = replica.get("positions")
     assert isinstance(positions, dict)
     return any(str(key).startswith("transit:") and amount > 1e-6 for key, amount in positions.items())
+
+
+def _stopped(house: House, row: Row) -> list[Verdict]:
+    """Things go wrong, and somebody types `basis emergency-stop`."""
+    if row.trouble is not Trouble.JOURNAL:
+        house.break_it(row.trouble)
+    began = time.monotonic()
+    wrong = stopped_by_hand(house.state)
+    verdicts = _watched(house, row, began)
+    verdicts[0].faults += wrong
+    return verdicts
+
+
+def _flattened(house: House, row: Row) -> list[Verdict]:
+    began = time.monotonic()
+    findings = house.flatten(row.speed, WAITS_S[row.speed])
+    seconds = round(time.monotonic() - began, 1)
+    if findings is None and row.trouble is not Trouble.STREAMS:
+        return [Verdict(strategy=name, phase="silent", seconds=seconds) for name in ALL]
+    if findings is None:
+        latches = {name: Latches(house.state).of(name) for name in ALL}
+        return [
+            Verdict(strategy=name, phase="" if latch is None else latch.phase.value, seconds=seconds,
+                    awaited=() if latch is None else tuple(str(each) for each in latch.awaited))
+            for name, latch in latches.items()
+        ]  # fmt: skip
+    phases = {"closed": "flat", "closing": "closing"}
+    return [
+        Verdict(
+            strategy=each["strategy"],
+            phase=phases.get(each["action"], f"{each['action']} ({each['reason']})"),
+            seconds=seconds,
+            awaited=tuple(_named(one) for one in each["awaited"]),
+        )
+        for each in findings
+    ]
 
 
 def _watched(house: House, row: Row, began: float) -> list[Verdict]:

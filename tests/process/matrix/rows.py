@@ -1,8 +1,8 @@
-"""The rows of the matrix: an emergency stop of four strategies at once, from where, how fast, and what is wrong.
+"""The rows of the matrix: four strategies are closed at once, from where, how fast, what is wrong, and in which way.
 
 Not every combination makes sense: what is wrong is tried on a steady state at every speed, and while money travels at
 the highest; from where is tried with nothing wrong at every speed. Damaged journals are found at a start, so nothing is
-sent on them first.
+sent on them first. The safety program is tried with what is wrong on its own host.
 """
 
 from __future__ import annotations
@@ -39,21 +39,31 @@ DISKS = (Trouble.FULL, Trouble.INODES, Trouble.READ_ONLY, Trouble.HUNG)
 OUTSIDE = (Trouble.VENUE, Trouble.CHAIN, Trouble.TOKENS)  # at venues, which live in a process of their own
 
 
+class Way(StrEnum):
+    STOP = "stop"  # `basis emergency-stop` of the daemon
+    FLATTEN = "flatten"  # the daemon is killed, and `basis safety flatten` closes
+
+
 class Row(msgspec.Struct, frozen=True):
-    """One emergency stop of all strategies."""
+    """One closing of all strategies."""
 
     moment: Moment
     speed: float
     trouble: Trouble = Trouble.NONE
+    way: Way = Way.STOP
 
     def __str__(self) -> str:
-        return f"{self.moment.value}-{self.speed:g}-{self.trouble.value}"
+        return f"{self.way.value}-{self.moment.value}-{self.speed:g}-{self.trouble.value}"
 
 
 ROWS = (
     *(Row(moment, speed) for speed in SPEEDS for moment in Moment),
     *(Row(Moment.STEADY, speed, trouble) for trouble in Trouble if trouble is not Trouble.NONE for speed in SPEEDS),
     *(Row(Moment.TRANSFER, 600.0, trouble) for trouble in Trouble if trouble not in (Trouble.NONE, Trouble.JOURNAL)),
+    *(Row(moment, 600.0, way=Way.FLATTEN) for moment in Moment),
+    *(Row(Moment.ENTRY, speed, way=Way.FLATTEN) for speed in (60.0, 1.0)),
+    *(Row(Moment.STEADY, 600.0, trouble, Way.FLATTEN) for trouble in (Trouble.STREAMS, Trouble.JOURNAL, *DISKS)),
+    *(Row(Moment.ENTRY, 1.0, trouble, Way.FLATTEN) for trouble in DISKS),
 )
 
 
