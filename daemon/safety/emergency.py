@@ -117,6 +117,8 @@ class Emergency:
             self.observed = {**reading.positions}
             await self._find_out(reading)
             marked = marked_row(self._run, self._clock.now(), reading.marks, self._books().row, reading.positions)
+            if attempt == 1:  # a block takes its time: what is held is told before anything is waited for
+                self._tell(self._judge(reading, marked), reading, waits=False)
             planned, done = await self._close(reading, marked, f"{self._strategy}/{latch}/{attempt}")
             state = self._judge(reading, marked)
             self.worth = None if reading.silent else worth(self._run, row_of(marked), reading.positions)

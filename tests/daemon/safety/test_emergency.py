@@ -399,3 +399,17 @@ def test_an_order_is_booked_once_whoever_learns_of_it_first() -> None:
     again.inherit(doors)
     again.booked({perp("okx", "BTC"): 2.0}, sent=sent, reading=reading)
     assert reading.positions[perp("okx", "BTC")] == -2.0, "the next try knows who has told"
+
+
+async def test_what_is_held_is_told_before_a_slow_door_has_answered(
+    account: Account, autojump_clock: MockClock
+) -> None:
+    account.desk.faulty("black_hole", duration_s=1e6, endpoint="submit", times=1.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(account.flatten)
+        while not account.groups:
+            await trio.sleep(0.01)
+        await trio.sleep(0.1)
+        told = {each.what for each in account.program.progress.awaited}
+        assert told == {str(BTC), str(SHORT)}
+    assert account.held == {}
