@@ -252,10 +252,10 @@ class ExposureMonitor:
 
 
 def _total(worth: Mapping[PositionKey, Column | float], window: Window) -> Column:
-    total: Column | float = 0.0
+    total: Column | float | None = None
     for each in worth.values():
-        total = total + each
-    return np.full(len(window), total) if isinstance(total, float) else total
+        total = each if total is None else total + each
+    return total if isinstance(total, np.ndarray) else np.full(len(window), total or 0.0)
 
 
 def _sum(coins: Mapping[PositionKey, Column | float], keys: tuple[PositionKey, ...]) -> Column | None:
@@ -271,14 +271,15 @@ def _net_and_gross(
 ) -> tuple[Column | float, Column | float]:
     """Net coins over everything, and the larger of the long and the short side; a gas debt is no side, it is hedged by
     either."""
-    net: Column | float = 0.0
+    net: Column | float | None = None
     short = gas = 0.0
     for key in hedged:
         if key.position_type is PositionType.PERP:
             short += abs(book.quantities[key])
         elif key.venue == GAS:
             gas += book.quantities[key]
-        net = net + coins[key]
-    if isinstance(net, float):
-        return net, max(net - gas + short, short)
-    return net, np.maximum(net - gas + short, short)
+        net = coins[key] if net is None else net + coins[key]
+    if isinstance(net, np.ndarray):
+        return net, np.maximum(net - gas + short, short)
+    net = net or 0.0
+    return net, max(net - gas + short, short)

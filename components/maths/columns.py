@@ -103,5 +103,6 @@ def accumulate(start: float, column: Column | float, rows: int) -> Column:
 def _carried(start: float, column: Column) -> Column:
     """Running totals that go on from `start`, added row by row."""
     out = column.copy()
-    out[:1] += start
+    if len(out):
+        out[0] += start
     return np.add.accumulate(out, out=out)
