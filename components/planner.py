@@ -40,7 +40,7 @@ class Planner:
 
     def invest(self, reason: str, now: Situation, step: int, owed: float) -> Plan:
         """Capital put to work. Staked coin is not sold for that while the margin of all venues is inside its band: what
-        is long is kept, all of it staked, and the cash that is there is margin."""
+        is long is kept, all of it staked unless margin is thin, and the cash that is there is margin."""
         plan, mode = self.full(Action.ENTRY_PARTIAL, reason, now, step, owed), self._mode
         if now.lst is None or not mode.hedge_allocation:
             return plan
@@ -53,11 +53,17 @@ class Planner:
         if wanted >= long or not is_hedged or pool.ratio is None or pool.ratio < mode.margin_ratio_band.low:
             return plan
         kept = margin_target(now, self._held(now), pool, 1.0)
-        target = Target({**kept.holdings, **staked_leg(mode, long, now.ratio)})
+        low, warning = mode.margin_ratio_band.low, mode.risk.margin.warning
+        is_thin = pool.ratio < max(low + INSIDE * (mode.margin_ratio_target - low), SAFE * warning)
+        more = {} if is_thin else staked_leg(mode, long, now.ratio)  # coins that would be sold again next
+        target = Target({**kept.holdings, **more})
         return msgspec.structs.replace(plan, target=target, margin_ratio=pool.ratio, reserve=reserve)
 
     def _refilled(self, now: Situation, pool: Pool, wanted: float) -> float:
-        """How far the reserve may be filled: margin gives it no more than it has above its target."""
+        """How far the reserve may be filled: margin gives it no more than it has above its target. Where the coins are
+        at the venues both legs give it, for the price of a trade."""
+        if now.lst is None:
+            return wanted
         spare = pool.margin_usdt - self._mode.margin_ratio_target * pool.notional_usdt
         return min(wanted, now.reserve() + max(spare, 0.0))
 
@@ -112,7 +118,8 @@ class Planner:
         """A margin ratio outside its band is brought inside it by a quarter of the way to the target: by cash of other
         venues, and for the rest by shrinking, or growing, long and short together."""
         band, target = self._mode.margin_ratio_band, self._mode.margin_ratio_target
-        reserve = max(now.equity(), 0.0) * self._mode.reserve_ratio
+        pool = pool_of(now, now.wallet("USDT") - owed)
+        reserve = self._refilled(now, pool, max(now.equity(), 0.0) * self._mode.reserve_ratio)
         pool = pool_of(now, now.wallet("USDT") - owed - max(reserve - now.reserve(), 0.0))
         ratio = pool.ratio or 0.0
         if now.account(venue) > target * abs(now.size(venue)) * now.mark(venue):

@@ -265,7 +265,7 @@ class StrategyManager:
         before = self._held.get(name)
         why = Why.TOO_DEAR if too_dear else Why.DONE if self._worked else Why.TOO_SMALL
         told = before is not None and before.told and before.why is why
-        again_at = NEVER if self._worked else at + DAY_NS
+        again_at = NEVER if self._worked and not too_dear else at + DAY_NS
         self._held[name] = Held(None, again_at, why, told)
 
     def _keep_closing(self, plan: Plan, now: Situation, worked: bool) -> None:

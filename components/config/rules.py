@@ -96,6 +96,12 @@ def _margin_warning_below_target(mode: ModeFile) -> Iterator[Problem]:
 
 def _cost_bounds_in_order(mode: ModeFile) -> Iterator[Problem]:
     bounds = mode.cost_bounds
+    if not bounds.unwind <= bounds.warning:
+        yield Problem(
+            "cost_bounds.unwind",
+            f"{bounds.unwind:g}",
+            f"no more than warning ({bounds.warning:g}): in danger it may cost more",
+        )
     if not bounds.routine <= bounds.warning:
         yield Problem(
             "cost_bounds.warning",

@@ -67,9 +67,8 @@ class BandKeys(Section):
 class CostBoundKeys(Section):
     routine: Positive = Field(description="entries, deposits and what brings back to target; more: it waits")
     warning: Positive = Field(description="what a warning asks for; critical has no bound, nor a close")
-    withdrawal: Positive = Field(
-        default=50.0, description="what frees money for an owner; more: it waits, unless wanted at any cost"
-    )
+    unwind: Positive = Field(description="what is sold for margin outside its band and in no danger; more: it waits")
+    withdrawal: Positive = Field(description="what frees money for an owner; more: it waits, or is paid at any cost")
     transfer: Positive = Field(description="a transfer, its fee and gas against what is sent")
     dust: Positive = Field(description="small change: reward tokens that are sold, a gas debt that is repaid")
 

@@ -34,6 +34,7 @@ class EventType(StrEnum):
     INTEREST = "interest"
     REWARD = "reward"
     LIQUIDATION = "liquidation"
+    SETTLED_PROFIT = "settled_profit"
     DEPOSIT = "deposit"
     WITHDRAWAL_REQUESTED = "withdrawal_requested"
     WITHDRAWAL_REFUSED = "withdrawal_refused"
@@ -77,6 +78,7 @@ EVENT_MEANINGS: Mapping[EventType, str] = {
     EventType.INTEREST: "interest on negative USDT was charged",
     EventType.REWARD: "a staking reward was credited",
     EventType.LIQUIDATION: "a venue liquidated a position",
+    EventType.SETTLED_PROFIT: "funding used up the cash of a venue: the profit of the position there became cash",
     EventType.DEPOSIT: "capital came in",
     EventType.WITHDRAWAL_REQUESTED: "the owner asked for capital",
     EventType.WITHDRAWAL_REFUSED: "more was asked for than there is: `detail` names the equity, nothing is paid",

@@ -45,10 +45,12 @@ class PnlSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CostBounds(msgspec.Struct, frozen=True):
-    """The most that a group of orders may cost, basis points of what it moves: of a plan of routine, of a warning, of a
-    transfer, of small change (reward tokens sold, a gas debt repaid), of what frees money for an owner."""
+    """The most that a group of orders may cost, basis points of what it moves: of a plan of routine, of one that
+    only sells for margin in no danger, of a warning, of what frees money for an owner, of a transfer, of small change
+    (reward tokens sold, a gas debt repaid)."""
 
     routine: float = 50.0
+    unwind: float = 15.0
     warning: float = 150.0
     withdrawal: float = 50.0
     transfer: float = 100.0

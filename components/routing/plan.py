@@ -115,9 +115,10 @@ class Stage:
         bounds, urgency = self._mode.cost_bounds, self._plan.urgency
         if urgency in (Urgency.CRITICAL, Urgency.ASKED) or verbs.count(Verb.PAY_OUT) == len(verbs):
             return None
-        bound = {Urgency.WARNING: bounds.warning, Urgency.PAYMENT: bounds.withdrawal}.get(urgency, bounds.routine)
+        routine = bounds.unwind if self._plan.scope == REDUCE else bounds.routine
+        bound = {Urgency.WARNING: bounds.warning, Urgency.PAYMENT: bounds.withdrawal}.get(urgency, routine)
         if verbs.count(Verb.TRANSFER) == len(verbs):
-            return max(bound, bounds.transfer)
+            return max(bound, bounds.routine, bounds.transfer)
         return max(bound, bounds.dust) if self._plan.sell_dust or self._plan.repay_gas else bound
 
     def _cap(self) -> float | None:

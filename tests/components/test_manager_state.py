@@ -12,7 +12,7 @@ from daemon.journal.codec import decode, encode
 from tests.builders import plan
 from tests.components.manager_stage import BASIS, manager_of
 
-NEW = ("held", "worked", "refusals", "awaited", "least", "dormant")  # since the version before
+NEW = ("held", "worked", "refusals", "awaited", "least", "dormant", "at_any_cost")  # since the version before
 FULL = ManagerState(
     entered=True,
     halted=True,
@@ -29,6 +29,7 @@ FULL = ManagerState(
     awaited=(Awaited(kind=AwaitedKind.QUEUE, what="lido"),),
     least=100.0,
     dormant=True,
+    at_any_cost=True,
 )
 
 

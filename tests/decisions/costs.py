@@ -45,7 +45,10 @@ def bound_bp(played: Played, done: Done) -> float:
         return max(bounds.transfer, bounds.warning) if "warning" in done.group.reason else bounds.transfer
     if done.group.action is Action.SELL_DUST or any(order.leg == "repay_gas" for order in done.group.orders):
         return bounds.dust
-    return bounds.warning if "warning" in done.group.reason else bounds.routine
+    if "warning" in done.group.reason:
+        return bounds.warning
+    sells = any(order.leg in ("swap_lst", "unstake") for order in done.group.orders)
+    return bounds.unwind if sells and done.group.reason.startswith("margin_ratio") else bounds.routine
 
 
 def getting_in_is_cheap(played: Played) -> Iterator[Finding]:

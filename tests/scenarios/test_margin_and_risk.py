@@ -79,12 +79,25 @@ def test_cash_moves_from_the_venues_that_have_it_to_the_one_that_lacks_it() -> N
 
 
 def test_the_margin_of_a_market_neutral_run_is_restored_from_the_chain() -> None:
-    played = play("usdt_market_neutral", sketch.staked(48, {0: 3_000.0, 20: 3_000.0, 21: 4_050.0}))
+    rise = {0: 3_000.0, 20: 3_000.0, 21: 4_200.0}
+    played = play("usdt_market_neutral", sketch.staked(48, rise), "cost_bounds.unwind=50")
 
     assert played.decisions()[2] == (21, "entry_partial", "deviation: margin_ratio:binance")
-    assert [played[f"margin_ratio.{venue}"][25] for venue in VENUES] == pytest.approx([0.625] * 3, abs=0.01)
+    assert [played[f"margin_ratio.{venue}"][25] for venue in VENUES] == pytest.approx([0.5875] * 3, abs=0.01)
     assert played["net_delta"][25:].max() < 0.01
     assert played["ltv"][-1] == pytest.approx(0.9094, rel=0.02)
+
+
+def test_staked_coin_is_not_sold_dear_for_margin_that_is_in_no_danger() -> None:
+    """The same rise, and selling costs more than the five basis points that are allowed: it waits, told
+    why; what comes below the warning is restored at the bound of a warning."""
+    rise = {0: 3_000.0, 20: 3_000.0, 21: 4_200.0, 30: 4_200.0, 31: 4_700.0}
+    played = play("usdt_market_neutral", sketch.staked(48, rise), "cost_bounds.unwind=5")
+
+    assert not [t for t in played.trades if t.verb is Verb.WITHDRAW and t.at < played.market.timestamps[31]]
+    assert any("bp of what it moves" in detail for detail in played.details(EventType.ENTRY_SKIPPED))
+    assert [t for t in played.trades_at(31) if t.verb is Verb.WITHDRAW]
+    assert min(played[f"margin_ratio.{venue}"][35] for venue in VENUES) > 0.33
 
 
 # Warning and critical

@@ -43,6 +43,6 @@ def test_a_withdrawal_is_paid_from_what_was_sold_there_and_takes_no_more_than_it
 def test_margin_that_is_thin_gets_the_cash_that_coins_brought(mode: str) -> None:
     """The price rises by half: coins are sold at binance, and what they bring is margin at okx an hour later."""
     rise = {0: 2_000.0, 20: 2_000.0, 24: 3_200.0}
-    played = play(mode, sketch.staked(HOURS * 2, rise), APART)
+    played = play(mode, sketch.staked(HOURS * 2, rise), APART, "cost_bounds.unwind=50")
     assert played["margin_ratio.okx"][-1] > 0.5
     assert played.balance("binance:BaseToken:USDT") < 1_000.0

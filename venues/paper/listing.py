@@ -20,6 +20,7 @@ NAMES = {
     EventType.TRANSFER_ARRIVED: "arrival",
     EventType.REWARD: "reward",
     EventType.LIQUIDATION: "liquidation",
+    EventType.SETTLED_PROFIT: "settled_profit",
     EventType.DEPOSIT: "deposit",
     EventType.WITHDRAWAL_REQUESTED: "withdrawal_requested",
 }

@@ -101,6 +101,32 @@ class SimExchange:
             detail=f"{self.name} closed {-size!r} {self._coin} at mark {mark!r}, fee rate {fee}",
         )
 
+    def overdrawn_row(self, window: Window, balances: Mapping[PositionKey, float], cash: Column | float) -> int | None:
+        """The first row on which payments take the cash below zero while a position is held; None when there is none,
+        or where USDT may be owed."""
+        if self._unified or balances.get(self._size, 0.0) == 0.0:
+            return None
+        if isinstance(cash, float):
+            return 0 if cash < 0.0 else None
+        row = first_of(cash < 0.0)
+        return row if row < len(cash) else None
+
+    def settle_profit(self, row: Row, balances: Mapping[PositionKey, float]) -> Happening:
+        """The position settled at mark: what was unrealised is cash, and what it is worth is what it was."""
+        size, quote = balances[self._size], balances.get(self._quote, 0.0)
+        mark = row.value(self._marks)
+        profit = unrealised_usdt(size, quote, mark)
+        return Happening(
+            event_type=EventType.SETTLED_PROFIT,
+            at=row.timestamp,
+            venue=self.name,
+            token="USDT",
+            amount=profit,
+            changes={self._quote: -profit, base_token(self.name, "USDT"): profit},
+            part=None,
+            detail=f"{self.name} settled {size!r} {self._coin} at mark {mark!r}: its cash was used up",
+        )
+
     @property
     def lends(self) -> bool:
         """Whether USDT may be owed here, at interest."""

@@ -246,7 +246,7 @@ class SimWorld:
         if reward is not None and reward <= now:
             found.append(self._reward())
         found += [self._flow(flow) for flow in self._flows if flow.at <= now]
-        return found
+        return sorted(found, key=lambda happening: happening.at)
 
     def _arrival(self, flight: InFlight) -> Happening:
         return Happening(
@@ -306,16 +306,19 @@ class SimWorld:
         for exchange in self._hedges:
             key = base_token(exchange.name, "USDT")
             cash = held.get(key, 0.0)
-            if not exchange.is_safe(window, held, least_balance(flows, key, cash)):
+            least = least_balance(flows, key, cash)
+            if least < 0.0 or not exchange.is_safe(window, held, least):
                 column = balances_by_row(flows, held, len(window)).get(key, cash)
                 rows.append(exchange.liquidation_row(window, held, column))
+                rows.append(exchange.overdrawn_row(window, held, column))
         found = [row for row in rows if row is not None]
         return min(found) if found else None
 
     def _liquidations(
         self, window: Window, held: Mapping[PositionKey, float], flows: Sequence[CashFlows]
     ) -> list[Happening]:
-        """Liquidations on the first row, with the cash of that row."""
+        """Liquidations on the first row, with the cash of that row; and where payments have used that up and the
+        position carries them, its profit made cash."""
         row = window.row(0)
         at_row = {**held, **{key: float(column[0]) for key, column in balances_by_row(flows, held, 1).items()}}
         one = window.head(1)
@@ -323,8 +326,11 @@ class SimWorld:
         if self._chain.liquidation_row(one, at_row) == 0:
             found.append(self._chain.liquidate(row, at_row))
         for exchange in self._hedges:
-            if exchange.liquidation_row(one, at_row, at_row.get(base_token(exchange.name, "USDT"), 0.0)) == 0:
+            cash = at_row.get(base_token(exchange.name, "USDT"), 0.0)
+            if exchange.liquidation_row(one, at_row, cash) == 0:
                 found.append(exchange.liquidate(row, at_row))
+            elif exchange.overdrawn_row(one, at_row, cash) == 0:
+                found.append(exchange.settle_profit(row, at_row))
         return found
 
     def _book(self, trade: Trade) -> None:

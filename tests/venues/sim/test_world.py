@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.model.events import EventType
+from components.model.keys import PositionKey
 from components.model.orders import Cost, CostKind, GroupKind, TradeStatus, Verb
 from components.model.positions import Book
 from components.model.requirements import HOUR_NS
@@ -422,3 +423,38 @@ def test_a_world_can_stand_at_any_row_to_ask_what_if() -> None:
     (trade,) = desk.world.execute(group(order(Verb.PERP, "binance", "BTC", 2.0, everything=True)))
 
     assert trade.price == near(79_000.0 * 1.0005)
+
+
+# Cash that payments use up
+
+
+def test_funding_beyond_the_cash_is_paid_out_of_the_profit_of_the_position() -> None:
+    """2 BTC short from 90,000 at 60,030 with 250 of cash; the third payment of 120 is not there."""
+    desk = Desk("btc_basis", btc(30, funding=-1e-3), {SIZE: -2.0, QUOTE: 180_000.0, CASH: 250.0})
+
+    before = desk.accept(0, 30)
+    assert (before.rows, before.happenings) == (16, ()), "two payments are there; the third cuts the window"
+
+    third = desk.accept(16, 30)
+    (settled,) = third.happenings
+    profit = 180_000.0 - 2.0 * 60_030.0
+    assert third.rows == 1 and third.cash[0].amount.tolist() == [near(-120.06)]
+    assert (settled.event_type, settled.part, settled.venue) == (EventType.SETTLED_PROFIT, None, "binance")
+    assert settled.changes == {PositionKey(QUOTE): near(-profit), PositionKey(CASH): near(profit)}
+    assert desk.of(CASH) == near(250.0 - 3 * 120.06 + profit)
+    assert desk.of(QUOTE) == near(2.0 * 60_030.0), "worth the same: nothing was won or lost by it"
+
+
+def test_funding_that_margin_does_not_carry_liquidates_instead() -> None:
+    desk = Desk("btc_basis", btc(30, funding=-3e-3), {SIZE: -2.0, QUOTE: 122_500.0, CASH: 400.0})
+    told = []
+    for row in range(30):
+        told += desk.accept(row, row + 1).happenings
+        assert desk.of(CASH) >= 0.0
+    assert [happening.event_type for happening in told] == [EventType.SETTLED_PROFIT, EventType.LIQUIDATION]
+
+
+def test_what_falls_on_one_row_happens_in_the_order_of_its_stamps() -> None:
+    flows = tuple(Flow(at=at(hour), amount=amount, id=str(hour)) for hour, amount in ((3.9, -5.0), (3.1, 7.0)))
+    desk = Desk("btc_basis", btc(9), {USDT: 900.0}, flows=flows)
+    assert [happening.at for happening in desk.settle(4, 9).happenings] == [at(3.1), at(3.9)]
