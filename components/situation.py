@@ -62,7 +62,6 @@ class Situation:
         self._read: dict[str, float] = {}  # values of the row, which does not change
         self._marks: dict[str, float] = {}
         self._coins: dict[PositionKey, float] = {}  # per unit of what is long, at the row
-        self.held = self.book.of
         self._prices = prices
         self._eth_usdt = row.value(ETH_PRICE) if ETH_PRICE in row.market.columns else 1.0
         self.lst = run.mode.lst_type
@@ -75,15 +74,19 @@ class Situation:
             value = self._read[name] = self.row.value(name)
         return value
 
+    def held(self, key: PositionKey) -> float:
+        """Native balance of a key."""
+        return self.book.of(key)
+
     def cash(self, venue: str) -> float:
         """USDT on an exchange or in the wallet."""
-        return self.held(base_token(venue, "USDT"))
+        return self.book.of(base_token(venue, "USDT"))
 
     def wallet(self, token: str) -> float:
-        return self.held(base_token(WALLET, token))
+        return self.book.of(base_token(WALLET, token))
 
     def reserve(self) -> float:
-        return self.held(base_token(RESERVE, self.mode.share_class))
+        return self.book.of(base_token(RESERVE, self.mode.share_class))
 
     def spot_price(self, venue: str) -> float:
         """USDT per coin on an exchange."""
@@ -114,11 +117,11 @@ class Situation:
 
     def coins(self, venue: str) -> float:
         """Spot coins on an exchange."""
-        return self.held(base_token(venue, self.coin))
+        return self.book.of(base_token(venue, self.coin))
 
     def size(self, venue: str) -> float:
         """Perp size, signed."""
-        return self.held(perp(venue, self.coin))
+        return self.book.of(perp(venue, self.coin))
 
     def account(self, venue: str) -> float:
         """Cash + unrealised, USDT."""
@@ -127,7 +130,7 @@ class Situation:
         if account is None:
             size, account = self.size(venue), self.cash(venue)
             if size != 0.0:
-                account = account + size * self.mark(venue) + self.held(perp_quote(venue, self.coin))
+                account = account + size * self.mark(venue) + self.book.of(perp_quote(venue, self.coin))
             figures[venue] = account
         return account
 
@@ -141,7 +144,7 @@ class Situation:
     @once
     def lent(self) -> float:
         """USDT supplied, with interest."""
-        return self.held(a_token("USDT")) * self._index("aave_v3.supply_index.USDT", self.held(a_token("USDT")))
+        return self.book.of(a_token("USDT")) * self._index("aave_v3.supply_index.USDT", self.book.of(a_token("USDT")))
 
     def lst_in_wallet(self) -> float:
         return self.wallet(self.lst) if self.lst else 0.0
@@ -151,13 +154,13 @@ class Situation:
         """LST units supplied, with interest."""
         if self.lst is None:
             return 0.0
-        scaled = self.held(a_token(self.lst))
+        scaled = self.book.of(a_token(self.lst))
         return scaled * self._index(f"aave_v3.supply_index.{self.lst}", scaled)
 
     @once
     def debt(self) -> float:
         """WETH owed, with interest."""
-        scaled = self.held(debt_token("WETH"))
+        scaled = self.book.of(debt_token("WETH"))
         return scaled * self._index("aave_v3.borrow_index.WETH", scaled)
 
     def staked_coins(self) -> float:
@@ -169,7 +172,7 @@ class Situation:
         """Coins of the asset over everything but perps; debt and gas debt count against."""
         total, per_unit = 0.0, self._coins
         for key in _long(tuple(self.book), self.coin):
-            native = self.held(key)
+            native = self.book.of(key)
             if native != 0.0:
                 coins = per_unit.get(key)
                 if coins is None:
@@ -201,7 +204,7 @@ class Situation:
 
     def worth(self, key: PositionKey) -> float:
         """Share-class value of a balance; a debt is negative."""
-        return self.held(key) * self._prices.value_at(self.row, key)
+        return self.book.of(key) * self._prices.value_at(self.row, key)
 
     def dust(self) -> float:
         """What is worth no more than this is not a position, share-class currency."""
@@ -223,7 +226,7 @@ class Situation:
 
     def gas(self) -> float:
         """ETH kept for gas (ETH class) or owed for it (USDT class, negative)."""
-        return self.held(base_token(GAS, "ETH"))
+        return self.book.of(base_token(GAS, "ETH"))
 
     @once
     def equity(self) -> float:

@@ -30,7 +30,7 @@ class Balances(dict[PositionKey, float]):
 class Book(Mapping[PositionKey, float]):
     """Balances in native units (scaled for Aave); an absent key is a balance of 0. Iterates in key order.
 
-    `of` is the balance of a key, present or not: nothing is asked more often.
+    `of` is the balance of a key, present or not: nothing is asked more often. It holds until the next change.
     """
 
     __slots__ = ("_balances", "of", "version")
@@ -38,8 +38,8 @@ class Book(Mapping[PositionKey, float]):
     def __init__(self, balances: Mapping[PositionKey, float] | None = None) -> None:
         self.version = 0  # counts changes: what was worked out of a book holds until the next
         self._balances = Balances(balances or {})
-        self._sort()
         self.of: Callable[[PositionKey], float] = self._balances.__getitem__
+        self._sort()
 
     def __getitem__(self, key: PositionKey) -> float:
         if key not in self._balances:
@@ -84,13 +84,11 @@ class Book(Mapping[PositionKey, float]):
             self._sort()
 
     def _sort(self) -> None:
-        keys = list(self._balances)
-        ordered = sorted(keys)
-        if keys != ordered:
-            found = dict(self._balances)
-            self._balances.clear()
-            for key in ordered:
-                self._balances[key] = found[key]
+        """Puts balances in key order, in a dictionary of their own: whoever reads the old one sees no gap."""
+        ordered = sorted(self._balances)
+        if ordered != list(self._balances):
+            self._balances = Balances({key: self._balances[key] for key in ordered})
+            self.of = self._balances.__getitem__
 
     def snapshot(self) -> dict[PositionKey, float]:
         """The balances that are not zero, in key order."""

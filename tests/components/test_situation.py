@@ -119,6 +119,23 @@ def test_it_is_true_after_every_trade() -> None:
     assert now.wallet("ETH") == 2.5
 
 
+def test_no_figure_outlives_the_book_it_was_worked_out_of() -> None:
+    held = {"wallet:BaseToken:ETH": 1.0, "aave_v3:aToken:aUSDT": 50.0, "aave_v3:aToken:awstETH": 4.0,
+            "aave_v3:debtToken:variableDebtWETH": 2.0, "okx:BaseToken:USDT": 100.0,
+            "okx:Perp:ETHUSDT": -1.0}  # fmt: skip
+    moved = {name: 0.5 * amount for name, amount in held.items()} | {"okx:PerpQuote:ETHUSDT": 2_050.0}
+    now = neutral(held)
+
+    def figures(of: Situation) -> list[float]:
+        return [of.account("okx"), of.lent(), of.collateral(), of.debt(), of.long_coins(), of.equity()]
+
+    before = figures(now)
+    now._positions.expected.apply(keyed(moved))
+    afresh = neutral({name: held.get(name, 0.0) + moved[name] for name in moved})
+    assert figures(now) == figures(afresh)
+    assert all(one != another for one, another in zip(before, figures(now), strict=True))
+
+
 def test_the_view_shows_the_prices_of_the_hedge() -> None:
     view = neutral({}).view()
     assert view.mark == {"binance": 2_010.0, "okx": 1_990.0}

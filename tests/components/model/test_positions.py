@@ -19,6 +19,17 @@ def test_an_absent_key_is_a_balance_of_zero() -> None:
         Book()[BTC]
 
 
+def test_a_balance_is_found_after_a_key_has_come_before_it() -> None:
+    book = Book({BTC: 0.5})
+    reader = book.items()
+    book.apply({key("aave_v3:aToken:aUSDT"): 7.0, BTC: 0.25})
+    assert list(book) == ["aave_v3:aToken:aUSDT", BTC]
+    assert (book.of(BTC), book[BTC], book.of(USDT)) == (0.75, 0.75, 0.0)
+    assert dict(reader)[BTC] == 0.75  # the view that somebody holds has no gap
+    with pytest.raises(KeyError):
+        book[USDT]
+
+
 @given(st.permutations([BTC, USDT, PERP, key("aave_v3:aToken:aUSDT")]))
 def test_a_book_iterates_in_key_order_however_it_was_filled(keys: list[str]) -> None:
     by_changes, by_sets = Book(), Book()

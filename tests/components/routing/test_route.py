@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
-from components.model.orders import Action, GroupKind, Verb
+from components.model.orders import Action, GroupKind, OrderGroup, Verb
 from components.routing.plan import HEDGE, REDUCE
+from components.routing.route import Route
 from tests.builders import keyed, plan, run_of, run_with
 from tests.scenarios.sketch import btc, staked
 from tests.stage import Trip
@@ -101,6 +104,20 @@ def test_dust_is_sold_and_gas_is_bought_on_the_way() -> None:
 def test_a_route_ends_when_there_is_nothing_left_to_do() -> None:
     held = {**keyed(pair(1.0, "okx")), "okx:PerpQuote:BTCUSDT": 60_000.0}
     assert Trip(BASIS, BTC, held, plan(pair(1.0, "okx"))).groups == []
+
+
+def test_no_stage_is_asked_twice_about_the_same_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def telling(name: str, stage: Callable[[Route], Iterator[OrderGroup]]) -> Callable[[Route], Iterator[OrderGroup]]:
+        return lambda route: asked.append(name) or stage(route)  # type: ignore[func-returns-value]
+
+    for name in ("_pay", "_free_on_chain", "_trade", "_work_on_chain", "_move"):
+        monkeypatch.setattr(Route, name, telling(name, getattr(Route, name)))
+    cash = {"binance:BaseToken:USDT": 130_000.0, "okx:BaseToken:USDT": 130_000.0}
+    trip = Trip(BASIS, BTC, cash, plan({**pair(1.0, "binance"), **pair(1.0, "okx")}))
+    assert len(trip.groups) == 1
+    assert asked == ["_pay", "_free_on_chain", "_trade", "_work_on_chain", "_move", "_pay", "_free_on_chain", "_trade"]
 
 
 def test_order_ids_of_a_route_are_all_different() -> None:
