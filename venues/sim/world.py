@@ -109,11 +109,12 @@ class SimWorld:
         self._rewards = RewardMeter(market, self._reward_tokens)
         for _ in range(self._rewards_paid):
             self._rewards.paid()
-        self._holdings = self._rewards.needed(self._holdings, self._row.timestamp)
         for at, wallet, supplied in self._holdings:
             self._rewards.holds({IN_WALLET: wallet, SUPPLIED: supplied}, at)
 
     def state(self) -> SimWorldState:
+        """As much of it as the rows to come depend on."""
+        self._holdings = self._rewards.needed(self._holdings, self._row.timestamp)
         return SimWorldState(
             row=self._market.first + self._row.index,
             balances=dict(self.balances),
@@ -293,7 +294,6 @@ class SimWorld:
         elif happening.event_type is EventType.REWARD:
             self._rewards.paid()
             self._rewards_paid += 1
-            self._holdings = self._rewards.needed(self._holdings, happening.at)
         elif happening.event_type in (EventType.DEPOSIT, EventType.WITHDRAWAL_REQUESTED):
             self._flows = [flow for flow in self._flows if flow.id != happening.detail]
 

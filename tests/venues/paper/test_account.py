@@ -12,11 +12,14 @@ from components.model.keys import CHAIN_VENUES, PositionKey, base_token
 from components.model.market import Market, Window
 from components.model.orders import GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
 from components.model.positions import Book
+from components.model.requirements import HOUR_NS, Grid, requirements
 from components.model.slices import RunSlice
 from components.ports import Approved, CashFlows, Flow, Happening, Settlements
 from daemon.backtest.replay import MemorySink, Replay, ReplayRequest
+from daemon.config.settings import load_run
 from daemon.orders.dispatch import legs_of
 from tests.acceptance.runs import capital_of, embedded, slice_of, stamp
+from tests.builders import START as BEGIN
 from tests.venues.paper.stage import (
     BTC,
     END,
@@ -31,6 +34,7 @@ from tests.venues.paper.stage import (
     group,
     order,
 )
+from venues.embedded import Continued, generate
 from venues.interfaces import ReportStatus, Settled
 from venues.paper.account import PaperAccount
 from venues.paper.codec import encode
@@ -405,3 +409,33 @@ def test_a_strangers_order_rests_until_somebody_takes_it_back() -> None:
     account.cancel_resting("binance", resting, 1)
     account.cancel_resting("binance", resting, 2)
     assert account.open_orders("binance") == () and account.truth().strangers == ()
+
+
+def test_rewards_are_the_same_to_the_bit_however_much_of_the_market_is_left() -> None:
+    """weETH that comes and goes over three months, on a market that is whole and on one that is let go of behind it;
+    what a changed holding is remembered for is forgotten once it is paid."""
+    run = load_run("eth_staking_only", overrides=["lst_type=weETH", "rewards_mode=base_eigen_seasonal"], environ={})
+    names, hours = requirements(run.mode), 24
+    whole = generate(Grid(BEGIN, BEGIN + 100 * 24 * HOUR_NS, HOUR_NS), seed=5, names=names)
+    source = Continued(Grid(BEGIN, BEGIN, HOUR_NS), seed=5, names=names)
+    weeth = base_token("wallet", "weETH")
+    long, short = (PaperAccount(run, market, {}) for market in (whole, source.part(30 * hours)))
+    for day in range(1, 100):
+        if source.rows < (day + 2) * hours:
+            short.extend(short._market.since((day - 20) * hours, source.part(30 * hours)))
+        for account in (long, short):
+            account.advance_to(day * hours + 5)
+            if day % 3 == 0:
+                account.world.adjust({weeth: 10.0 if day % 2 else -4.0})
+    assert short._market.first > 60 * hours
+    assert encode(short.world.state()) == encode(long.world.state())
+    assert short.world.balances[base_token("king", "EIGEN")] > 0.0
+    assert len(long.world.state().holdings) < 15, "not all thirty-three"
+    again = PaperAccount(run, short._market, {})
+    again.restore([short.whole()])
+    assert encode(again.whole()) == encode(short.whole())
+    more = short._market.since(90 * hours, source.part(30 * hours))
+    for account in (again, short):
+        account.extend(more)
+        account.advance_to(118 * hours)
+    assert encode(again.world.state()) == encode(short.world.state())
