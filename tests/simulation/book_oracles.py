@@ -9,13 +9,16 @@ import struct
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
-from daemon.journal.records import StepAborted, StepBegin, StepEnd
+from components.model.slices import RunSlice
+from daemon.journal.codec import decode, encode
+from daemon.journal.records import ConfigChanged, StepAborted, StepBegin, StepEnd
 from daemon.recorded.steps import shown
 from tests.simulation.harness import CANARY, Run
 
 FIGURES = frozenset(
     {"equity", "residual", "unexplained", "unit_value", "drawdown", "net_delta", "ltv", "health_factor"}
 )  # columns that are no part of the change of equity
+STEP_BUDGET = "limits.step_budget_s"
 DISK_FAULTS = frozenset({"disk_full", "sync_error", "write_error"})
 
 
@@ -86,6 +89,28 @@ def nothing_shown_is_taken_back(run: Run) -> Iterator[str]:
             if sample.sequence and chain.get(sample.sequence) != sample.hash:
                 yield f"{strategy}: record {sample.sequence} was shown as {sample.hash[:12]} and is not"
                 break
+
+
+def journals_take_records(run: Run) -> Iterator[str]:
+    """10: some time after the last fault of a disk every journal takes records again, the daemon's own as well."""
+    for name in run.poisoned:
+        yield f"{name}: takes nothing at the end"
+
+
+def what_was_reloaded_is_in_force(run: Run) -> Iterator[str]:
+    """10: a change that is journaled as reloaded is one that those who run go by."""
+    changes: dict[str, str] = {}
+    wanted: list[RunSlice] = []
+    for record in run.records["daemon"]:
+        if isinstance(record, ConfigChanged):
+            changes |= {key: new for key, (_, new) in record.changes.items()}
+            wanted = decode(record.config, list[RunSlice])
+    if STEP_BUDGET in changes and float(changes[STEP_BUDGET]) != run.step_budget_s:
+        yield f"{STEP_BUDGET} was reloaded as {changes[STEP_BUDGET]}, and {run.step_budget_s} is in force"
+    written = {encode(each) for each in wanted}
+    for strategy, found in run.in_force.items():
+        if written and strategy not in run.latched and found not in written:
+            yield f"{strategy}: goes by another configuration than was reloaded"
 
 
 def no_secret_leaks(run: Run) -> Iterator[str]:

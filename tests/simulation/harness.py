@@ -26,6 +26,7 @@ from trio.testing import MockClock
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry, load_daemon
 from daemon.config.secrets import Secrets
 from daemon.config.settings import PACKAGED, load_run
+from daemon.journal.codec import encode
 from daemon.journal.records import Record
 from daemon.monitoring.log import Logs
 from daemon.process.daemon import Daemon
@@ -90,6 +91,9 @@ class Run(msgspec.Struct):
     lagged_ns: int = 0
     logged: str = ""
     metrics: str = ""
+    poisoned: tuple[str, ...] = ()  # journals that take nothing at the end
+    in_force: dict[str, bytes] = {}  # the configuration that a living strategy goes by, as the journal writes it
+    step_budget_s: float = 0.0
     shown: str = ""  # what `basis dump` says at the end
 
 
@@ -216,6 +220,9 @@ class _Stage:
             await trio.sleep(until - trio.current_time())
             run.ended_s = trio.current_time()
             run.metrics = daemon.metrics.render().decode()
+            run.poisoned = tuple(name for name, log in daemon._journals.of.items() if log.journal.poisoned)
+            run.in_force = {name: encode(cell.desk.run) for name, cell in daemon.supervisor.cells.items()}
+            run.step_budget_s = daemon.health.step_budget_s
             run.shown = msgspec.json.encode(daemon.dump(), enc_hook=str).decode()
             daemon.stop()
         self._leave(daemon, crashes)

@@ -63,6 +63,8 @@ def judged(run: Run) -> list[str]:
         book_oracles.steps_are_in_order,
         book_oracles.bytes_are_chained,
         book_oracles.nothing_shown_is_taken_back,
+        book_oracles.journals_take_records,
+        book_oracles.what_was_reloaded_is_in_force,
         book_oracles.no_secret_leaks,
         order_oracles.transfers_stay_at_home,
         chain_oracles.undone_is_taken_back,

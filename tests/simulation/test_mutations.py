@@ -35,6 +35,7 @@ from daemon.orders.dispatch import Dispatch
 from daemon.orders.gate import Gate
 from daemon.process.daemon import Daemon
 from daemon.process.journals import Journals
+from daemon.process.mending import Mending
 from daemon.recorded.recovery import Recovered, recover_journal
 from daemon.safety import emergency
 from daemon.safety.emergency import Emergency
@@ -315,6 +316,25 @@ def naked_before_its_first_step() -> Run:
     return run
 
 
+def failed_audit_journal() -> Run:
+    """A write of the daemon's own journal fails once."""
+
+    async def script(daemon: Daemon, result: Run, until: float) -> None:
+        await _entered(daemon, ONE[0])
+        assert isinstance(result.disk, HostDisk)
+        result.disk.fail_next("daemon", "sync")
+        await trio.sleep(300.0)
+        await _deposit(daemon, "poison")
+        await trio.sleep(300.0)
+
+    return simulate(19, 0.8, ids=ONE, script=script)
+
+
+def reloaded() -> Run:
+    """A limit of the daemon and a threshold of every strategy are reloaded while it runs."""
+    return simulate(20, 0.8, ids=ONE, host=(HostFault(kind="reload", strategy=ONE[0], after_s=600.0),))
+
+
 def _no_room(path: Path, data: bytes) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -547,6 +567,29 @@ def unknown_is_hedged(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Supervisor, "_is_exposed", exposed)
 
 
+def never_mended(patch: pytest.MonkeyPatch) -> None:
+    """Ours: after a moment without room the daemon's own journal took nothing until a restart."""
+
+    async def mend(self: Mending, journal: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(Mending, "_mend", mend)
+
+
+def journaled_and_not_taken(patch: pytest.MonkeyPatch) -> None:
+    """Ours: limits were told and journaled as reloaded, and none of them was in force."""
+
+    async def take(self: Daemon, config: DaemonSlice) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(Daemon, "_take_configuration", take)
+
+
+def thresholds_of_before(patch: pytest.MonkeyPatch) -> None:
+    """Ours: the threshold of a strategy was reloaded, and its core went by the one of before."""
+    patch.setattr(Cell, "reconfigure", lambda self, run, changes: None)
+
+
 BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (silence, timeout_is_failure),
     (silence, network_error_is_not_found),
@@ -568,6 +611,9 @@ BUGS: tuple[tuple[Callable[[], Run], Patch], ...] = (
     (closed_without_a_journal, only_shouted),
     (suspended, waking_is_stuck),
     (naked_before_its_first_step, unknown_is_hedged),
+    (failed_audit_journal, never_mended),
+    (reloaded, journaled_and_not_taken),
+    (reloaded, thresholds_of_before),
 )
 SCENARIOS = tuple(dict.fromkeys(scenario for scenario, _ in BUGS))
 

@@ -13,9 +13,10 @@ from components.model.keys import PositionType, base_token
 from components.model.orders import Action, Order, Verb
 from components.ports import Standing
 from daemon.journal.codec import encode
-from daemon.journal.records import Events, Intent, LatchChanged, Outcome, StepBegin, StepEnd
+from daemon.journal.records import ConfigChanged, Events, Intent, LatchChanged, Outcome, StepBegin, StepEnd
 from daemon.replica import UncertainOrder
 from daemon.state.latch import requested
+from tests.simulation.book_oracles import STEP_BUDGET
 from tests.simulation.harness import CANARY, Run, operator, simulate
 from tests.simulation.oracles import judged
 from venues.interfaces import ReportStatus
@@ -233,6 +234,21 @@ def closed_without_a_crash(run: Run) -> None:
     run.latched = {WHO: requested(WHO, "restarts used up", at=0, uid=-1)}
 
 
+def takes_nothing(run: Run) -> None:
+    run.poisoned = ("daemon",)
+
+
+def reloaded_and_not_taken(run: Run) -> None:
+    changed = ConfigChanged(at=0, changes={STEP_BUDGET: ("30.0", "40.0")}, config=encode([]), config_hash="")
+    run.records["daemon"] = [*run.records["daemon"], changed]
+
+
+def goes_by_another(run: Run) -> None:
+    mode = msgspec.structs.replace(run.accounts[WHO].run, config_hash="f" * 64)
+    changed = ConfigChanged(at=0, changes={}, config=encode([mode]), config_hash="")
+    run.records["daemon"] = [*run.records["daemon"], changed]
+
+
 CASES: tuple[tuple[Falsify, str], ...] = (
     (sent_twice, "one_order_per_intent"),
     (filled_twice, "fills_stay_within_orders"),
@@ -261,6 +277,9 @@ CASES: tuple[tuple[Falsify, str], ...] = (
     (sent_abroad, "transfers_stay_at_home"),
     (crashed, "no_cell_crashed"),
     (still_uncertain, "calm_is_reached"),
+    (takes_nothing, "journals_take_records"),
+    (reloaded_and_not_taken, "what_was_reloaded_is_in_force"),
+    (goes_by_another, "what_was_reloaded_is_in_force"),
     (left_naked, "nobody_is_left_naked"),
     (closed_as_stuck, "nobody_is_closed_for_nothing"),
     (closed_without_a_crash, "nobody_is_closed_for_nothing"),
