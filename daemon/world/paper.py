@@ -156,11 +156,13 @@ class PaperWorld:
 
     async def _heard(self, waiting: Iterable[tuple[str, trio.Event]], budget_s: float) -> None:
         """Until all have handled their row, or one of them stands still for the budget: who waits for a block does
-        not."""
+        not. Nobody is waited for by half a row more than that: the others are told nothing meanwhile, the next row is a
+        whole one later, and after two and a budget they would be taken for stuck."""
         began = trio.current_time()
+        last = began + budget_s + 0.5 * self._step / SECOND_NS / self.clock.speed
         for strategy, handled in waiting:
             while not handled.is_set():
-                until = max(began, self.places[strategy].waited_at()) + budget_s
+                until = min(max(began, self.places[strategy].waited_at()) + budget_s, last)
                 if trio.current_time() >= until:
                     return
                 with trio.move_on_after(until - trio.current_time()):

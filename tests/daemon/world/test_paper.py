@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,31 @@ def test_a_slow_strategy_makes_the_market_wait_and_misses_nothing(tmp_path: Path
     assert rows == list(range(rows[0], rows[0] + len(rows)))
     assert 3 <= len(rows) <= 4, "market time stands still until a row is handled"
     assert world.lagged_ns > 200_000_000_000
+
+
+def test_who_waits_for_blocks_is_never_waited_for_until_the_others_count_as_stuck(tmp_path: Path) -> None:
+    """They are told nothing meanwhile, and two intervals and a budget without a row are no progress."""
+    cells: list[Told] = []
+
+    async def play() -> None:
+        world = opened(tmp_path)
+        entries = configuration(tmp_path).strategies[:2]
+        blocks = world.places[entries[0].id]
+        world.places[entries[0].id] = structs.replace(blocks, waited_at=trio.current_time)
+        async with trio.open_nursery() as nursery:
+            for entry in entries:
+                cell = Told(entry.run, 100_000.0 if entry is entries[0] else 0.0)
+                cell.nursery = nursery
+                cells.append(cell)
+            listeners = {entry.id: cell for entry, cell in zip(entries, cells, strict=True)}
+            with trio.move_on_after(1800.0):
+                await world.drive(listeners, step_budget_s=lambda: 30.0)
+            nursery.cancel_scope.cancel()
+
+    virtual(play)
+    told = [at for at, _ in cells[1].rows]
+    assert len(told) >= 15
+    assert max(after - before for before, after in pairwise(told)) < 2 * 60.0 + 30.0 - 15.0
 
 
 async def test_a_muted_strategy_is_told_nothing_and_its_venues_live_on(
