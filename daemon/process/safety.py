@@ -267,28 +267,30 @@ class _Program:
                 if journal is not None and journal.journal.poisoned:
                     await self._committer.close(journal.journal)
                 if journal is None or journal.journal.closed:
-                    journal = await trio.to_thread.run_sync(self._opened, abandon_on_cancel=True)
+                    at = self._world.clock.now()
+                    journal = await trio.to_thread.run_sync(self._opened, at, abandon_on_cancel=True)
                 reading = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # left behind, it reads
                 await self._owed.pay(journal, self._world.clock.now(), reading)
         except (Stop, OSError, trio.TooSlowError) as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error) or HUNG)
 
-    def _opened(self) -> JournalLog:
+    def _opened(self, at: int) -> JournalLog:
+        """In a thread, which has no clock: `at` is market time, UTC ns."""
         folder = self._config.state_dir / "strategies" / self._entry.id / "journal"
-        journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=self._world.clock.now)
+        journal = Journal.open(folder, RealDisk(), name=self._entry.id, now=lambda: at)
         return JournalLog(journal, self._committer, lambda _: None)
 
     async def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
         """What the journal says; nothing when it is damaged, or its disk does not let it be opened or says nothing."""
         with trio.move_on_after(ANSWER_S):  # left behind, it opens a journal that nobody writes to
-            return await trio.to_thread.run_sync(self._recovered, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(self._recovered, self._world.clock.now(), abandon_on_cancel=True)
         self._hangs = True
         log.critical("safety.journal", strategy=self._entry.id, error=HUNG)
         return None, None
 
-    def _recovered(self) -> tuple[Recovered | None, JournalLog | None]:
+    def _recovered(self, at: int) -> tuple[Recovered | None, JournalLog | None]:
         try:
-            journal = self._opened()
+            journal = self._opened(at)
             recovered = recover_journal(journal.journal, self._entry.run, self._entry.id, code_hash())
         except (Stop, OSError) as error:
             log.critical("safety.journal", strategy=self._entry.id, error=str(error))

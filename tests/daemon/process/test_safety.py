@@ -18,6 +18,7 @@ from components.model.orders import Verb
 from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
+from daemon.journal.records import Intent, Note
 from daemon.process.daemon import Daemon
 from daemon.process.safety import Finding, check, exit_code, finish, flatten
 from daemon.replica import CellState
@@ -324,6 +325,18 @@ def test_a_disk_that_hangs_keeps_it_from_nothing_but_writing(house: House, monke
     hangs.set()
     assert shorts(house) == []
     assert len(opened) == 1
+
+
+def test_a_journal_with_a_torn_end_is_gone_on_with(house: House) -> None:
+    """As a kill, or a disk that was full, leaves one: what was cut is noted in it."""
+    folder = house.state / "strategies" / BTC / "journal"
+    last = sorted(each for each in folder.glob("*.journal") if each.stem.isdigit())[-1]
+    with last.open("ab") as file:
+        file.write(last.read_bytes()[-40:])
+    assert found(flatten(house.config, (BTC,)))[BTC] == "closed"
+    assert shorts(house) == []
+    assert [each.kind for each in house.records(BTC) if isinstance(each, Note)][-1:] != []
+    assert any(isinstance(each, Intent) and each.origin == "emergency" for each in house.records(BTC))
 
 
 def closing_on_stop(config: DaemonSlice) -> DaemonSlice:
