@@ -18,14 +18,10 @@ import structlog
 import trio
 
 from components.model.errors import BasisError, Stop
-from daemon.cells.account import Account
 from daemon.cells.authority import Limits
-from daemon.cells.cell import Cell
-from daemon.cells.closing import Closing
-from daemon.cells.desk import Desk
 from daemon.cells.supervisor import Ended, Supervisor
 from daemon.cells.surroundings import Surroundings
-from daemon.config.daemon_file import DaemonSlice, StrategyEntry
+from daemon.config.daemon_file import DaemonSlice
 from daemon.control.accepted import accepted, paused_strategies
 from daemon.control.operator import Operator
 from daemon.control.protocol import SOCKET
@@ -33,7 +29,7 @@ from daemon.control.questions import Whole
 from daemon.control.reload import Reloader
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
-from daemon.journal.records import Command, EpochBegan, Note, Record
+from daemon.journal.records import Command, Note, Record
 from daemon.monitoring.beside import beside
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
@@ -43,6 +39,7 @@ from daemon.monitoring.told import Reports, ToldMetrics, ToldReports, count, sho
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.patience import patience_of
 from daemon.process.journals import AUDIT, Journals
+from daemon.process.making import Making
 from daemon.process.mending import Mending
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
@@ -102,10 +99,17 @@ class Daemon:
             parts.disk, self._state, self.committer, self._hear, self._asking, code_hash=code, at=world.at
         )
         self._audit = self._journals.audit
+        making = Making(
+            world,
+            self._journals,
+            around=lambda: self._surroundings(self.supervisor.config),
+            now=lambda entry: next(each for each in self.supervisor.config.strategies if each.id == entry.id),
+            paused=lambda strategy: self.supervisor.paused.get(strategy),
+        )
         self.supervisor = Supervisor(
             config,
-            self._make_cell,
-            self._make_closing,
+            making.cell,
+            making.closing,
             self.latches,
             ToldReports(reports, self._to_reports).crashed,
             self.clock.now,
@@ -238,26 +242,6 @@ class Daemon:
             await trio.sleep(START_GRACE_S / 6.0)
 
     # Parts
-
-    async def _make_cell(self, entry: StrategyEntry) -> Cell:
-        config, place = self.supervisor.config, self.world.place(entry.id)
-        entry = next(each for each in config.strategies if each.id == entry.id)
-        journal, recovered = await self._journals.recover(entry, self.clock.now())
-        with suppress(BasisError):  # the file of the strategy says it as well
-            self._audit.append(EpochBegan(at=self.clock.now(), strategy=entry.id, epoch=recovered.epoch + 1))
-            await self._audit.commit()
-        around, epoch = self._surroundings(config), recovered.epoch + 1
-        desk = Desk(entry, place.clients, journal, around, epoch, recovered.unbooked)
-        desk.paused = self.supervisor.paused.get(entry.id)
-        return Cell(desk, recovered, entry.capital, place.control)
-
-    def _make_closing(self, entry: StrategyEntry, publish: Callable[[], None]) -> Closing:
-        """For a strategy whose cell cannot live; its journal, as long as it takes anything, is still written."""
-        life = f"at{self.clock.now()}"  # no epoch is known: the time makes the ids of its orders its own
-        clients, reserve = self.world.place(entry.id).clients, partial(self._journals.usable, entry.id)
-        account = Account(entry, clients, reserve, self._surroundings(self.supervisor.config), life)
-        account.publish = publish
-        return Closing(account)
 
     def _surroundings(self, config: DaemonSlice) -> Surroundings:
         """What every cell is given under a configuration."""
