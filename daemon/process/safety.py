@@ -30,9 +30,11 @@ from daemon.config.daemon_file import DaemonSlice, StrategyEntry
 from daemon.errors import OPS_NOT_FOUND
 from daemon.exits import Exit
 from daemon.journal.committer import Committer
+from daemon.journal.index import applied_sequences
 from daemon.journal.journal import Journal
 from daemon.journal.log import JournalLog
 from daemon.journal.owed import Owed
+from daemon.journal.queries import INDEX_FILE
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.output import outputs, shout
 from daemon.monitoring.readers import Reader
@@ -128,7 +130,7 @@ def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -
 
 
 async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
-    world = open_world(config, threads=True)
+    world = open_world(config, threads=True, remembered=applied_sequences(config.state_dir / INDEX_FILE))
     committer, latches = Committer(threads=True), LatchKeeper(config.state_dir)
     findings: dict[str, Finding] = {}
 

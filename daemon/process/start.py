@@ -23,6 +23,8 @@ from daemon.config.secrets import Secret, Secrets
 from daemon.config.settings import PACKAGED
 from daemon.control.protocol import SOCKET
 from daemon.exits import Exit
+from daemon.journal.index import applied_sequences
+from daemon.journal.queries import INDEX_FILE
 from daemon.monitoring.log import Logs, Style
 from daemon.monitoring.narrator import Narrator
 from daemon.monitoring.output import Outputs, outputs, say
@@ -107,7 +109,8 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
             check_restart(last_configuration(config.state_dir), config, RealDisk())
             judge_capital(config)
             keep_configuration(config)
-            world = open_world(config, lambda *account: say(greeting.built(*account)), threads=True)
+            known = applied_sequences(config.state_dir / INDEX_FILE)
+            world = open_world(config, lambda *each: say(greeting.built(*each)), threads=True, remembered=known)
         if EARLY.has_stop():
             world.close()
             log.info("daemon.stopped", reason="stopped before it began", uncertain={})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
@@ -42,16 +42,22 @@ class LocalControl:
 
 
 def open_world(
-    config: DaemonSlice, opened: Opened = lambda strategy, rows, row: None, *, threads: bool = False
+    config: DaemonSlice,
+    opened: Opened = lambda strategy, rows, row: None,
+    *,
+    threads: bool = False,
+    remembered: Container[str] = (),
 ) -> PaperWorld:
     """The paper world of a state directory, at the row after the last one lived through; `opened` hears of each account
-    that is there: the strategy, the rows of its market and the row it goes on at."""
+    that is there: the strategy, the rows of its market and the row it goes on at. Strategies `remembered` elsewhere
+    have lived: where the folder of one is gone, no account is begun."""
 
     def folder(entry: StrategyEntry) -> Path:
         return config.state_dir / "strategies" / entry.id / "venues"
 
     def account(entry: StrategyEntry, market: Market, balances: Mapping[PositionKey, float]) -> PaperAccount:
-        lived = any((folder(entry).parent / "journal").glob("*.journal"))
+        home = folder(entry).parent
+        lived = any((home / "journal").glob("*.journal")) or (entry.id in remembered and not home.exists())
         found = open_account(folder(entry), entry.run, market, balances, lived=lived)
         opened(entry.id, market.first + len(market), world.row)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,25 @@ def test_what_has_begun_is_not_judged_again(tmp_path: Path) -> None:
     house.live(lives)
     entries = tuple(structs.replace(entry, capital=50.0) for entry in house.config.strategies)
     judge_capital(structs.replace(house.config, strategies=entries))
+
+
+def test_no_account_is_begun_for_a_strategy_that_has_lived_and_is_gone(tmp_path: Path) -> None:
+    """Or a backup would be put back beside what was begun, and a closing would find an account that is flat."""
+    house = House(tmp_path, LENDING, BTC, persistent=True)
+
+    async def lives(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 2)
+
+    house.live(lives)
+    home = tmp_path / "strategies" / BTC
+    shutil.rmtree(home)
+    world = open_world(house.config, remembered={BTC: 7})
+    assert world.failed[BTC].code == "SIM-005"
+    assert set(world.places) == {LENDING}
+    assert not home.exists()
+    world.close()
+    home.mkdir()
+    (home / "epoch").write_text("anew")
+    again = open_world(house.config, remembered={BTC: 7})
+    assert set(again.places) == {LENDING, BTC}, "asked for on purpose"
+    again.close()
