@@ -218,7 +218,7 @@ class ExposureMonitor:
         return Account(equity, notional, equity / notional)
 
     def _uncertain_moves(self, book: BookColumns) -> tuple[float, ...]:
-        """Coins that each order in doubt would move, at the first row."""
+        """Coins that each uncertain order would move, at the first row."""
         coin, row = self._mode.asset, book.window.row(0)
         reference = row.value(reference_price(coin)) if self._hedged else 1.0
         return tuple(coins_moved(order, coin, reference) for order in book.uncertain)
