@@ -3,7 +3,8 @@
 It is derived. Each journal's applied sequence is stored in the same transaction as what was applied; behind the journal
 it catches up, ahead of it or beside it that journal is applied anew. A file that is damaged or of another layout is
 made anew. It keeps as many events and finished orders of each journal as may be asked for, and every order that is
-not finished. So deleting it changes no answer, and it does not grow with the journals. One thread at a time uses an `Index`.
+not finished. So deleting it changes no answer, and it does not grow with the journals. One thread at a time uses an
+`Index`.
 """
 
 from __future__ import annotations
