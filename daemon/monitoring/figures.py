@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from components.model.keys import PositionKey, PositionType
+from components.model.measures import measure_of
 from daemon.replica import CellState, Replica, UncertainOrder
 
 RISK_LEVELS: Mapping[str, int] = {"ok": 0, "warning": 1, "critical": 2}
@@ -103,8 +104,8 @@ def _risk(replica: Replica) -> Iterator[Reading]:
             yield Reading("liquidation_distance_ratio", (name, venue), 1.0 - value)
     standing = dict.fromkeys(ALWAYS_MEASURED, "ok") if replica.equity is not None else {}
     for measure, level in {**standing, **replica.risk_levels}.items():
-        kind, _, venue = measure.partition(":")
-        yield Reading("risk_level", (name, kind, venue), RISK_LEVELS[level])
+        about = measure_of(measure)
+        yield Reading("risk_level", (name, about.kind.value, about.venue), RISK_LEVELS[level])
 
 
 def _venues(replica: Replica) -> Iterator[Reading]:
