@@ -29,6 +29,7 @@ GAS_KEY = base_token(GAS, "ETH")
 CASH_KEPT = 0.1  # of the notional of a short: cash for fees and funding while the rest of its margin is unrealised
 FULL, REDUCE, HEDGE = "full", "reduce", "hedge"
 PART_OF_A_PAYMENT, LEAST_PART = 0.01, 0.5  # of what is owed, but no less than this share of a minimum trade
+PART_OF_EQUITY = 1e-4  # a correction that a fund of any size does not notice: the interest of an hour on its debt
 NEAR_ITS_FEE = 10.0  # times its fee: a smaller transfer for a payment waits until there is more to send
 
 
@@ -105,7 +106,7 @@ class Stage:
         if not self._plan.careful or self._mode.costs != "default":
             return 1e-6
         if self._plan.pay_out <= 0.0:
-            return self._mode.minimum_trade_usdt
+            return max(self._mode.minimum_trade_usdt, PART_OF_EQUITY * self._now.equity() * self._eth_or_one())
         least = self._mode.minimum_trade_usdt
         return min(least, max(LEAST_PART * least, PART_OF_A_PAYMENT * self._plan.pay_out * self._eth_or_one()))
 

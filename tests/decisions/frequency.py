@@ -13,7 +13,6 @@ from tests.decisions.judging import Finding, is_asked
 from tests.decisions.playing import Played, row_at
 
 CALM_GROUPS, BAND_GROUPS, SCENARIO_GROUPS = 25, 60, 140
-HUGE_USDT, HUGE_GROUPS = 1e8, 10  # more, where an entry meets the limits of venues and pools
 SPAN_NS = 5 * DAY_NS
 SAME_IN_A_WEEK, SAME_UNDER_STRAIN = 8, 14
 HELD_BACK = ("deviation", "dust", "owed", "deposit")  # kinds of decision that cure what they are made for, or wait
@@ -33,8 +32,6 @@ def order_groups_are_few(played: Played) -> Iterator[Finding]:
         count = int(np.searchsorted(stamps, at + SPAN_NS, side="right")) - i
         near = bool(((strained > at - SPAN_NS) & (strained <= at + SPAN_NS)).any())
         most = (BAND_GROUPS if played.case.is_calm else SCENARIO_GROUPS) if near else CALM_GROUPS
-        if played.result.initial_equity >= HUGE_USDT:
-            most += HUGE_GROUPS
         if count > most * flows:
             yield Finding(row_at(played, at), f"{count} order groups in five days, {most * flows} are allowed")
             return

@@ -236,7 +236,7 @@ def test_a_stale_lst_ratio_keeps_the_coins_unstaked_until_it_is_fresh() -> None:
 
 
 def test_a_fee_in_base_coin_leaves_legs_that_match_within_a_lot_or_the_minimum_trade() -> None:
-    played = play("btc_basis", sketch.btc(24), "spot_fee_asset=base")
+    played = play("btc_basis", sketch.btc(24), "spot_fee_asset=base", capital=500_000.0)
 
     for venue, lot in {"binance": 0.001, "bybit": 0.001, "okx": 0.0001}.items():
         held, short = played.balance(f"{venue}:BaseToken:BTC"), -played.balance(f"{venue}:Perp:BTCUSDT")

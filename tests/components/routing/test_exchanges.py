@@ -332,3 +332,9 @@ def test_a_venue_that_refused_takes_no_more_and_another_does() -> None:
     refusals.note([no], [rejected(no)], now)
     found = ExchangeStage(plan(hedge_target(10.0), scope=HEDGE), now, "run", 0.0, refusals)._trade()
     assert [(one.leg, one.amount) for group in found for one in group.orders] == [("okx_perp", -10.0)]
+
+
+@pytest.mark.parametrize(("equity", "found"), [(100_000.0, {"okx_perp": -1.0}), (100_000_000.0, {})])
+def test_a_correction_below_a_basis_point_of_the_equity_is_left_alone(equity: float, found: dict[str, float]) -> None:
+    drifted = {**STAKED, "okx:Perp:ETHUSDT": -4.0, "reserve:BaseToken:USDT": equity}
+    assert amounts(traded(NEUTRAL, drifted, hedge_target(10.0))) == found
