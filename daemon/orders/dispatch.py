@@ -270,6 +270,8 @@ class Dispatch:
                             found[order.id] = trade
                 if self._leaving.is_set():
                     break
+                if terms.answer_s > self.patience.order_grace_s:
+                    self._terms.waits()
                 if len(found) < len(leg.orders):
                     await trio.sleep(max(pause, terms.look_s))
                     pause = min(2.0 * pause, 1.0)
