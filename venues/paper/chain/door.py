@@ -5,7 +5,8 @@ nonce and kept before anybody sees it; then it is broadcast, and the door waits 
 again what the node has forgotten, and replaces what offers too little. Whoever asks after an order gets what the chain
 says of any transaction that was signed for it. An order is absent only when nothing was ever signed for it: what is
 signed may be mined at any time, until its nonce is taken by another. Only a transaction that surely never left frees
-its nonce. Blocks come in market time, and go on while the market stands for somebody who waits for one.
+its nonce. Blocks come in market time. While the market stands they go on only for as long as somebody here waits for
+one, by exactly as long as he waits: what others do in that time, and how fast the machine is, changes no block.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from venues.paper.door.faults import FaultPlan
 from venues.paper.door.passage import Lost, Profile, Refused
 
 T = TypeVar("T")
+ASKS_WITHIN_BLOCKS = 2.0
 
 
 class PaperChainVenue(PaperVenue):
@@ -60,7 +62,10 @@ class PaperChainVenue(PaperVenue):
         self._chain.plan = plan
         self._keeper: Keeper = Kept()
         self._speed = speed
-        self._seen = (0, 0.0)  # market time, and the process time at which it was seen to move
+        self._at = 0  # UTC ns: how far blocks were waited for
+        self._asked: dict[
+            OrderId, tuple[float, int]
+        ] = {}  # process time, and how far the chain was, at the last question
         self._signing = trio.Lock()
         self._block_s = self._chain.terms.block_s / speed
         self._waited_at = -float("inf")
@@ -99,6 +104,13 @@ class PaperChainVenue(PaperVenue):
         return await self._mined(group.orders)
 
     async def query(self, sent: SentOrder) -> OrderReport:
+        self._ask_again(sent.order.id)
+        report = await self._told(sent)
+        if report.status is not ReportStatus.OPEN:
+            self._asked.pop(sent.order.id, None)
+        return report
+
+    async def _told(self, sent: SentOrder) -> OrderReport:
         report = await super().query(sent)
         if report.status is ReportStatus.OPEN:
             await self._tend(sent.order.id)
@@ -239,16 +251,17 @@ class PaperChainVenue(PaperVenue):
             with suppress(Unavailable):
                 reports: list[OrderReport] = []
                 for order in orders:
-                    reports.append(await self.query(SentOrder(order=order, sent_at=self._now())))
+                    reports.append(await self._told(SentOrder(order=order, sent_at=self._now())))
                     if reports[-1].status is not ReportStatus.DONE:
                         break
                 else:
                     return tuple(report.trade for report in reports if report.trade is not None)
-            pause = min(self._to_next_block(), until - trio.current_time())
+            pause, since = min(self._to_next_block(), until - trio.current_time()), self._chain_now()
             if pause <= 0.0:
                 ids = ", ".join(order.id for order in orders)
                 raise OutcomeUnknown("the transaction is not confirmed yet", venue=CHAIN, order=ids)
             await trio.sleep(pause)
+            self._waited(since, pause)
 
     async def _tend(self, order_id: OrderId) -> None:
         """Broadcasts again what the node does not know, and replaces what offers less than the next block takes."""
@@ -301,11 +314,20 @@ class PaperChainVenue(PaperVenue):
         self._account.mine_to(self._chain_now(), self._now())
 
     def _chain_now(self) -> int:
-        """Market time, and while the market stands, on from there as process time passes."""
-        market, now = self._now(), trio.current_time()
-        if market > self._seen[0]:
-            self._seen = (market, now)
-        return self._seen[0] + int((now - self._seen[1]) * self._speed * SECOND_NS)
+        """Market time, and beyond it as far as was waited for; UTC ns."""
+        return max(self._now(), self._at, self._chain.head * self._chain.terms.block_ns)
+
+    def _waited(self, since: int, seconds: float) -> None:
+        """Somebody has waited so long for a block (process time), since the chain was at `since`."""
+        self._at = max(self._at, since + int(seconds * self._speed * SECOND_NS))
+
+    def _ask_again(self, order_id: OrderId) -> None:
+        """Who asks after an order again and again waits for its block; who asks once a row does not."""
+        now = trio.current_time()
+        before = self._asked.get(order_id)
+        if before is not None and now - before[0] <= ASKS_WITHIN_BLOCKS * self._block_s:
+            self._waited(before[1], now - before[0])
+        self._asked[order_id] = (now, self._chain_now())
 
     def _to_next_block(self) -> float:
         """Seconds of process time."""
