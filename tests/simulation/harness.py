@@ -32,7 +32,7 @@ from daemon.monitoring.log import Logs
 from daemon.process.daemon import Daemon
 from daemon.process.notify import Notifier
 from daemon.process.seams import Parts
-from daemon.replica import Replica
+from daemon.replica import CellState, Replica
 from daemon.state.latch import Latch
 from daemon.world.paper import PaperWorld
 from daemon.world.paper_places import places
@@ -255,6 +255,9 @@ class _Stage:
 
         def published(replica: Replica) -> None:
             publish(replica)
+            cell = daemon.supervisor.cells.get(replica.strategy)
+            if cell is not None and cell.desk.is_stepping and replica.state is CellState.RUNNING:
+                return  # it waits for its block: the picture is that of the row before, the account stands on this one
             samples = run.samples.setdefault(replica.strategy, [])
             samples.append(sample_of(replica, run.accounts[replica.strategy], samples[-1] if samples else None))
 
