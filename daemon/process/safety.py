@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 import structlog
 import trio
+from msgspec.structs import replace
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.errors import Refuse, Stop
@@ -153,6 +154,9 @@ async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, w
                 nursery.start_soon(one, entry)
         for scope, why in (await latches.written()).items():
             log.critical("latch.not_written", scope=scope, error=why)
+            if scope in findings and findings[scope].action == "closing":  # nobody would know of it: not gone on with
+                reason = f"something is awaited, and the latch could not be written ({why}): run this again"
+                findings[scope] = replace(findings[scope], action="not closed", reason=reason)
         left = any(finding.action in ("closing", "not closed") for finding in findings.values())
         await latches.mark(left or bool(_unfinished(config)))
         around.cancel_scope.cancel()

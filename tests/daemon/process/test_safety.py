@@ -254,6 +254,25 @@ def test_what_travels_is_awaited_kept_in_the_latch_and_finished_by_the_next_run(
     assert finish(house.config) == []
 
 
+def test_what_is_awaited_and_could_not_be_kept_is_no_closing_that_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit runs it again by this exit code; a person reads it."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    house = neutral_house(tmp_path, speed=240.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(Latches, "_write", full)
+        (finding,) = flatten(house.config, (NEUTRAL,), wait_s=0.0)
+    assert (finding.action, exit_code([finding])) == ("not closed", Exit.CHECK)
+    assert "No space left" in finding.reason and "run this again" in finding.reason
+    assert [each.kind for each in finding.awaited if each.arrives] == [AwaitedKind.TRANSFER]
+    (again,) = flatten(house.config, (NEUTRAL,), wait_s=90.0)
+    assert again.action == "closed"
+
+
 def test_the_market_goes_on_while_it_waits(tmp_path: Path) -> None:
     house = neutral_house(tmp_path, speed=600.0)
     before = neutral_account(house).row

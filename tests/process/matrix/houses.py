@@ -23,7 +23,7 @@ from components.model.keys import PositionKey
 from daemon.control.protocol import SOCKET
 from daemon.state.latch import Latches
 from tests.process.matrix.ground import Disk, unheard
-from tests.process.matrix.rows import DISKS, OUTSIDE, Row, Trouble
+from tests.process.matrix.rows import DISKS, OUTSIDE, Row, Trouble, Way
 from tests.process.real import BASIS, ROOT, Daemon, basis, daemon_file
 from tests.process.stand import Stand, Still
 from venues.paper.door.faults import Fault
@@ -233,7 +233,8 @@ class RealHouse:
         if self._row.trouble in DISKS:
             time.sleep(6.0)  # the latch is written as soon as the disk takes it
         self.kill()
-        return self._safety("finish")
+        is_forgotten = self._row.way is Way.FLATTEN and self._row.trouble in DISKS
+        return self._safety("flatten", "--yes") if is_forgotten else self._safety("finish")
 
     def _safety(self, *words: str) -> list[str]:
         """The program that the timer unit runs, as it runs it: again until there is nothing to go on with."""

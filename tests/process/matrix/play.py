@@ -29,6 +29,7 @@ from tests.process.matrix.truth import left_open, net_delta
 WATCHED_S = {600.0: 100.0, 60.0: 200.0, 1.0: 45.0}  # after the stop, at each speed
 SILENT_S = 45.0  # where something says nothing for as long as it is watched
 WAITS_S = {600.0: 60.0, 60.0: 60.0, 1.0: 5.0}  # the safety program, for what travels
+FORGOTTEN = "the latch could not be written"  # closing goes on by a person, or the unit that runs again
 RESTARTED = (Trouble.STREAMS, Trouble.JOURNAL)  # what is wrong from a start on
 STEADY_TICKS = 45
 MOST_DELTA = 0.06  # of what is held while closing waits
@@ -140,7 +141,7 @@ def _flattened(house: House, row: Row) -> list[Verdict]:
     return [
         Verdict(
             strategy=each["strategy"],
-            phase=phases.get(each["action"], f"{each['action']} ({each['reason']})"),
+            phase="closing" if FORGOTTEN in each["reason"] else phases.get(each["action"], each["reason"]),
             seconds=seconds,
             awaited=tuple(_named(one) for one in each["awaited"]),
         )
