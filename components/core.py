@@ -159,8 +159,11 @@ class Core:
 
     def run_row(self, start: int, *, until: int, rows: int | None = None, close: bool = False) -> int:
         """Advances over the next window, not beyond `until`; its length adapts: short after a trigger, longer while it
-        is quiet."""
+        is quiet, and no longer than to a row that is known to ask for something."""
         window = self.data.window(start, min(rows or self._rows, until - start))
+        asks = int(window.timestamps.searchsorted(self.manager.asks_again_at))
+        if rows is None and not close and 0 < asks < len(window):
+            window = window.head(asks + 1)
         done = self.advance(window, close=close)
         self._rows = min(2 * self._rows, LONGEST) if done == window.stop else AFTER_TRIGGER
         return done

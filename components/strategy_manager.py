@@ -152,6 +152,11 @@ class StrategyManager:
         """What finished plans are seen to have left outside its band on the first row, told once."""
         return self._deviation.unmended(exposure, self._held) if self._held else ()
 
+    @property
+    def asks_again_at(self) -> int:
+        """UTC ns at which something that is held back is asked again though nothing has changed."""
+        return min((held.again_at for held in self._held.values()), default=NEVER)
+
     def advance(self, exposure: Exposure, rows: int) -> None:
         """The first `rows` rows of a window have happened."""
         if self._held:

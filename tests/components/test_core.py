@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core import AFTER_TRIGGER, LONGEST, SHORTEST, CoreState
+from components.held_back import NEVER, Held, Why
 from components.model.events import Event, EventType
 from components.model.market import Market
 from components.model.orders import Verb
@@ -78,6 +79,16 @@ def test_windows_grow_while_it_is_quiet_and_start_short_after_a_trigger() -> Non
     stage = basis(20)
     assert stage.core.run_row(0, until=20, rows=1) == 1
     assert stage.core.run_row(1, until=20, rows=7) == 8
+
+
+def test_a_window_ends_where_something_that_is_held_back_is_asked_again() -> None:
+    stage = basis(40)
+    assert stage.core.run_row(0, until=40) == 1
+    stage.core.manager._held = {"idle": Held(None, at(9), Why.TOO_DEAR), "gas_debt": Held(None, NEVER, Why.DONE)}
+    assert stage.core.manager.asks_again_at == at(9)
+    assert stage.core.run_row(1, until=40) == 10  # up to the row of it, and no further
+    stage.core.manager._held = {"idle": Held(0.0, at(3), Why.TOO_DEAR)}  # the time has come, and nothing can be done
+    assert stage.core.run_row(10, until=40) == 40
 
 
 def test_events_of_one_row_come_in_the_order_of_things() -> None:
