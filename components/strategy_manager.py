@@ -45,6 +45,7 @@ REDUCIBLE = (
     Kind.DELTA,
 )  # the other measures are told, nothing can be reduced
 FAR_ABOVE = 10.0  # times the smallest capital that works: it need not be worked out again
+DEAR_DAYS = 3  # after which what was too dear is asked again: gas and discounts move within days
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
 
 
@@ -270,7 +271,7 @@ class StrategyManager:
         before = self._held.get(name)
         why = Why.TOO_DEAR if too_dear else Why.DONE if self._worked else Why.TOO_SMALL
         told = before is not None and before.told and before.why is why
-        again_at = NEVER if self._worked and not too_dear else at + DAY_NS
+        again_at = at + DEAR_DAYS * DAY_NS if too_dear else NEVER if self._worked else at + DAY_NS
         self._held[name] = Held(None, again_at, why, told)
 
     def _keep_closing(self, plan: Plan, now: Situation, worked: bool) -> None:
