@@ -100,9 +100,9 @@ def test_records_made_since_the_last_effect_go_with_the_next_one_and_come_first(
     step.ports.execute(Approved(group(BUY)))
     step.ports.record([event(2)])
     first, intended, second, executed = step.outside.script
-    assert isinstance(first, Events) and first.events[0].order == 0
+    assert isinstance(first, Events) and first.events[0].sequence == 0
     assert intended == ("intend", "g", 60)
-    assert isinstance(second, Events) and second.events[0].order == 1
+    assert isinstance(second, Events) and second.events[0].sequence == 1
     assert executed == ("execute", "g")
     answer, last = step.ports.drain()
     assert isinstance(answer, Answer) and isinstance(last, Events)
