@@ -27,7 +27,7 @@ def assert_counts(report: Report, *, kinds: int, orders: int) -> None:
 
 
 def test_a_day_of_faults_breaks_nothing() -> None:
-    _, report = run_campaign(5, 24.0, faults=300, host=28)
+    _, report = run_campaign(7, 24.0, faults=300, host=28)
     assert_counts(report, kinds=20, orders=100)
     assert set(report.score.struck) == set(HOST_KINDS)
 
