@@ -221,7 +221,8 @@ class RealHouse:
         until = time.monotonic() + within_s + FLATTENED_S
         while time.monotonic() < until and self._program.poll() is None and not found.read_bytes().endswith(b"]\n"):
             time.sleep(0.2)
-        text = found.read_bytes()
+        text, told = found.read_bytes(), self._log.read_text()[-1000:]
+        assert text or self._row.trouble is Trouble.STREAMS, f"flatten ended with {self._program.poll()}: {told}"
         return msgspec.json.decode(text) if text else None
 
     def finish(self) -> list[str]:

@@ -32,6 +32,7 @@ WAITS_S = {600.0: 60.0, 60.0: 60.0, 1.0: 5.0}  # the safety program, for what tr
 FORGOTTEN = "the latch could not be written"  # closing goes on by a person, or the unit that runs again
 RESTARTED = (Trouble.STREAMS, Trouble.JOURNAL)  # what is wrong from a start on
 STEADY_TICKS = 45
+SLOWEST_DEPOSIT = 60.0  # speed
 MOST_DELTA = 0.06  # of what is held while closing waits
 DEPOSIT = {"eth-leveraged": "3"}
 WITHDRAWAL = {"eth-leveraged": "8"}
@@ -82,21 +83,34 @@ def _reach(house: House, row: Row) -> Replicas:
         house.stop()
         if row.trouble is Trouble.JOURNAL:
             house.break_it(row.trouble)
+        is_travelling = row.moment is Moment.TRANSFER and row.speed < SLOWEST_DEPOSIT
+        if is_travelling:  # a deposit takes minutes to be final: it is set on its way before
+            house.start(SLOWEST_DEPOSIT, is_last=False)
+            _deposit(house)
+            house.stop()
         house.start(row.speed, is_last=True)
         if row.trouble is Trouble.JOURNAL:
             wait_for(house, lambda all: all_in(all, "failed", DAMAGED), 60.0, "damaged journals are not found")
             return before
         before = wait_for(house, lambda all: all_in(all, "running"), 60.0, "it does not run again")
+        if is_travelling:
+            return before
     if row.moment is Moment.TRANSFER:
-        for name in ALL:
-            house.ask("deposit", name, key=f"d-{name}", amount=DEPOSIT.get(name, "30000"))
-        wait_for(house, lambda all: _travels(all["market-neutral"]), 120.0, "nothing travels")
+        _deposit(house)
     if row.moment is Moment.WITHDRAWAL:
         ticks = {name: each["ticks"] for name, each in before.items()}
         for name in ALL:
             house.ask("withdraw", name, key=f"w-{name}", amount=WITHDRAWAL.get(name, "60000"))
         wait_for(house, lambda now: all(now[name]["ticks"] > ticks[name] for name in ALL), 150.0, "no tick")
     return before
+
+
+def _deposit(house: House) -> None:
+    """Until something travels for it."""
+    wait_for(house, lambda all: all_in(all, "running"), 60.0, "it does not run again")
+    for name in ALL:
+        house.ask("deposit", name, key=f"d-{name}", amount=DEPOSIT.get(name, "30000"))
+    wait_for(house, lambda all: _travels(all["market-neutral"]), 120.0, "nothing travels")
 
 
 def all_in(replicas: Replicas, state: str, names: tuple[str, ...] = ALL) -> bool:
