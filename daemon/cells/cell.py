@@ -229,6 +229,7 @@ class Cell:
     def emergency_stop(self, reason: str) -> None:
         """Closes the gate at once and discards the core; closing goes on in `run`."""
         self.desk.gate.close(f"emergency stop: {reason}")
+        self.desk.dispatch.leave()  # what waits for its block is found out about by whoever closes
         self._core_scope.cancel()
         self._latched.set()
         self.closing.ask()

@@ -268,9 +268,9 @@ class Dispatch:
                         fresh = trio.current_time() - ended < self.patience.absent_after_s
                         if trade is not None and not (trade.transient and fresh):
                             found[order.id] = trade
-                if self._leaving.is_set():
-                    break
                 if terms.answer_s > self.patience.order_grace_s:
+                    if self._leaving.is_set():
+                        break
                     self._terms.waits()
                 if len(found) < len(leg.orders):
                     await trio.sleep(max(pause, terms.look_s))

@@ -8,14 +8,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from components.model.errors import Stop
 from components.model.keys import base_token
 from components.model.orders import Action, GroupKind, Order, OrderGroup, Trade, TradeStatus, Verb
+from daemon.journal.errors import EVT_POISONED
 from daemon.journal.records import Outcome, Record
 from daemon.orders.dispatch import Dispatch, Line, legs_of
 from daemon.orders.gate import Gate, TradingHalted
 from daemon.orders.patience import Patience
 from venues.interfaces import (
     NO_WAIT,
+    DoorTerms,
     NotSent,
     OrderReport,
     OutcomeUnknown,
@@ -228,3 +231,34 @@ async def test_nothing_leaves_through_a_closed_gate(autojump_clock: MockClock) -
 def test_an_atomic_group_is_one_leg() -> None:
     assert [len(leg.orders) for leg in legs_of(group(BUY, SHORT, kind=GroupKind.ATOMIC))] == [2]
     assert [leg.kind for leg in legs_of(group(BUY, SHORT))] == [GroupKind.ONE, GroupKind.ONE]
+
+
+BLOCKS = DoorTerms(answer_s=60.0, look_s=3.0, cancel_costs=True)
+
+
+async def test_a_door_of_blocks_is_given_its_time_and_left_at_a_stop(autojump_clock: MockClock) -> None:
+    log, binance = Log(), Venue("binance", ["hangs"], [report(BUY, ReportStatus.OPEN)])
+    binance.terms = BLOCKS
+    sender = dispatch(log, binance)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sender.send, group(BUY))
+        await trio.sleep(30.0)
+        assert list(sender.in_flight) == ["buy"], "a block takes longer than an answer"
+        sender.leave()
+    assert trio.current_time() == pytest.approx(30.0, abs=1.0)
+    assert log.states() == {"buy": "unknown"} and binance.cancelled == [], "a cancel is paid for"
+
+
+async def test_an_answer_of_an_exchange_is_seen_through_at_a_stop(autojump_clock: MockClock) -> None:
+    log, binance = Log(), Venue("binance", ["hangs"], [report(BUY, ReportStatus.DONE, filled(BUY))])
+    sender = dispatch(log, binance)
+    sender.leave()
+    (trade,) = await sender.send(group(BUY))
+    assert trade.status is TradeStatus.FILLED
+
+
+async def test_what_cannot_be_kept_is_not_sent(autojump_clock: MockClock) -> None:
+    log, binance = Log(), Venue("binance", [Stop(EVT_POISONED, "no space left")])
+    binance.terms = BLOCKS
+    (trade,) = await dispatch(log, binance).send(group(BUY))
+    assert trade.transient and log.states() == {"buy": "not_sent"}
