@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from components.model.transactions import Transaction
 from daemon.cells.surroundings import Surroundings
 from daemon.config.daemon_file import StrategyEntry
 from daemon.journal.best_effort import ReserveLog
@@ -30,6 +31,9 @@ class Account:
         self.reserve = reserve
         self.around = around
         self.life = life
+        self.signed: tuple[
+            Transaction, ...
+        ] = ()  # by the wallet in a life before
         self.publish: Callable[[], None] = lambda: None  # shows how it stands; never raises
 
     @property

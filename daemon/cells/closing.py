@@ -170,7 +170,7 @@ class Closing:
         best = BestEffortLog(self.account.reserve, around.shout, partial(around.owe, self.strategy))
         bounds = Bounds(until=until, wait_until=self.wait_until, max_trade_usdt=around.max_trade_usdt)
         account, path = self.account, Dispatch(self.account.line, best, Gate())  # its gate is open
-        bind(account.clients, best, around.clock.now)
+        bind(account.clients, best, around.clock.now, account.signed)
         program = Emergency(account.run, account.clients, path, best, bounds, books=self.books, told=self._tell)
         self.program = program
         if before is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
@@ -47,7 +47,7 @@ from daemon.safety.books import Books
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import HUNG, LatchKeeper
-from daemon.state.lock import SAFETY, Holder, held, state_lock
+from daemon.state.lock import SAFETY, Holder, accounts_held, held, state_lock
 from daemon.world.awake import AwakeClock
 from daemon.world.paper_places import open_world
 from daemon.world.world import World
@@ -126,7 +126,12 @@ def exit_code(findings: list[Finding]) -> Exit:
 def _locked(config: DaemonSlice, asked: tuple[str, ...] | None, wait_s: float) -> list[Finding]:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     holder = Holder(pid=os.getpid(), started=started, doing=SAFETY)
-    with held(state_lock(config.state_dir), holder, "the state directory"), outputs():
+    with ExitStack() as owned:
+        owned.enter_context(held(state_lock(config.state_dir), holder, "the state directory"))
+        if config.execution_mode == "live":
+            accounts = [entry.account for entry in config.strategies]
+            owned.enter_context(accounts_held(os.environ, config.environment, accounts, holder))
+        owned.enter_context(outputs())
         return trio.run(_bring_to_safety, config, asked, wait_s, clock=AwakeClock())
 
 
@@ -257,7 +262,9 @@ class _Program:
             read_only=config.guard.read_only,
         )
         life = f"safety{self._world.at // 10**9}.{os.getpid()}"
-        return Closing(Account(entry, self._place.clients, lambda: journal, around, life), lambda: books)
+        account = Account(entry, self._place.clients, lambda: journal, around, life)
+        account.signed = tuple(recovered.signed.values()) if recovered is not None else ()
+        return Closing(account, lambda: books)
 
     def _latched(self, latch: Latch | None, reason: str) -> None:
         if latch is None or latch.is_closed:

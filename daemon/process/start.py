@@ -41,7 +41,7 @@ from daemon.recorded.configuration import keep_configuration, last_configuration
 from daemon.replica import CellState
 from daemon.state.disk import RealDisk
 from daemon.state.latch import ALL, Latches, requested
-from daemon.state.lock import Holder, held, state_lock
+from daemon.state.lock import Holder, accounts_held, held, state_lock
 from daemon.world.awake import AwakeClock
 from daemon.world.paper_places import judge_capital, open_world
 from daemon.world.world import World
@@ -104,6 +104,9 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
     with ExitStack() as owned:
         with _usable(config.state_dir):
             owned.enter_context(held(state_lock(config.state_dir), holder, f"the state directory {config.state_dir}"))
+            if config.execution_mode == "live":
+                accounts = [entry.account for entry in config.strategies]
+                owned.enter_context(accounts_held(environ, config.environment, accounts, holder))
             if EARLY.has_emergency():
                 _latch_all(config)
             check_restart(last_configuration(config.state_dir), config, RealDisk())

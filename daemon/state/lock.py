@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -99,6 +99,18 @@ def account_lock(environ: Mapping[str, str], environment: str, account: str) -> 
     if not runtime and environ.get("XDG_RUNTIME_DIR"):
         runtime = f"{environ['XDG_RUNTIME_DIR']}/basisd"
     return Path(runtime or f"/tmp/basisd-{os.getuid()}") / "accounts" / f"{environment}.{account}.lock"
+
+
+@contextmanager
+def accounts_held(
+    environ: Mapping[str, str], environment: str, accounts: Iterable[str], holder: Holder
+) -> Iterator[None]:
+    """Holds the locks of these live accounts inside the block: a wallet has one writer, whatever the state directory.
+    Stop OPS-007 names the account and its other holder; then none is held."""
+    with ExitStack() as owned:
+        for account in sorted(set(accounts)):
+            owned.enter_context(held(account_lock(environ, environment, account), holder, f"the account {account}"))
+        yield
 
 
 def _opened(path: Path, flags: int, until: ExitStack) -> int:

@@ -156,3 +156,10 @@ def test_after_a_crash_between_keeping_and_sending_it_is_sent_by_whoever_asks() 
         assert [each.hash for each in fresh.account.chain.pool] == [kept.hash]
 
     played(play)
+
+
+async def test_who_takes_over_knows_what_was_signed_before_him_once() -> None:
+    desk = Desk(mode="usdt_market_neutral")
+    bind(desk.doors.values(), Log(), lambda: 7, [tx(0), tx(1)])
+    bind(desk.doors.values(), Log(), lambda: 7, [tx(1), tx(2)])
+    assert sorted(each.nonce for each in kept_by(desk.doors.values())) == [0, 1, 2]

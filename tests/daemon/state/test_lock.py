@@ -13,7 +13,7 @@ import pytest
 
 from components.model.errors import Stop
 from daemon.state import lock
-from daemon.state.lock import OPS_LOCKED, UNKNOWN, Holder, account_lock, held, holder_of, state_lock
+from daemon.state.lock import OPS_LOCKED, UNKNOWN, Holder, account_lock, accounts_held, held, holder_of, state_lock
 
 ME = Holder(pid=1234, started="2024-05-01T00:00:00+00:00", socket="/run/c.sock")
 OTHER = """
@@ -138,3 +138,21 @@ def test_a_lock_file_that_is_there_is_not_opened_for_writing_by_who_takes_it(
     with held(path, ME, "state"):
         assert holder_of(path) == ME
     assert opened and not any(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) for flags in opened)
+
+
+def test_a_wallet_has_one_writer_whatever_the_state_directory(tmp_path: Path) -> None:
+    environ = {"RUNTIME_DIRECTORY": str(tmp_path)}
+    with accounts_held(environ, "production", ["b", "a", "b"], Holder(pid=1, started="first")):
+        assert sorted(path.name for path in (tmp_path / "accounts").iterdir()) == [
+            "production.a.lock",
+            "production.b.lock",
+        ]
+        with (
+            pytest.raises(Stop, match="the account b is owned by process 1"),
+            accounts_held(environ, "production", ["b", "c"], Holder(pid=2, started="second")),
+        ):
+            pytest.fail("it has an owner")
+        with accounts_held(environ, "staging", ["a"], Holder(pid=2, started="second")):
+            pass
+    with accounts_held(environ, "production", ["a", "b"], Holder(pid=2, started="second")):
+        pass
