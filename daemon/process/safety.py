@@ -139,11 +139,12 @@ async def _bring_to_safety(config: DaemonSlice, asked: tuple[str, ...] | None, w
     world = open_world(config, threads=True, remembered=applied_sequences(config.state_dir / INDEX_FILE))
     committer, latches = Committer(threads=True), LatchKeeper(config.state_dir)
     findings: dict[str, Finding] = {}
+    reader = trio.CapacityLimiter(1)
 
     async def one(entry: StrategyEntry) -> None:
         wanted = None if asked is None else entry.id in asked
         try:
-            program = _Program(config, entry, world, latches, committer)
+            program = _Program(config, entry, world, latches, committer, reader)
             findings[entry.id] = await program.run(wanted, wait_s)
         except Exception as error:  # an edge: what is wrong with one strategy keeps no other from being closed
             log.critical("safety.failed", strategy=entry.id, error=repr(error), exc_info=error)
@@ -177,7 +178,13 @@ class _Program:
     """One strategy."""
 
     def __init__(
-        self, config: DaemonSlice, entry: StrategyEntry, world: World, latches: LatchKeeper, committer: Committer
+        self,
+        config: DaemonSlice,
+        entry: StrategyEntry,
+        world: World,
+        latches: LatchKeeper,
+        committer: Committer,
+        reader: trio.CapacityLimiter,
     ) -> None:
         self._config = config
         self._entry = entry
@@ -186,6 +193,7 @@ class _Program:
         self._committer = committer
         self._place = world.place(entry.id)
         self._owed = Owed()
+        self._reader = reader  # journals are read one after the other, as in the daemon
         self._hangs = False  # the disk has not let the journal be opened yet
 
     async def run(self, asked: bool | None, wait_s: float) -> Finding:
@@ -281,7 +289,9 @@ class _Program:
                     await self._committer.close(journal.journal)
                 if journal is None or journal.journal.closed:
                     at = self._world.clock.now()
-                    journal = await trio.to_thread.run_sync(self._opened, at, abandon_on_cancel=True)
+                    journal = await trio.to_thread.run_sync(
+                        self._opened, at, abandon_on_cancel=True, limiter=self._reader
+                    )
                 reading = partial(trio.to_thread.run_sync, abandon_on_cancel=True)  # left behind, it reads
                 await self._owed.pay(journal, self._world.clock.now(), reading)
         except (Stop, OSError, trio.TooSlowError) as error:
@@ -296,7 +306,8 @@ class _Program:
     async def _journal(self) -> tuple[Recovered | None, JournalLog | None]:
         """What the journal says; nothing when it is damaged, or its disk does not let it be opened or says nothing."""
         with trio.move_on_after(ANSWER_S):  # left behind, it opens a journal that nobody writes to
-            return await trio.to_thread.run_sync(self._recovered, self._world.clock.now(), abandon_on_cancel=True)
+            at = self._world.clock.now()
+            return await trio.to_thread.run_sync(self._recovered, at, abandon_on_cancel=True, limiter=self._reader)
         self._hangs = True
         log.critical("safety.journal", strategy=self._entry.id, error=HUNG)
         return None, None
