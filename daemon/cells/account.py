@@ -31,9 +31,7 @@ class Account:
         self.reserve = reserve
         self.around = around
         self.life = life
-        self.signed: tuple[
-            Transaction, ...
-        ] = ()  # by the wallet in a life before
+        self.signed: tuple[Transaction, ...] = ()  # by the wallet in a life before
         self.publish: Callable[[], None] = lambda: None  # shows how it stands; never raises
 
     @property

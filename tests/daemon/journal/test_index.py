@@ -18,6 +18,7 @@ from daemon.journal.index import Index, OrderRow
 from daemon.journal.journal import Journal
 from daemon.journal.reader import Located, journal_folder, journals
 from daemon.journal.records import Events
+from daemon.orders.undone import undone_outcome
 from tests.daemon.journal.desk import note
 from tests.daemon.journal.state import AT, BTC, event, filled, intent, unknown, write, written
 from tests.disks import CrashDisk
@@ -78,6 +79,17 @@ def test_an_unknown_outcome_is_replaced_and_a_known_one_is_not(tmp_path: Path) -
     write(disk, STATE, "btc", [intent("a"), filled("stray")])
     index.catch_up(disk, of("btc"))
     assert states(index, "btc") == {"a": "filled", "stray": "filled"}
+    index.close()
+
+
+def test_an_order_that_its_chain_took_back_is_so_until_more_is_known(tmp_path: Path) -> None:
+    disk = CrashDisk()
+    index = Index.open(tmp_path / "index.sqlite")
+    undone = undone_outcome("a", AT, "block b1 is no longer in the chain")
+    for records, state in (([intent("a"), filled("a"), undone], "undone"), ([filled("a")], "filled")):
+        write(disk, STATE, "btc", records)
+        index.catch_up(disk, of("btc"))
+        assert states(index, "btc") == {"a": state}
     index.close()
 
 
