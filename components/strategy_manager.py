@@ -22,7 +22,7 @@ from components.model.keys import (
     PositionKey,
     VenueName,
 )
-from components.model.measures import Kind
+from components.model.measures import Kind, Measure, measure_of
 from components.model.orders import Action
 from components.model.requirements import DAY_NS, HOUR_NS
 from components.model.slices import ModeSlice
@@ -273,6 +273,11 @@ class StrategyManager:
         told = before is not None and before.told and before.why is why
         again_at = at + DEAR_DAYS * DAY_NS if too_dear else NEVER if self._worked else at + DAY_NS
         self._held[name] = Held(None, again_at, why, told)
+        if too_dear and measure_of(name).kind is Kind.MARGIN_RATIO:  # one pool of margin: as dear for every venue
+            for venue in self._mode.hedge_allocation:
+                other = str(Measure(Kind.MARGIN_RATIO, venue))
+                if other != name:
+                    self._held[other] = Held(None, again_at, why, told=True)
 
     def _keep_closing(self, plan: Plan, now: Situation, worked: bool) -> None:
         """Halted means flat: as long as anything is awaited, what can be closed is tried again; on the next row when

@@ -449,3 +449,12 @@ def test_what_is_owed_is_paid_as_soon_as_the_reserve_is_enough() -> None:
     assert trigger_of(BASIS, PAIR, manager=manager) is None
     manager.owed = 0.4
     assert trigger_of(BASIS, reserve, manager=manager) is None
+
+
+def test_margin_that_is_too_dear_to_restore_waits_at_all_venues_at_once() -> None:
+    manager = manager_of(NEUTRAL)
+    venues = sorted(NEUTRAL.mode.hedge_allocation)
+    manager._hold(f"margin_ratio:{venues[0]}", START, too_dear=True)
+    assert set(manager._held) == {f"margin_ratio:{venue}" for venue in venues}
+    assert {each.again_at for each in manager._held.values()} == {START + 72 * HOUR_NS}
+    assert [manager._held[f"margin_ratio:{venue}"].told for venue in venues] == [False] + [True] * (len(venues) - 1)
