@@ -276,8 +276,9 @@ class StrategyManager:
         if too_dear and measure_of(name).kind is Kind.MARGIN_RATIO:  # one pool of margin: as dear for every venue
             for venue in self._mode.hedge_allocation:
                 other = str(Measure(Kind.MARGIN_RATIO, venue))
-                if other != name:
-                    self._held[other] = Held(None, again_at, why, told=True)
+                if other != name:  # what it was left at before is what it must be worse than
+                    held = self._held.get(other, Held(None, again_at, why, told=True))
+                    self._held[other] = msgspec.structs.replace(held, again_at=again_at)
 
     def _keep_closing(self, plan: Plan, now: Situation, worked: bool) -> None:
         """Halted means flat: as long as anything is awaited, what can be closed is tried again; on the next row when
