@@ -45,7 +45,7 @@ REDUCIBLE = (
     Kind.DELTA,
 )  # the other measures are told, nothing can be reduced
 FAR_ABOVE = 10.0  # times the smallest capital that works: it need not be worked out again
-DEAR_DAYS = 3  # after which what was too dear is asked again: gas and discounts move within days
+DEAR_DAYS = 3  # after which margin that was too dear to restore is asked for again: discounts move within days
 EXITS = (Action.EXIT_FULL, Action.EXIT_PARTIAL)
 
 
@@ -271,9 +271,11 @@ class StrategyManager:
         before = self._held.get(name)
         why = Why.TOO_DEAR if too_dear else Why.DONE if self._worked else Why.TOO_SMALL
         told = before is not None and before.told and before.why is why
-        again_at = at + DEAR_DAYS * DAY_NS if too_dear else NEVER if self._worked else at + DAY_NS
+        is_margin = too_dear and measure_of(name).kind is Kind.MARGIN_RATIO
+        days = DEAR_DAYS if is_margin else 1
+        again_at = NEVER if self._worked and not too_dear else at + days * DAY_NS
         self._held[name] = Held(None, again_at, why, told)
-        if too_dear and measure_of(name).kind is Kind.MARGIN_RATIO:  # one pool of margin: as dear for every venue
+        if is_margin:  # one pool of margin: as dear for every venue
             for venue in self._mode.hedge_allocation:
                 other = str(Measure(Kind.MARGIN_RATIO, venue))
                 if other != name:  # what it was left at before is what it must be worse than

@@ -315,7 +315,7 @@ def test_what_was_done_and_did_not_help_waits_until_it_is_worse_or_new_means_arr
     finished(manager, "deviation", worked=True)
     assert manager._held["legs:okx"] == Held(None, NEVER, Why.DONE)
     finished(manager, "deviation", worked=False, too_dear=True)
-    assert manager._held["legs:okx"] == Held(None, START + 72 * HOUR_NS, Why.TOO_DEAR)
+    assert manager._held["legs:okx"] == Held(None, START + 24 * HOUR_NS, Why.TOO_DEAR)
 
     parted = {**PAIR, "okx:BaseToken:BTC": 0.5}
     manager._held = {"legs:okx": Held(0.5, NEVER, Why.DONE, told=True), "delta": Held(0.5, NEVER, Why.DONE, told=True)}

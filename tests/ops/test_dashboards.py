@@ -111,7 +111,8 @@ def test_what_a_desk_watches_is_on_a_dashboard() -> None:
     shown = {name for e in generate.expressions() for name in metric_names(e.expr)}
     not_shown = {family.name for family in FAMILIES.values() if not shown & set(family.samples)}
     assert not_shown == {
-        "build_info", "config_info", "ready", "paused", "full_loop_interval_seconds", "venue_last_answer_age_seconds",
+        "build_info", "config_info", "instance_info", "ready",
+        "paused", "full_loop_interval_seconds", "venue_last_answer_age_seconds",
         "market_data_age_limit_seconds", "contract_broken", "last_reconciliation_timestamp_seconds",
         "event_chain_head_fingerprint",
     }  # fmt: skip

@@ -47,7 +47,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_balances() -> None:
 
 def test_the_bytes_are_the_fields_in_order_of_definition() -> None:
     names = list(msgspec.json.decode(canonical_bytes(event())))
-    assert names == [field.name for field in msgspec.structs.fields(Event)]
+    assert names == [field.encode_name for field in msgspec.structs.fields(Event)]
 
 
 def test_every_record_carries_the_hash_of_the_one_before() -> None:

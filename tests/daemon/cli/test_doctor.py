@@ -25,7 +25,7 @@ def test_beside_a_running_daemon_all_is_looked_at_and_nothing_left_behind(
         assert call(*words) == 0
         assert sorted(path.name for path in tmp_path.iterdir()) == before
     found = json.loads(capsys.readouterr().out)
-    assert [one["check"] for one in found] == CHECKS
+    assert [one["check"] for one in found] == [*CHECKS[:8], "metrics", *CHECKS[8:]]
     assert [request.kind for request in daemon.asked] == ["ping"]
 
 

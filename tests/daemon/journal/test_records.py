@@ -7,19 +7,23 @@ from typing import get_args
 import msgspec
 import pytest
 
+from components.model.transactions import Transaction
 from daemon.journal.codec import decoder, encode
 from daemon.journal.records import (
     Answer,
     Command,
     ConfigChanged,
+    EpochBegan,
     Events,
     HandedIn,
     Intent,
     LatchChanged,
     Manifest,
+    NonceClosed,
     Note,
     Outcome,
     Record,
+    Signed,
     Snapshot,
     StepAborted,
     StepBegin,
@@ -49,6 +53,13 @@ EACH: tuple[Record, ...] = (
     ConfigChanged(at=1, changes={"limits.x": ("1", "2")}, config=b"\x03", config_hash="e"),
     LatchChanged(at=1, phase="closing", scope="btc", reason="test", uid=0),
     Note(at=1, kind="daemon.ready", detail="btc"),
+    EpochBegan(at=1, strategy="btc", epoch=2),
+    Signed(
+        transaction=Transaction(
+            wallet="wallet", nonce=7, hash="0x1", raw=b"\x04", orders=("a",), max_fee_gwei=9.0, at=5
+        )
+    ),
+    NonceClosed(at=1, nonce=7, hash="0x1"),
 )  # fmt: skip
 
 
