@@ -52,6 +52,7 @@ def test_the_plan_is_the_whole_plan_and_what_it_costs(tmp_path: Path) -> None:
         await until(lambda: latch_of(house, NEUTRAL).phase is Phase.FLAT)
         after = replica_of(daemon, NEUTRAL).equity
         assert before is not None and after is not None
-        assert cost == pytest.approx(before - after, rel=0.15), "as it was done, but for what the market moved"
+        moved = "as it was done, but for what the market moved until the chain had it"
+        assert cost == pytest.approx(before - after, rel=0.25), moved
 
     house.live(play)
