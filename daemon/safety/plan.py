@@ -7,7 +7,7 @@ delays are the estimate. Nothing is sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isnan, nan
+from math import nan
 
 import msgspec
 
@@ -74,12 +74,6 @@ def projected(
             book.in_flight.pop(flight.id, None)
             del flights[flight.id]
     return steps
-
-
-def cost_of(steps: Iterable[Planned]) -> float | None:
-    """What the whole plan takes from equity; None where a price is missing."""
-    total = sum(step.cost for step in steps)
-    return None if isnan(total) else total
 
 
 def _done(world: SimWorld, group: OrderGroup) -> tuple[Trade, ...]:

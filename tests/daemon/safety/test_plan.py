@@ -10,18 +10,18 @@ import pytest
 from components.model.keys import base_token
 from daemon.process.daemon import Daemon
 from daemon.safety.marks import marked_row
-from daemon.safety.plan import cost_of, projected
+from daemon.safety.plan import projected
 from daemon.state.latch import Phase
 from tests.daemon.house import ask, replica_of, until
 from tests.daemon.safety.test_flat_by_positions import NEUTRAL, house_of, in_a_steady_state, latch_of
 from tests.venues.paper.stage import account_of
 
 
-def test_nothing_held_is_an_empty_plan_that_costs_nothing() -> None:
+def test_nothing_held_is_an_empty_plan() -> None:
     account = account_of("btc_basis")
     marks = {name: value for door in account.doors for name, value in account.marks(door).items()}
     steps = projected(account.run, {base_token("wallet", "USDT"): 5.0}, marked_row(account.run, 0, marks, None, {}))
-    assert steps == [] and cost_of(steps) == 0.0
+    assert steps == []
 
 
 def test_a_coin_that_nobody_has_announced_is_planned_for_without_a_time() -> None:
