@@ -28,11 +28,11 @@ from components.model.keys import GAS, WALLET, PositionKey, base_token
 from components.model.market import Column, Row, Window
 from components.model.orders import OrderId, Trade, Verb
 from components.model.slices import RunSlice
-from components.open_outcomes import OpenOutcomes, Since
 from components.ports import FLOW, LATE, PAID, RowBlock, Settlements, Sink
 from components.position_monitor import BookColumns, PositionMonitor
 from components.result_columns import ResultColumns
 from components.risk_monitor import Risk
+from components.uncertain_gains import Since, UncertainGains
 from components.utility_manager import UtilityManager
 
 PARTS = (
@@ -89,7 +89,7 @@ class PnlMonitor:
         self._sink = sink
         self._attribution = Attribution(prices)
         self._columns = ResultColumns(run, prices, positions)
-        self._open = OpenOutcomes(run.mode, prices)
+        self._uncertain = UncertainGains(run.mode, prices)
         self._enabled = frozenset(run.mode.pnl.parts)
         self._equity = 0.0
         self._total = 0.0
@@ -120,7 +120,7 @@ class PnlMonitor:
             residual=self.residual,
             external_flows=self.external_flows,
             residual_max=self.residual_max,
-            outcomes=self._open.state(),
+            outcomes=self._uncertain.state(),
             peak=self._peak,
             borne=self.borne,
         )
@@ -134,7 +134,7 @@ class PnlMonitor:
         self.residual, self.external_flows = state.residual, state.external_flows
         self.residual_max, self.borne = state.residual_max, state.borne
         self._peak = peak if state.peak is None else state.peak
-        self._open.restore(state.outcomes)
+        self._uncertain.restore(state.outcomes)
 
     @property
     def equity(self) -> float:
@@ -153,8 +153,8 @@ class PnlMonitor:
             if len(flow.row) and flow.row[0] < rows:
                 add_part(parts, flow.part, self._cash_value(window, flow.key, paid[:rows]))
         external = self._happenings(parts, settlements, window) if settlements.happenings else 0.0
-        if self._positions.uncertain or self._positions.unfinal or self._open.orders:
-            self._open.advance(window, self._positions.watched)
+        if self._positions.uncertain or self._positions.unfinal or self._uncertain.orders:
+            self._uncertain.advance(window, self._positions.watched)
         columns = self._columns.before_trades(book, risk, settlements, rows)
         if not self.units:  # the value of the last one stands
             columns["unit_value"] = np.full(rows, self._unit_value)
@@ -196,7 +196,7 @@ class PnlMonitor:
         if self.units:
             steps.columns["unit_value"] = with_value(steps.columns["unit_value"], last, equity / self.units, last + 1)
         self._columns.after_trades(steps.columns, row, moved, last + 1)
-        self._open.watch(self._positions.watched.values(), row)
+        self._uncertain.watch(self._positions.watched.values(), row)
         return max(-cost, 0.0) / before if before > 0.0 else 0.0
 
     def commit(self, steps: Steps) -> None:
@@ -283,9 +283,9 @@ class PnlMonitor:
             if happening.part in (LATE, PAID):
                 paid = {key: x for key, x in happening.changes.items() if happening.part == PAID and key.venue != GAS}
                 traded = {key: x for key, x in happening.changes.items() if key not in paid}
-                cost, gains = self._open.known(happening.undoes or happening.resolves, traded, window)
+                cost, gains = self._uncertain.known(happening.undoes or happening.resolves, traded, window)
                 if happening.undoes is not None:  # if it is done again, that is a new trade
-                    self._open.forget(happening.undoes)
+                    self._uncertain.forget(happening.undoes)
                 for part, gain in gains.items():
                     add_to_part(parts, part, 0, gain, rows)
                 add_to_part(parts, "transaction_costs", 0, cost, rows)

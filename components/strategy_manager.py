@@ -56,7 +56,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     paid: float  # out to the owner, share-class currency
     complete: bool  # nothing of it was left out
     blocked: bool  # a leg waits for its price
-    disturbed: bool = False  # cut short from outside: a venue, an open outcome, withheld authority
+    disturbed: bool = False  # cut short from outside: a venue, an uncertain order, withheld authority
     refused: bool = False  # an order was refused for what it asks
     too_dear: bool = False
 

@@ -1,6 +1,6 @@
 """The configuration as the core sees it: frozen, validated, nothing optional by accident.
 
-`components/config.py` validates the YAML files and hands out these. Rates are fractions, amounts native or as the name
+`components/config/` validates the YAML files and hands out these. Rates are fractions, amounts native or as the name
 says; `None` means that the mode has no such thing.
 """
 

@@ -87,7 +87,7 @@ def moments() -> tuple[str, ...]:
 def checked(point: str, kind: Kind) -> str:
     """The point, if it has a name and is of this kind; ValueError otherwise. Each `Disk` asks first."""
     if POINTS.get(point) is not kind:
-        raise ValueError(f"{point!r} is no point of kind {kind}: name it in daemon.disk.POINTS")
+        raise ValueError(f"{point!r} is no point of kind {kind}: name it in daemon.state.disk.POINTS")
     return point
 
 

@@ -48,7 +48,7 @@ def test_a_perp_of_any_size_is_not_flat() -> None:
     assert left({"okx:Perp:ETHUSDT": -0.001, "okx:PerpQuote:ETHUSDT": 2.0}) == ["position okx:Perp:ETHUSDT -0.001"]
 
 
-def test_what_travels_and_what_is_in_doubt_is_named_with_when_it_is_due() -> None:
+def test_what_travels_and_what_is_uncertain_is_named_with_when_it_is_due() -> None:
     positions = PositionMonitor()
     positions.place(keyed({"transit:BaseToken:ETH": 3.0}))
     for name, source, due in (("q", "wallet:BaseToken:wstETH", START + 5), ("t", "okx:BaseToken:ETH", START - 5)):

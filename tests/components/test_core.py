@@ -323,7 +323,7 @@ def test_legs_that_parted_are_brought_together_on_the_row_and_entered_on_the_nex
 # Uncertain orders
 
 
-def test_an_order_in_doubt_counts_at_its_worst_end(stage: Stage) -> None:
+def test_an_uncertain_order_counts_at_its_worst_end(stage: Stage) -> None:
     stage.plays(*(fills(leg) for leg in LEGS[:3]), loses("okx_perp"))
     stage.advance(1)
     assert len(stage.core.positions.uncertain) == 1

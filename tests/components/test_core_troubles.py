@@ -55,7 +55,7 @@ def test_a_payment_known_late_is_a_flow_and_no_cost() -> None:
     assert adds_up(stage)
 
 
-def test_a_payment_in_doubt_is_not_made_again() -> None:
+def test_an_uncertain_payment_is_not_made_again() -> None:
     stage = basis(withdrawal(3, 2000.0))
     stage.advance(3)
     stage.plays(loses("pay_out_reserve"))

@@ -156,7 +156,7 @@ def test_flowing_cash_flows_into_equity_and_margin() -> None:
     assert exposure.accounts["binance"].equity_usdt.tolist() == [29_900.0, 29_300.0]
 
 
-def test_orders_in_doubt_may_all_have_been_done_or_none() -> None:
+def test_uncertain_orders_may_all_have_been_done_or_none() -> None:
     exposure = measured(
         BASIS, BTC_MARKET, PAIR,
         order(Verb.PERP, "okx", "BTC", -0.3), order(Verb.SPOT, "okx", "BTC", 0.2),

@@ -80,7 +80,7 @@ def test_a_transfer_travels_until_it_arrives(monitor: PositionMonitor, four: Mar
     assert monitor.snapshot() == {BTC: 1.0, WALLET: 99.0}
 
 
-def test_an_order_in_doubt_is_named_by_the_book_and_not_counted(monitor: PositionMonitor, four: Market) -> None:
+def test_an_uncertain_order_is_named_by_the_book_and_not_counted(monitor: PositionMonitor, four: Market) -> None:
     monitor.keep_uncertain(SHORT)
     book = monitor.project(four.window(0, 4), settled(4))
     assert book.uncertain == (SHORT,)

@@ -277,7 +277,7 @@ def test_doubt_never_makes_delta_look_smaller(net: float, low: float, high: floa
     assert np.min(doubted) >= known - 1e-12
 
 
-def test_an_order_in_doubt_raises_the_level_that_its_worst_end_deserves() -> None:
+def test_an_uncertain_order_raises_the_level_that_its_worst_end_deserves() -> None:
     mode = mode_of("btc_basis", hedge_allocation=ONE)
     made = market({"binance.spot.BTC": 60_000.0, "binance.perp.BTC": 60_000.0}, rows=2)
     balances = {"binance:BaseToken:BTC": 1.0, "binance:Perp:BTCUSDT": -1.0, "binance:BaseToken:USDT": 60_000.0,

@@ -93,7 +93,7 @@ def test_several_legs_are_taken_back_together() -> None:
     assert len({one.id for one in found.orders}) == 2
 
 
-def test_an_open_outcome_is_neither_completed_nor_taken_back() -> None:
+def test_an_uncertain_order_is_neither_completed_nor_taken_back() -> None:
     assert repaired(group(BUY, SHORT), filled(BUY), unknown(SHORT)) is None
 
 
@@ -102,7 +102,7 @@ def test_what_surely_parted_is_taken_back_while_another_venue_leaves_its_outcome
     assert backs(found) == {"binance_spot_back": -1.0}
 
 
-def test_nothing_is_taken_back_for_the_sake_of_an_open_outcome() -> None:
+def test_nothing_is_taken_back_for_the_sake_of_an_uncertain_order() -> None:
     assert repaired(ENTRY, filled(BUY), filled(SHORT), filled(BUY_OKX), unknown(SHORT_OKX)) is None
     found = repaired(ENTRY, rejected(BUY), filled(SHORT), filled(BUY_OKX), unknown(SHORT_OKX))
     assert backs(found) == {

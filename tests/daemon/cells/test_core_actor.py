@@ -49,7 +49,7 @@ def test_what_venues_did_is_booked_once_and_told_to_the_core_with_the_row(tmp_pa
     assert asked[0].tick < with_deposit[0].tick, "the account does it, and tells so in its own words"
 
 
-def test_an_order_in_doubt_is_asked_after_on_every_row_and_booked_with_the_one_that_knows(tmp_path: Path) -> None:
+def test_an_uncertain_order_is_asked_after_on_every_row_and_booked_with_the_one_that_knows(tmp_path: Path) -> None:
     house = House(tmp_path, BTC)
 
     async def play(daemon: Daemon) -> None:

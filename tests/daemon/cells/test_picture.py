@@ -86,7 +86,7 @@ def test_under_a_latch_equity_is_of_what_the_venues_hold(tmp_path: Path) -> None
     house.live(play)
 
 
-def test_an_order_in_doubt_is_shown_with_what_was_asked(tmp_path: Path) -> None:
+def test_an_uncertain_order_is_shown_with_what_was_asked(tmp_path: Path) -> None:
     house = House(tmp_path, BTC)
     house.fault(BTC, "error_after_accept", "okx", lasts_s=1.0)
 
@@ -101,7 +101,7 @@ def test_an_order_in_doubt_is_shown_with_what_was_asked(tmp_path: Path) -> None:
     house.live(play)
 
 
-def test_an_order_in_doubt_keeps_its_true_age_and_notional_also_over_a_restart(tmp_path: Path) -> None:
+def test_an_uncertain_order_keeps_its_true_age_and_notional_also_over_a_restart(tmp_path: Path) -> None:
     house = House(tmp_path, BTC)
 
     async def lose(daemon: Daemon) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from components.model.keys import PositionKey
 from components.model.orders import OrderId, Verb
-from components.open_outcomes import OpenOutcomes, Since
 from components.pnl_monitor import LINES
 from components.ports import Standing
+from components.uncertain_gains import Since, UncertainGains
 from components.utility_manager import UtilityManager
 from daemon.journal.codec import decode, encode
 from tests.builders import key, market, mode_of, order, run_of
@@ -49,12 +49,12 @@ def test_windows_and_restarts_change_nothing() -> None:
     changes = {key("okx:Perp:BTCUSDT"): -1.0, key("okx:PerpQuote:BTCUSDT"): 60_000.0}
     found = []
     for cuts in ([1, 6], [1, 2, 3, 4, 5, 6], [1, 3, 6]):
-        outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
+        outcomes = UncertainGains(mode_of(), UtilityManager("USDT"))
         outcomes.watch([lost], made.window(0, 1).row(0))
         for start, stop in zip(cuts, cuts[1:], strict=False):
             outcomes.advance(made.window(start, stop), {"lost": lost})
             kept = decode(encode(outcomes.state()), dict[OrderId, dict[PositionKey, Since]])
-            outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
+            outcomes = UncertainGains(mode_of(), UtilityManager("USDT"))
             outcomes.restore(kept)
         found.append(outcomes.known("lost", changes, made.window(6, 7)))
     assert found[0] == found[1] == found[2]
@@ -65,14 +65,14 @@ def test_windows_and_restarts_change_nothing() -> None:
 
 def test_what_nobody_watched_counts_from_the_row_before() -> None:
     made = market({"binance.spot.BTC": [60_000.0, 61_000.0]})
-    outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
+    outcomes = UncertainGains(mode_of(), UtilityManager("USDT"))
     cost, gains = outcomes.known("strange", {key("binance:BaseToken:BTC"): 1.0}, made.window(1, 2))
     assert (cost, gains) == (60_000.0, {"delta": 1_000.0})
 
 
-def test_what_is_no_longer_in_doubt_is_forgotten() -> None:
+def test_what_is_uncertain_no_more_is_forgotten() -> None:
     made = market({"binance.spot.BTC": [60_000.0, 61_000.0]})
-    outcomes = OpenOutcomes(mode_of(), UtilityManager("USDT"))
+    outcomes = UncertainGains(mode_of(), UtilityManager("USDT"))
     lost = order(Verb.SPOT, "binance", "BTC", 1.0, id="lost")
     outcomes.advance(made.window(0, 1), {"lost": lost})
     assert list(outcomes.orders) == ["lost"]

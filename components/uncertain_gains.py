@@ -1,4 +1,4 @@
-"""Open outcomes: what a unit of each position that an uncertain order may have moved has done since the order left.
+"""Uncertain gains: what a unit of each position that an uncertain order may have moved has done since the order left.
 
 When the outcome is known at last, the trade is booked where it belongs: its cost at the prices of the row on which it
 was sent, and every move since in the P&L part that it belongs to. Orders that are done and not final are watched in
@@ -38,7 +38,7 @@ class Since(msgspec.Struct):
     parts: dict[str, float]
 
 
-class OpenOutcomes:
+class UncertainGains:
     def __init__(self, mode: ModeSlice, prices: UtilityManager) -> None:
         self._prices = prices
         self.orders: dict[OrderId, dict[PositionKey, Since]] = {}
