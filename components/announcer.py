@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from components.deviation import Unmended
 from components.event_logger import EventLogger
+from components.levels import CRITICAL, LEVEL_NAMES, Crossing
 from components.maths.costs import BP
 from components.model.awaited import Awaited
 from components.model.events import EventType
@@ -17,7 +18,7 @@ from components.model.market import Row
 from components.model.measures import measure_of
 from components.ports import Happening
 from components.position_monitor import BookColumns, PositionMonitor
-from components.risk_monitor import CRITICAL, EMERGENCIES, LEVEL_NAMES, Crossing
+from components.risk_monitor import EMERGENCIES
 from components.routing.plan import Plan
 from components.routing.worth import Worth
 from components.situation import Situation

@@ -11,13 +11,13 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from components.hedge_room import HALF, held, unhedgeable
+from components.levels import CRITICAL, Crossing
 from components.margin import Pool, cut_pairs, margin_target, pool_of, urgent_cuts
 from components.model.keys import WALLET, PositionKey, VenueName, a_token, base_token, debt_token, perp
 from components.model.measures import Kind, Measure
 from components.model.orders import Action
 from components.model.requirements import reward_tokens
 from components.model.slices import ModeSlice
-from components.risk_monitor import CRITICAL, Crossing
 from components.routing.plan import HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import NOTHING, Strategy, Target, staked_leg

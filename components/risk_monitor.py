@@ -13,74 +13,20 @@ import msgspec
 import numpy as np
 
 from components.exposure_monitor import Exposure
+from components.levels import HYSTERESIS, OK, Crossing, Fired, MeasureColumn, baseline, crossing_of, has_recovered
 from components.losses import Losses
+from components.market_measures import carry_of, divergence_of
 from components.maths.aave import health_factor
-from components.maths.columns import first_of, highest, lowest
 from components.model.keys import RESERVE, base_token
-from components.model.market import Column, Flags, Market, Stamps
-from components.model.measures import Measure as Named
-from components.model.measures import measure_of
-from components.model.requirements import DAY_NS, HOUR_NS, LST_PROTOCOL, reference_price
+from components.model.market import Column, Flags, Stamps
+from components.model.requirements import DAY_NS, reference_price
 from components.model.slices import ChainSlice, Limit, ModeSlice
 
-HYSTERESIS = 0.1
 BREAK_EVEN_BAND = 0.0025  # per year: how far below break-even an alarm is raised, and how far above it ends
 DAYS_PER_YEAR = 365
-QUARTER = 0.25  # of the distance left to liquidation: a measure that is worse by that fires again at its level
 RESERVE_LOW, RESERVE_FULL = 0.97, 0.98  # share of the reserve wanted; a refill may leave 2 % open
 LEAST_USDT = 1e-6  # where trading costs nothing: what rounding leaves of a position that was closed
-OK, WARNING, CRITICAL = 0, 1, 2
-LEVEL_NAMES = ("ok", "warning", "critical")
 EMERGENCIES = frozenset({"drawdown", "daily_loss", "liquidation"})
-
-
-class Measure(msgspec.Struct, frozen=True):
-    """One measure over a window; `sign` +1 when danger is up, −1 when it is down; beyond `recovered` it is ok again.
-
-    `end` is where it is over (a liquidation), for measures that something can be done about: they fire again. `worst`
-    is the value nearest to danger, where it is known; `column` is None when that is no danger at all and the measure
-    stands at no level, so that nobody need look at the rows.
-    """
-
-    name: str
-    column: Column | None
-    limit: Limit
-    sign: float
-    recovered: float
-    end: float | None = None
-    worst: float | None = None
-
-    @classmethod
-    def rising(
-        cls, name: str, column: Column | None, limit: Limit, end: float | None = None, worst: float | None = None
-    ) -> Measure:
-        return cls(name, column, limit, 1.0, limit.warning * (1.0 - HYSTERESIS), end, worst)
-
-    @classmethod
-    def falling(
-        cls, name: str, column: Column | None, limit: Limit, end: float | None = None, worst: float | None = None
-    ) -> Measure:
-        return cls(name, column, limit, -1.0, limit.warning * (1.0 + HYSTERESIS), end, worst)
-
-    @property
-    def rows(self) -> Column:
-        """The column of a measure that may be in danger."""
-        if self.column is None:
-            raise ValueError(f"{self.name} stands at no level and is far from one: there is nothing to look at")
-        return self.column
-
-
-class Crossing(msgspec.Struct, frozen=True):
-    """A level that rose: at which row of the window, which measure, to what level, at what value."""
-
-    row: int
-    name: str
-    level: int
-    value: float
-
-    @property
-    def measure(self) -> Named:
-        return measure_of(self.name)
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -91,17 +37,7 @@ class Risk(msgspec.Struct, frozen=True):
     losses: Losses
     health_factor: Column | None
     delta: Column | float | None
-    measures: tuple[Measure, ...]
-
-
-class Fired(msgspec.Struct, frozen=True):
-    """When a level last rose or fired again (UTC ns), and what the measure was then, or on the row after if that was
-    safer: `settled` is False until that row. With `anew` it fires at its level at once: new means arrived."""
-
-    at: int
-    value: float
-    settled: bool = False
-    anew: bool = False
+    measures: tuple[MeasureColumn, ...]
 
 
 class RiskState(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,12 +135,12 @@ class RiskMonitor:
             self._fired.pop(name, None)
         for measure in risk.measures:
             latched = self._levels.get(measure.name, OK)
-            if latched and _clear(measure, measure.rows[:rows]).any():
+            if latched and has_recovered(measure, measure.rows[:rows]).any():
                 self._levels[measure.name] = OK
                 self._fired.pop(measure.name, None)
             elif measure.name in self._fired:
                 fired = self._fired[measure.name]
-                self._fired[measure.name] = Fired(fired.at, _baseline(measure, fired), settled=True)
+                self._fired[measure.name] = Fired(fired.at, baseline(measure, fired), settled=True)
         at = int(risk.exposure.window.timestamps[rows - 1])
         ends = {measure.name for measure in risk.measures if measure.end is not None}
         for crossing in crossings:
@@ -218,56 +154,56 @@ class RiskMonitor:
 
     def _measures(
         self, exposure: Exposure, hf: Column | None, delta: Column | float | None, losses: Losses
-    ) -> Iterator[Measure]:
+    ) -> Iterator[MeasureColumn]:
         risk = self._risk
         enabled = risk.enabled
         if "cex_margin" in enabled:
             for venue, account in exposure.accounts.items():
                 if (span := account.ratio_extent) is not None:
-                    yield Measure.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin, 0.0, span[0])
+                    yield MeasureColumn.falling(f"cex_margin:{venue}", account.margin_ratio, risk.margin, 0.0, span[0])
         if exposure.ltv is not None and "ltv" in enabled:
             target, warning = self._mode.target_ltv, risk.ltv.warning
             recovered = max(warning * (1.0 - HYSTERESIS), warning - HYSTERESIS * (warning - target))
             worst = None if exposure.ltv_extent is None else exposure.ltv_extent[1]
-            yield Measure("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold, worst)
+            yield MeasureColumn("ltv", exposure.ltv, risk.ltv, 1.0, recovered, self._threshold, worst)
         if hf is not None and "liquidation" in enabled:
-            yield Measure.falling("liquidation", hf - 1.0, risk.liquidation, 0.0)
+            yield MeasureColumn.falling("liquidation", hf - 1.0, risk.liquidation, 0.0)
         if exposure.net_coin is not None and "delta" in enabled:
             yield self._delta_measure(exposure, exposure.net_coin, delta)
         fall, loss = losses.worst() or (np.inf, np.inf)
         if self._is_calm("drawdown", fall, risk.max_drawdown):
-            yield Measure.rising("drawdown", None, risk.max_drawdown, worst=fall)
+            yield MeasureColumn.rising("drawdown", None, risk.max_drawdown, worst=fall)
         else:
-            yield Measure.rising("drawdown", losses.drawdown, risk.max_drawdown)
+            yield MeasureColumn.rising("drawdown", losses.drawdown, risk.max_drawdown)
         if self._is_calm("daily_loss", loss, risk.max_daily_loss):
-            yield Measure.rising("daily_loss", None, risk.max_daily_loss, worst=loss)
+            yield MeasureColumn.rising("daily_loss", None, risk.max_daily_loss, worst=loss)
         else:
-            yield Measure.rising("daily_loss", losses.daily_loss, risk.max_daily_loss)
+            yield MeasureColumn.rising("daily_loss", losses.daily_loss, risk.max_daily_loss)
         divergence = divergence_of(exposure.window.market, self._mode)
         if divergence is not None:
-            yield Measure.rising("divergence", exposure.window.cut(divergence), self._mode.divergence_alarm)
+            yield MeasureColumn.rising("divergence", exposure.window.cut(divergence), self._mode.divergence_alarm)
         if self._mode.reserve_ratio > 0.0:
             wanted = exposure.equity * self._mode.reserve_ratio
             held = exposure.book.native(base_token(RESERVE, self._mode.share_class))
-            yield Measure("reserve", held / wanted, Limit(RESERVE_LOW, -np.inf), -1.0, RESERVE_FULL)
+            yield MeasureColumn("reserve", held / wanted, Limit(RESERVE_LOW, -np.inf), -1.0, RESERVE_FULL)
         carry = carry_of(exposure.window.market, self._mode)
         if carry is not None and exposure.ltv is not None:
             band = BREAK_EVEN_BAND * self._mode.break_even_days / DAYS_PER_YEAR
-            yield Measure("break_even", exposure.window.cut(carry), Limit(-band, -np.inf), -1.0, band)
+            yield MeasureColumn("break_even", exposure.window.cut(carry), Limit(-band, -np.inf), -1.0, band)
 
     def _is_calm(self, name: str, worst: float, limit: Limit) -> bool:
         """Whether what rises no further than `worst` is at no level and comes to none."""
         return self._levels.get(name, OK) == OK and worst < limit.warning
 
-    def _delta_measure(self, exposure: Exposure, net: Column | float, delta: Column | float | None) -> Measure:
+    def _delta_measure(self, exposure: Exposure, net: Column | float, delta: Column | float | None) -> MeasureColumn:
         """Delta where the net coins are worth an order, else none."""
         limit, end = self._risk.delta, 2.0 * self._risk.delta.critical
         if not (exposure.uncertain_low or exposure.uncertain_high):
             worst = 0.0 if exposure.drift_extent is None else exposure.drift_extent[1]
             if self._is_calm("delta", worst, limit):
-                return Measure.rising("delta", None, limit, end, worst)
+                return MeasureColumn.rising("delta", None, limit, end, worst)
         matters = self._is_worth_an_order(exposure, net)
-        return Measure.rising("delta", np.where(matters, 0.0 if delta is None else delta, 0.0), limit, end)
+        return MeasureColumn.rising("delta", np.where(matters, 0.0 if delta is None else delta, 0.0), limit, end)
 
     def _delta(self, exposure: Exposure) -> Column | float | None:
         net, gross = exposure.net_coin, exposure.gross_coin
@@ -286,115 +222,5 @@ class RiskMonitor:
         flags: Flags = worst * window.column(reference_price(self._mode.asset)) > least
         return flags
 
-    def _crossing(self, measure: Measure, timestamps: Stamps) -> Crossing | None:
-        latched = self._levels.get(measure.name, OK)
-        if latched == OK:
-            return self._rise_from_ok(measure, 0)
-        clear = _clear(measure, measure.rows)
-        cleared = first_of(clear)
-        if latched == WARNING or measure.end is not None:
-            rises = self._rises(measure, latched, timestamps[:cleared])
-            row = first_of(rises)
-            if row < len(rises):
-                value = float(measure.rows[row])
-                is_critical = _beyond(measure, measure.limit.critical, measure.rows[row : row + 1])[0]
-                return Crossing(row, measure.name, CRITICAL if is_critical else WARNING, value)
-        return self._rise_from_ok(measure, cleared)
-
-    def _rises(self, measure: Measure, latched: int, timestamps: Stamps) -> Flags:
-        """Rows on which a level that is latched rises or fires again: it turns critical, has worsened by a quarter of
-        the distance left, has been critical for an hour, or new means arrived."""
-        column = measure.rows[: len(timestamps)]
-        critical = _beyond(measure, measure.limit.critical, column)
-        rises = critical if latched == WARNING else np.zeros(len(column), dtype=np.bool_)
-        if measure.end is None or not len(column):
-            return rises
-        fired = self._fired.get(measure.name, Fired(0, float(column[0])))
-        value = _baseline(measure, fired)
-        worse = _beyond(measure, value + QUARTER * (measure.end - value), column)
-        rises = rises | worse
-        if latched == CRITICAL:
-            rises = rises | (critical & (timestamps >= fired.at + HOUR_NS))
-        if fired.anew:
-            rises = rises | _beyond(measure, measure.limit.warning, column)
-        return rises
-
-    @staticmethod
-    def _rise_from_ok(measure: Measure, start: int) -> Crossing | None:
-        danger, worst = measure.limit.warning, measure.worst
-        if worst is not None and (worst < danger if measure.sign > 0.0 else worst >= danger):
-            return None
-        column = measure.rows[start:] if start else measure.rows
-        if not len(column):
-            return None
-        worst = highest(column) if measure.sign > 0.0 else lowest(column)
-        if worst < danger if measure.sign > 0.0 else worst >= danger:
-            return None
-        beyond = _beyond(measure, danger, column)
-        row = first_of(beyond)
-        if row == len(beyond):
-            return None
-        level = CRITICAL if _beyond(measure, measure.limit.critical, column[row : row + 1])[0] else WARNING
-        return Crossing(start + row, measure.name, level, float(column[row]))
-
-
-def _baseline(measure: Measure, fired: Fired) -> float:
-    """What a measure must be worse than to fire again: what a plan made of it counts, not what a bad row made of it."""
-    if fired.settled:
-        return fired.value
-    first = float(measure.rows[0])
-    return min(fired.value, first) if measure.sign > 0.0 else max(fired.value, first)
-
-
-def _beyond(measure: Measure, limit: float, column: Column) -> Flags:
-    return column >= limit if measure.sign > 0.0 else column < limit
-
-
-def _clear(measure: Measure, column: Column) -> Flags:
-    return column < measure.recovered if measure.sign > 0.0 else column > measure.recovered
-
-
-def divergence_of(market: Market, mode: ModeSlice) -> Column | None:
-    """Largest |own price ÷ reference − 1| over the spot and perp series a hedged mode uses, fresh rows only."""
-    if not mode.hedge_allocation:
-        return None
-
-    def compute() -> Column:
-        reference = market.column(reference_price(mode.asset))
-        worst = np.zeros(len(market))
-        for venue in mode.hedge_allocation:
-            for kind in ("spot", "perp"):
-                name = f"{venue}.{kind}.{mode.asset}"
-                if name in market.columns and name != reference_price(mode.asset):
-                    away = np.abs(market.columns[name] / reference - 1.0)
-                    if name in market.stale:
-                        away = np.where(market.stale[name], 0.0, away)
-                    worst = np.maximum(worst, away)
-        return worst
-
-    return market.derived(f"divergence({mode.asset}, {','.join(mode.hedge_allocation)})", compute)
-
-
-def carry_of(market: Market, mode: ModeSlice) -> Column | None:
-    """Growth of LST ratio and supply index less growth of the WETH debt index over the last `break_even_days`, as a
-    fraction; NaN while there are not enough rows."""
-    if mode.max_ltv is None or mode.lst_type is None:
-        return None
-    lst = mode.lst_type
-    names = (f"{LST_PROTOCOL[lst]}.ratio.{lst}", f"aave_v3.supply_index.{lst}", "aave_v3.borrow_index.WETH")
-    if any(name not in market.columns for name in names) or len(market) < 2:
-        return None
-
-    def compute() -> Column:
-        rows = mode.break_even_days * DAY_NS // int(market.timestamps[1] - market.timestamps[0])
-        ratio, supply, borrow = (market.columns[name] for name in names)
-        out = np.full(len(market), np.nan)
-        if rows < len(market):
-            grown = (ratio[rows:] * supply[rows:]) / (ratio[:-rows] * supply[:-rows])
-            out[rows:] = grown - borrow[rows:] / borrow[:-rows]
-        return out
-
-    return market.derived(f"carry({lst}, {mode.break_even_days})", compute)
-
-
-__all__ = ["CRITICAL", "EMERGENCIES", "LEVEL_NAMES", "OK", "WARNING", "Crossing", "Risk", "RiskMonitor"]
+    def _crossing(self, measure: MeasureColumn, timestamps: Stamps) -> Crossing | None:
+        return crossing_of(measure, self._levels.get(measure.name, OK), self._fired.get(measure.name), timestamps)

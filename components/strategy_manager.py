@@ -15,6 +15,7 @@ from components.awaited import awaited
 from components.deviation import DUST, Deviation, Unmended
 from components.exposure_monitor import Exposure
 from components.held_back import NEVER, Held, Why, asked_at_once
+from components.levels import CRITICAL, Crossing
 from components.manager_state import ManagerState
 from components.model.awaited import Awaited
 from components.model.errors import MissingData
@@ -29,7 +30,7 @@ from components.model.slices import ModeSlice
 from components.planner import Planner
 from components.ports import Settlements
 from components.refusals import Refusals
-from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
+from components.risk_monitor import EMERGENCIES
 from components.routing.plan import FULL, Plan, Urgency
 from components.situation import Situation
 from components.smallest_capital import least_worth_holding, smallest_capital

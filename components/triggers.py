@@ -12,6 +12,7 @@ import msgspec
 
 from components.deviation import Deviation
 from components.exposure_monitor import Exposure
+from components.levels import CRITICAL, Crossing
 from components.manager_state import ManagerState
 from components.maths.columns import lowest
 from components.model.events import EventType
@@ -20,7 +21,7 @@ from components.model.measures import Kind, Measure
 from components.model.requirements import reference_price
 from components.model.slices import ModeSlice
 from components.ports import Settlements
-from components.risk_monitor import CRITICAL, EMERGENCIES, Crossing
+from components.risk_monitor import EMERGENCIES
 
 FLOWS = {
     EventType.LIQUIDATION: "liquidated",

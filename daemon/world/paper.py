@@ -16,12 +16,12 @@ from typing import Protocol
 import structlog
 import trio
 
+from components.market_measures import carry_name, carry_of
 from components.model.errors import Stop
 from components.model.keys import PositionKey
 from components.model.market import Column, Market, Row
 from components.model.requirements import DAY_NS, Grid, SeriesName, requirements
 from components.model.slices import RunSlice
-from components.risk_monitor import carry_of
 from components.strategies.factory import make_strategy
 from daemon.config.daemon_file import MarketFeed, StrategyEntry
 from daemon.world.clocks import SECOND_NS, MarketClock
@@ -257,7 +257,7 @@ class PaperWorld:
         derived: dict[str, Column] = {}
         carry = carry_of(market, mode)
         if carry is not None:
-            derived[f"carry({mode.lst_type}, {mode.break_even_days})"] = carry
+            derived[carry_name(mode)] = carry
         return EmbeddedMarket(market, derived)
 
     def _rows_for(self, days: int) -> int:

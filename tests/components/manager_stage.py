@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from components.exposure_monitor import ExposureMonitor
 from components.held_back import Held, Why
+from components.levels import WARNING, Crossing
 from components.model.events import EventType
 from components.model.market import Market
 from components.model.requirements import HOUR_NS
 from components.model.slices import RunSlice
 from components.ports import Happening, Settlements
-from components.risk_monitor import WARNING, Crossing
 from components.strategies.factory import make_strategy
 from components.strategy_manager import StrategyManager
 from components.triggers import Trigger

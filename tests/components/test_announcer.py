@@ -6,10 +6,10 @@ from components.announcer import Announcer
 from components.deviation import Unmended
 from components.event_logger import EventLogger
 from components.held_back import NEVER, Held, Why
+from components.levels import CRITICAL, WARNING, Crossing
 from components.model.events import Event, EventType
 from components.model.market import Row
 from components.position_monitor import PositionMonitor
-from components.risk_monitor import CRITICAL, WARNING, Crossing
 from daemon.backtest.replay import MemorySink
 from tests.builders import START, keyed, market
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from components.levels import CRITICAL, WARNING, Crossing
 from components.model.market import Market
 from components.model.measures import Kind, Measure
 from components.model.orders import Action
 from components.planner import Planner
-from components.risk_monitor import CRITICAL, WARNING, Crossing
 from components.routing.plan import FULL, HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.factory import make_strategy

@@ -9,21 +9,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from components.exposure_monitor import Account, Exposure, ExposureMonitor
+from components.levels import CRITICAL, OK, WARNING, Crossing
 from components.model.market import Column, Market
 from components.model.orders import Order, Verb
-from components.model.slices import Limit, ModeSlice
-from components.risk_monitor import (
-    CRITICAL,
-    OK,
-    WARNING,
-    Crossing,
-    Measure,
-    Risk,
-    RiskMonitor,
-    RiskState,
-    carry_of,
-    divergence_of,
-)
+from components.risk_monitor import Risk, RiskMonitor, RiskState
 from components.utility_manager import UtilityManager
 from daemon.journal.codec import decode, encode
 from tests.builders import columns_of, exchange, market, mode_of, order, run_of
@@ -151,14 +140,6 @@ def test_after_a_critical_level_a_warning_is_none() -> None:
     assert monitor.level() == CRITICAL
     assert lives(monitor, [0.5]) == []
     assert monitor.level() == OK
-
-
-def test_a_limit_is_crossed_when_it_is_reached_from_below_and_passed_from_above() -> None:
-    rising = Measure.rising("x", np.array([0.029, 0.03]), Limit(0.03, 0.06))
-    falling = Measure.falling("x", np.array([0.30, 0.2999]), Limit(0.30, 0.15))
-    for measure in (rising, falling):
-        assert RiskMonitor(BASIS, CHAIN)._crossing(measure, flat(2).timestamps).row == 1  # type: ignore[union-attr]
-    assert (rising.recovered, falling.recovered) == (pytest.approx(0.027), pytest.approx(0.33))
 
 
 @given(
@@ -324,29 +305,6 @@ def test_ltv_and_liquidation_act_only_when_enabled() -> None:
     assert [m.name for m in risk.measures] == ["liquidation", "drawdown", "daily_loss"]
 
 
-def divergent(mode: ModeSlice, **lines: float) -> list[float] | None:
-    column = divergence_of(market({name.replace("_", "."): price for name, price in lines.items()}), mode)
-    return None if column is None else column.tolist()
-
-
-def test_divergence_is_the_farthest_fresh_price_from_the_reference() -> None:
-    assert divergent(BASIS, binance_spot_BTC=100.0, binance_perp_BTC=100.7) == pytest.approx([0.007])
-    both = mode_of(hedge_allocation={"binance": 0.5, "okx": 0.5})
-    lines = {"binance_spot_BTC": 100.0, "binance_perp_BTC": 100.7, "okx_spot_BTC": 99.0, "okx_perp_BTC": 100.1}
-    assert divergent(both, **lines) == pytest.approx([0.01])
-
-
-def test_a_stale_price_does_not_diverge() -> None:
-    made = market({"binance.spot.BTC": 100.0, "binance.perp.BTC": [101.0, 101.0]}, stale={"binance.perp.BTC": [1]})
-    column = divergence_of(made, BASIS)
-    assert column is not None
-    assert column.tolist() == pytest.approx([0.01, 0.0])
-
-
-def test_nothing_diverges_where_nothing_is_hedged() -> None:
-    assert divergent(mode_of("pure_lending"), binance_spot_ETH=100.0) is None
-
-
 def test_a_reserve_below_what_is_wanted_is_told_until_it_is_full_again() -> None:
     mode = mode_of("pure_lending", reserve_ratio=0.05)
     monitor = RiskMonitor(mode, CHAIN)
@@ -358,28 +316,6 @@ def test_a_reserve_below_what_is_wanted_is_told_until_it_is_full_again() -> None
         monitor.advance(risk, 1, () if first is None else (first,))
         found.append(first and (first.name, first.level))
     assert found == [None, ("reserve", WARNING), None, None, ("reserve", WARNING)]
-
-
-def test_carry_is_what_leverage_earns_less_what_it_costs_over_the_days() -> None:
-    lines = {
-        "lido.ratio.wstETH": [1.0, 1.0, 1.01, 1.01], "aave_v3.supply_index.wstETH": [1.0, 1.0, 1.0, 1.02],
-        "aave_v3.borrow_index.WETH": [2.0, 2.0, 2.0, 2.2],
-    }  # fmt: skip
-    made = market(lines, step_hours=24)
-    column = carry_of(made, mode_of("eth_leveraged", break_even_days=2))
-    assert column is not None
-    assert column[2:] == pytest.approx([0.01, 1.01 * 1.02 - 1.1])
-    assert np.isnan(column[:2]).all()
-
-
-def test_carry_needs_leverage_its_series_and_enough_rows() -> None:
-    lines = {"lido.ratio.wstETH": [1.0, 1.0], "aave_v3.supply_index.wstETH": 1.0, "aave_v3.borrow_index.WETH": 2.0}
-    assert carry_of(market(lines), mode_of("eth_staking_only")) is None
-    assert carry_of(market({"lido.ratio.wstETH": [1.0, 1.0]}), mode_of("eth_leveraged")) is None
-    assert carry_of(market({name: 1.0 for name in lines}), mode_of("eth_leveraged")) is None
-    column = carry_of(market(lines), mode_of("eth_leveraged"))
-    assert column is not None
-    assert np.isnan(column).all()
 
 
 def test_leverage_that_costs_more_than_it_earns_is_told() -> None:

@@ -8,12 +8,12 @@ import pytest
 from msgspec import structs
 
 from components.held_back import NEVER, Held, Why
+from components.levels import CRITICAL, WARNING, Crossing
 from components.manager_state import ManagerState
 from components.model.measures import measure_of
 from components.model.orders import Action, InFlight
 from components.model.requirements import HOUR_NS
 from components.model.slices import RunSlice
-from components.risk_monitor import CRITICAL, WARNING, Crossing
 from components.routing.plan import FULL, HEDGE, REDUCE, Plan, Urgency
 from components.situation import Situation
 from components.strategies.strategy import NOTHING

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
+from components.market_measures import divergence_of
 from components.model.events import Event, EventType
 from components.model.keys import GAS, PositionKey, PositionType
 from components.model.market import Market
 from components.model.slices import RunSlice
 from components.ports import Flow
-from components.risk_monitor import divergence_of
 from components.utility_manager import UtilityManager
 from daemon.backtest.replay import ReplayResult
 from daemon.backtest.results.tables import BALANCE, iso_stamp
