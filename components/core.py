@@ -55,6 +55,7 @@ SHORTEST, LONGEST = 64, 8192
 AFTER_TRIGGER = 1024  # rows looked at next: a window costs far more than its rows
 CLOSE = "close"
 PAY = "pay"  # what is owed, at any cost
+WITHDRAW = "withdraw"  # its account tells the core what it comes to, on this row or a later one
 ASKED = Measure(Kind.ASKED)
 # Somebody waits for the answer: told whether anything can be done or not. Any other decision is asked again and again
 # while nothing can, and told when the first of its orders leaves.
@@ -185,7 +186,7 @@ class Core:
         if "resume" in commands:
             self.manager.resume(book.quantities)
             self.announcer.closing = None
-        if PAY in commands:
+        if PAY in commands and (self.manager.owed or WITHDRAW in commands or _asks_for_money(settlements)):
             self.manager.pay_at_any_cost()
         exposure = self.exposure.measure(book)
         self._take_flows(settlements, exposure)
@@ -233,6 +234,7 @@ class Core:
         now = Situation(self.run, row, self.positions, self.prices)
         asked = self._granted(settlements, now) if trigger.kind == "withdrawal" else 0.0
         if trigger.kind == "withdrawal" and not asked and not self.manager.owed:
+            self.manager.at_any_cost = False  # said of a withdrawal that was refused
             return
         self.events.step += 1
         plan = self.manager.decide(trigger, now, self.events.step, asked)
@@ -333,3 +335,7 @@ class Core:
     def _before(self, book: BookColumns, settlements: Settlements) -> Mapping[PositionKey, float]:
         """Balances before the cash flows of a window; its happenings are told after them."""
         return {key: amount for key, amount in book.held.items() if amount != 0.0} if settlements.cash else {}
+
+
+def _asks_for_money(settlements: Settlements) -> bool:
+    return any(each.event_type is EventType.WITHDRAWAL_REQUESTED for each in settlements.happenings)

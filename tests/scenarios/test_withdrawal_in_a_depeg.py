@@ -120,5 +120,15 @@ def test_the_next_withdrawal_waits_again() -> None:
     assert job.core.manager.owed > 5.0 and not job.core.manager.at_any_cost
 
 
+def test_what_is_said_while_nothing_is_owed_or_of_what_is_refused_holds_for_no_later_withdrawal() -> None:
+    row = row_at(played(LEVERAGED), ASKED_AT)
+    nothing = commanded(msgspec.structs.replace(LEVERAGED, flows=()), row, PAY)
+    assert not nothing.core.manager.at_any_cost
+    refused = commanded(msgspec.structs.replace(LEVERAGED, flows=("2024-03-20:-900",)), row, "withdraw", PAY)
+    assert refused.core.manager.owed == 0.0 and not refused.core.manager.at_any_cost
+    waits = commanded(msgspec.structs.replace(LEVERAGED, flows=("2024-03-21:-9",)), row, "withdraw", PAY)
+    assert waits.core.manager.at_any_cost, "its account tells of it on a later row"
+
+
 def _collateral(job: Replay):  # type: ignore[no-untyped-def]
     return next(key for key in job.core.positions.snapshot() if "aToken" in str(key))
