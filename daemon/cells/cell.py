@@ -34,7 +34,7 @@ from daemon.orders.keeper import bind
 from daemon.recorded.core import make_core
 from daemon.recorded.recovery import Recovered
 from daemon.replica import CellState
-from daemon.safety.books import Books
+from daemon.safety.books import Books, books_of
 from daemon.world.rows import MarketRow
 from daemon.world.world import Control
 
@@ -262,12 +262,12 @@ class Cell:
 
     def _books(self) -> Books:
         """What the core and the pollers know that may help closing."""
-        late, views = self.desk.unbooked.late.values(), self.desk.observer.views.items()
-        departed = {each.departed.id: each.departed for each in late if each.departed is not None}
-        return Books(
+        positions, views = self.core.positions, self.desk.observer.views.items()
+        return books_of(
+            self.desk.unbooked.late.values(),
+            in_flight=positions.in_flight,
+            uncertain=positions.uncertain,
             row=self.desk.last_row,
-            in_flight={**self.core.positions.in_flight, **departed},
-            uncertain=dict(self.core.positions.uncertain),
             positions={name: dict(view.positions) for name, view in views if view.positions_at is not None},
         )
 

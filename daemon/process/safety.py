@@ -43,7 +43,7 @@ from daemon.monitoring.told import ToldMetrics
 from daemon.orders.patience import patience_of
 from daemon.provenance import code_hash
 from daemon.recorded.recovery import Recovered, recover_journal
-from daemon.safety.books import Books
+from daemon.safety.books import Books, books_of
 from daemon.state.disk import RealDisk
 from daemon.state.latch import Latch, Latches, Phase, mark, requested
 from daemon.state.latch_keeper import HUNG, LatchKeeper
@@ -247,13 +247,13 @@ class _Program:
         entry, config = self._entry, self._config
         books = Books(row=self._world.last_row(entry.id))
         if recovered is not None:
-            late, state = recovered.unbooked.late.values(), recovered.state
-            departed = {each.departed.id: each.departed for each in late if each.departed is not None}
+            before = None if recovered.state is None else recovered.state.positions
             uncertain = {order.id: order for order in recovered.uncertain}
-            books = Books(
+            books = books_of(
+                recovered.unbooked.late.values(),
+                in_flight={} if before is None else before.in_flight,
+                uncertain={**uncertain, **({} if before is None else before.uncertain)},
                 row=books.row,
-                in_flight={**(state.positions.in_flight if state is not None else {}), **departed},
-                uncertain={**uncertain, **(state.positions.uncertain if state is not None else {})},
             )
         around = Surroundings(
             clock=self._world.clock,

@@ -18,7 +18,7 @@ from components.model.orders import Verb
 from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice
 from daemon.exits import Exit
-from daemon.journal.records import Intent, Note
+from daemon.journal.records import Intent, Note, Signed
 from daemon.process.daemon import Daemon
 from daemon.process.safety import Finding, check, exit_code, finish, flatten
 from daemon.replica import CellState
@@ -26,10 +26,11 @@ from daemon.state.disk import RealDisk
 from daemon.state.latch import MARKER, Latches, Phase, requested
 from daemon.state.lock import Holder, held, state_lock
 from daemon.world.paper_places import open_world
-from tests.daemon.house import BTC, LENDING, House, ask, in_state, replica_of, ticked, until
+from tests.daemon.house import BTC, LENDING, House, ask, cell_of, in_state, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 from venues.interfaces import RestingOrder, Unavailable
 from venues.paper.account import PaperAccount
+from venues.paper.chain.blocks import PaperChain
 from venues.paper.door.door import PaperVenue
 
 
@@ -410,3 +411,47 @@ def test_on_stop_close_is_finished_by_the_next_start(tmp_path: Path) -> None:
     assert left_open(house.accounts[NEUTRAL]) != (), "its coins travel"
     house.live(again)
     assert house.crashes.seen == []
+
+
+def test_what_was_signed_before_is_known_and_its_nonce_is_not_given_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node had forgotten it: it was taken for an order that never was, closing signed another of the same nonce,
+    and the strategy never started again."""
+
+    def in_haste(config: DaemonSlice) -> DaemonSlice:
+        limits = structs.replace(config.limits, order_grace_s=0.3, unknown_budget_s=0.3, leg_deadline_s=0.3)
+        return structs.replace(config, limits=limits, speed=240.0)
+
+    house = House(tmp_path, LENDING, persistent=True, disk=RealDisk(), changed=in_haste, speed=240.0)
+
+    async def forgotten(daemon: Daemon) -> None:
+        await ticked(daemon, LENDING, 3)
+        monkeypatch.setattr(PaperChain, "broadcast", lambda self, transaction, at: None)
+        await ask(daemon, "deposit", LENDING, key="k", amount="20000")
+        await until(lambda: cell_of(daemon, LENDING).desk.dispatch.in_flight, every_s=0.01)
+        daemon.stop()
+        daemon.stop()
+        await until(lambda: not daemon.supervisor.cells, every_s=0.05)
+
+    async def resumed(daemon: Daemon) -> None:
+        await ask(daemon, "resume", LENDING)
+        await ticked_again(daemon)
+
+    async def ticked_again(daemon: Daemon) -> None:
+        await until(lambda: LENDING in daemon.supervisor.cells and cell_of(daemon).actor.steps > 1, within_s=60.0)
+        assert not cell_of(daemon).core.positions.uncertain
+
+    house.live(forgotten)
+    monkeypatch.undo()
+    assert house.ended is not None and any(house.ended.uncertain.values())
+    assert found(flatten(house.config, (LENDING,), wait_s=20.0)) == {LENDING: "closed"}
+    account = open_world(house.config).places[LENDING].control.account  # type: ignore[attr-defined]
+    assert left_open(account) == ()
+    house.live(resumed)
+    assert house.crashes.seen == []
+    signed = [record.transaction for record in house.records(LENDING) if isinstance(record, Signed)]
+    of_nonce: dict[int, set[tuple[str, ...]]] = {}
+    for each in signed:
+        of_nonce.setdefault(each.nonce, set()).add(each.orders)
+    assert all(len(orders) == 1 for orders in of_nonce.values()), "two orders never share a nonce"
