@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from components.model.errors import Stop
 from components.model.orders import OrderGroup, Verb
@@ -158,8 +159,69 @@ def test_after_a_crash_between_keeping_and_sending_it_is_sent_by_whoever_asks() 
     played(play)
 
 
-async def test_who_takes_over_knows_what_was_signed_before_him_once() -> None:
+def signing(desk: Desk, id: str) -> Transaction:
+    """Signed and kept; no node has seen it."""
+    return played(lambda: desk.chain._sign(swap(id)))  # type: ignore[attr-defined, no-any-return]
+
+
+def test_what_nobody_has_any_more_is_broadcast_before_what_waits_behind_it() -> None:
     desk = Desk(mode="usdt_market_neutral")
-    bind(desk.doors.values(), Log(), lambda: 7, [tx(0), tx(1)])
-    bind(desk.doors.values(), Log(), lambda: 7, [tx(1), tx(2)])
-    assert sorted(each.nonce for each in kept_by(desk.doors.values())) == [0, 1, 2]
+    bind(desk.doors.values(), Log(), desk.clock.now)
+    signing(desk, "s1")
+
+    async def play() -> None:
+        (trade,) = await desk.chain.submit(swap("s2"))
+        assert trade.status == "filled"
+
+    played(play)
+    assert desk.account.chain.nonce == 2
+    assert desk.account.registry.find("chain", "s1") is not None
+
+
+def test_what_is_signed_and_not_mined_rests_whether_a_node_has_it_or_not() -> None:
+    desk = Desk(mode="usdt_market_neutral")
+    bind(desk.doors.values(), Log(), desk.clock.now)
+    kept = signing(desk, "s1")
+    desk.faulty("tx_dropped", venue="chain", endpoint="submit", times=1)
+
+    async def play() -> None:
+        assert [each.order_id for each in await desk.chain.open_orders()] == ["s1"]
+        assert desk.account.chain.pool == []
+        assert [each.order_id for each in await desk.chain.open_orders()] == ["s1"]
+        assert [each.hash for each in desk.account.chain.pool] == [kept.hash], "and whoever looks broadcasts it again"
+
+    played(play)
+
+
+def test_who_looks_broadcasts_nothing_that_is_just_found_not_to_have_left() -> None:
+    desk = Desk(mode="usdt_market_neutral")
+    bind(desk.doors.values(), Log(), desk.clock.now)
+    desk.faulty("connect_refused", venue="chain", endpoint="submit", times=1)
+
+    async def submit() -> None:
+        with pytest.raises(NotSent):
+            await desk.chain.submit(swap("s1"))
+
+    async def play() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit)
+            for _ in range(40):
+                nursery.start_soon(desk.chain.open_orders)
+                await trio.sleep(0.005)
+
+    played(play)
+    assert desk.account.chain.pool == [] and kept_by(desk.doors.values()) == ()
+
+
+def test_of_two_orders_with_one_nonce_the_one_that_came_too_late_is_told_so() -> None:
+    desk = Desk(mode="usdt_market_neutral")
+    first = signing(desk, "s1")
+    bind(desk.doors.values(), Log(), desk.clock.now)
+    desk.chain.bind(JournalKeeper(Log(), desk.clock.now))  # type: ignore[attr-defined]
+    played(lambda: desk.chain.submit(swap("s2")))
+    bind(desk.doors.values(), Log(), desk.clock.now, [first])
+    assert [each.nonce for each in kept_by(desk.doors.values())] == [0, 0]
+
+    report = played(lambda: desk.chain.query(sent("s1")))
+
+    assert report.status == "done" and report.trade is not None and report.trade.status == "rejected"

@@ -158,8 +158,16 @@ class PaperChainVenue(PaperVenue):
         self._account.registry.heard(CHAIN, "query", (order_id,), self._now())
         return self._report(order_id)
 
+    async def open_orders(self) -> tuple[RestingOrder, ...]:
+        """What waits for its block, or is signed and may be mined by whoever has it; broadcast again where the node has
+        forgotten it, unless somebody is sending just now."""
+        if not self._signing.locked():
+            await self._tend_to(max((each.nonce for each in self._unused()), default=-1), may_sign=False)
+        return await super().open_orders()
+
     def _pool(self) -> tuple[Order, ...]:
-        return waiting(self._chain.pool)
+        forgotten = (each for each in self._unused() if not self._chain.waits(each))
+        return tuple({order.id: order for order in waiting((*self._chain.pool, *forgotten))}.values())
 
     # What is known of an order
 
@@ -181,7 +189,8 @@ class PaperChainVenue(PaperVenue):
         if transaction is None:
             return self._known_or_lost(order_id, OrderReport(order_id=order_id, status=ReportStatus.ABSENT))
         if self._is_dead(transaction):
-            (order,) = (each for each in orders_of(transaction) if each.id == order_id)
+            own = next(each for each in self._keeper.kept() if order_id in each.orders)
+            order = next(each for each in orders_of(own) if each.id == order_id)
             why = f"another transaction has taken nonce {transaction.nonce}"
             trade = nothing(order, TradeStatus.REJECTED, self._now(), why, transient=True, refusal=RejectKind.REPLACED)
             return OrderReport(order_id=order_id, status=ReportStatus.DONE, trade=trade)
@@ -264,20 +273,39 @@ class PaperChainVenue(PaperVenue):
             self._waited(since, pause)
 
     async def _tend(self, order_id: OrderId) -> None:
-        """Broadcasts again what the node does not know, and replaces what offers less than the next block takes."""
+        """What was signed for an order gets into a block as soon as it can: it, and all that is in front of it."""
         transaction = self._kept_for(order_id)
-        if transaction is None or self._chain.find(order_id) is not None or self._is_dead(transaction):
-            return
-        dear = self._chain.base_fee_gwei(self._now()) > transaction.max_fee_gwei
-        dear = dear and self._more_than(transaction) <= self._most
-        if self._chain.waits(transaction) and not dear:
-            return
-        async with self._signing:
-            if dear:
-                transaction = self._dearer(transaction)
-                await self._keeper.keep(transaction)
-            with suppress(NotSent, OutcomeUnknown):
-                await self._broadcast(transaction)
+        if transaction is not None:
+            await self._tend_to(transaction.nonce)
+
+    async def _tend_to(self, nonce: int, *, may_sign: bool = True) -> None:
+        """Broadcasts again what the node does not know, and replaces what offers less than the next block takes, up to
+        a nonce: one that is missing holds up all behind it."""
+        for wanted in [each.nonce for each in self._unused() if each.nonce <= nonce and self._lacks(each, may_sign)]:
+            async with self._signing:
+                for transaction in self._unused():  # who was sending meanwhile may have found that it never left
+                    if transaction.nonce == wanted and self._lacks(transaction, may_sign):
+                        await self._bring_forward(transaction, may_sign)
+
+    def _lacks(self, transaction: Transaction, may_sign: bool) -> bool:
+        return not self._chain.waits(transaction) or (may_sign and self._is_cheap(transaction))
+
+    def _is_cheap(self, transaction: Transaction) -> bool:
+        """Whether it offers less than the next block takes, and more of it may be offered."""
+        cheap = self._chain.base_fee_gwei(self._now()) > transaction.max_fee_gwei
+        return cheap and self._more_than(transaction) <= self._most
+
+    async def _bring_forward(self, transaction: Transaction, may_sign: bool) -> None:
+        if may_sign and self._is_cheap(transaction):
+            transaction = self._dearer(transaction)
+            await self._keeper.keep(transaction)
+        with suppress(NotSent, OutcomeUnknown):
+            await self._broadcast(transaction)
+
+    def _unused(self) -> tuple[Transaction, ...]:
+        """The last that was signed for each nonce that nothing in the chain has, in order."""
+        last = {each.nonce: each for each in self._keeper.kept() if each.nonce >= self._chain.nonce}
+        return tuple(last[nonce] for nonce in sorted(last))
 
     def _dearer(self, before: Transaction) -> Transaction:
         bumped = self._more_than(before)
