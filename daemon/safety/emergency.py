@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from components.model.awaited import Awaited, Unsellable, Unvalued
 from components.model.keys import WALLET, PositionKey, perp
-from components.model.orders import OrderGroup, OrderId, TradeStatus, coins_moved
+from components.model.orders import Order, OrderGroup, OrderId, TradeStatus, coins_moved
 from components.model.slices import RunSlice
 from components.pieces import Limits, pieces, prices_of
 from components.position_monitor import PositionMonitor
@@ -122,7 +122,7 @@ class Emergency:
             planned, done = await self._close(reading, marked, f"{self._strategy}/{latch}/{attempt}")
             state = self._judge(reading, marked)
             self.worth = None if reading.silent else worth(self._run, row_of(marked), reading.positions)
-            waits = planned == 0 and state.only_waits and not reading.silent
+            waits = planned == 0 and (state.only_waits or bool(self._signed)) and not reading.silent
             self._tell(state, reading, waits)
             if state.is_flat and not done:
                 flat_readings += 1
@@ -178,11 +178,17 @@ class Emergency:
         has to wait for that: what is signed is kept, and uncertain until its nonce is used."""
         return self._patience.order_grace_s + self._patience.unknown_budget_s
 
+    @property
+    def _signed(self) -> dict[OrderId, Order]:
+        """Of what is uncertain, what a wallet has signed: it may be mined at any time, so nothing is signed beside it
+        that would only fail, and cost gas, behind it."""
+        return {id: order for id, order in self.uncertain.items() if self.doors.terms_of(order.venue).cancel_costs}
+
     async def _close(self, reading: Reading, marked: Marked, run_id: str) -> tuple[int, bool]:
         """Sends the exit, group by group; (groups there were to send, whether a venue did anything)."""
         positions = PositionMonitor()
         positions.place(reading.positions)
-        positions.in_flight = dict(self.in_flight)
+        positions.in_flight, positions.uncertain = dict(self.in_flight), self._signed
         now = situation(self._run, marked, positions)
         margin = partial(self._margin, reading, marked, now, run_id)
         planned = 0
