@@ -25,14 +25,15 @@ from daemon.orders.keeper import bind
 from daemon.safety.books import Books
 from daemon.safety.doors import Doors, Reading
 from daemon.safety.emergency import LOOK_S, Bounds, Emergency, Progress
-from daemon.safety.flat import overdue
+from daemon.safety.flat import flatness, overdue
 from daemon.safety.marks import marked_row
 from daemon.safety.plan import Planned, projected
-from daemon.safety.route import worst_delta
-from daemon.state.latch import Phase
+from daemon.safety.route import row_of, worst_delta
+from daemon.state.latch import Latch, Phase
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
+LOOKS_UNTIL_FINAL = 16  # of a flat account, at most so far apart as the one after a failure
 READ_ONLY = "READ_ONLY: nothing is sent, close by hand at the venues"
 
 
@@ -49,6 +50,7 @@ class Closing:
         self.looked = trio.Event()  # something is known of what is awaited
         self.program: Emergency | None = None
         self._paged: set[str] = set()
+        self._stands_at = -inf  # process time: until then a chain may take back what has made it flat
 
     @property
     def progress(self) -> Progress:
@@ -109,14 +111,15 @@ class Closing:
     async def run(self) -> None:
         """Closes until it is stopped; ends by itself when the latch is gone."""
         tries = 0
+        self._stands_at = trio.current_time() + self._final_s
         while not self.stopping:
             self.wake = trio.Event()
             latch = self._around.latches.of(self.strategy)
             if latch is None or latch.is_closed or self._around.read_only or self._is_late():
                 self.account.publish()
                 self.looked.set()
-                await self.wake.wait()
-                continue
+                if not await self._is_taken_back(latch) or latch is None:
+                    continue
             if latch.phase is Phase.FAILED and tries:  # a life before may have failed for what is over now
                 with trio.move_on_after(AGAIN_S):  # somebody is paged; a venue may answer again before they come
                     await self.wake.wait()
@@ -182,6 +185,7 @@ class Closing:
         progress = program.progress
         cut_short = self.stopping or until is not None or progress.waits
         if flat:
+            self._stands_at = trio.current_time() + self._final_s
             await self._phase(best, Phase.FLAT)
         elif not cut_short:
             await self._phase(best, Phase.FAILED)
@@ -194,6 +198,36 @@ class Closing:
             unsellable=[each.key for each in progress.unsellable],
             error=progress.error,
         )
+
+    @property
+    def _final_s(self) -> float:
+        """How long the slowest door may take back what it has done, seconds of process time."""
+        return max((client.terms.final_s for client in self.account.clients), default=0.0)
+
+    async def _is_taken_back(self, latch: Latch | None) -> bool:
+        """Waits until it is woken; whether a chain has meanwhile taken back what had made the account flat."""
+        pause = max(min(AGAIN_S, self._final_s / LOOKS_UNTIL_FINAL), 1.0)
+        is_flat = latch is not None and latch.is_closed and not self._around.read_only and not self._is_late()
+        while is_flat and trio.current_time() < self._stands_at + pause:
+            with trio.move_on_after(pause):
+                await self.wake.wait()
+                return False
+            if opened := await self._open_on_chain():
+                if self._around.latches.of(self.strategy) != latch:
+                    return False
+                log.critical("emergency.taken_back", strategy=self.strategy, open=opened)
+                return True
+        await self.wake.wait()
+        return False
+
+    async def _open_on_chain(self) -> list[str]:
+        """What is open at doors that may take back what they have done, by what they say now."""
+        run, doors = self.account.run, Doors(self.account.clients, LOOK_S)
+        reading = await doors.read()
+        marked = marked_row(run, self._around.clock.now(), reading.marks, self.books().row, reading.positions)
+        revocable = {key: x for key, x in reading.positions.items() if doors.terms_of(key.venue).final_s}
+        state = flatness(run, row_of(marked), revocable, now=marked.row.timestamp)
+        return [str(each) for each in state.awaited]
 
     def _is_late(self) -> bool:
         """Whether the time of a stop is over; a new try needs a little of it."""

@@ -9,13 +9,14 @@ import pytest
 import trio
 from msgspec import structs
 
+from components.model.awaited import AwaitedKind
 from components.model.errors import Refuse
 from daemon.cells.closing import AGAIN_S
 from daemon.config.daemon_file import DaemonSlice
 from daemon.journal.records import Intent, LatchChanged
 from daemon.process.daemon import Daemon
 from daemon.replica import CellState
-from daemon.state.latch import Latch, Phase
+from daemon.state.latch import Latch, Phase, requested
 from tests.daemon.house import BTC, LENDING, House, ask, cell_of, replica_of, ticked, until
 from tests.simulation.left_open import left_open
 
@@ -226,3 +227,87 @@ def test_what_is_larger_than_the_guard_allows_leaves_in_pieces_with_the_legs_in_
     for group in sent:
         assert abs(sum(order.amount for order in group.orders)) * price < 0.1 * guard_usdt, "the legs are in step"
     assert left_open(house.accounts[BTC]) == ()
+
+
+def test_an_order_of_a_step_that_was_cut_is_awaited_by_a_life_that_begins_under_a_latch(tmp_path: Path) -> None:
+    """It arrived after everything else was closed: flat was said, and a hedge of two legs stood open for ever."""
+    house = House(tmp_path, BTC)
+
+    async def cut(daemon: Daemon) -> None:
+        await ticked(daemon, BTC, 3)
+        at = (daemon.clock.now() - house.begin) / 1e9
+        words: dict[str, float | str] = {"endpoint": "submit", "arrives": "late", "times": 2}
+        house.fault(BTC, "black_hole", "okx", after_s=at, lasts_s=1800.0, **words)
+        await ask(daemon, "deposit", BTC, key="k", amount="20000")
+        flying = cell_of(daemon, BTC).desk.dispatch.in_flight
+        await until(lambda: any(order.venue == "okx" for order in flying.values()), every_s=0.01)
+        await trio.sleep(3.0)
+        house.latches.set(requested(BTC, "a test", at=1, uid=0))
+        house.cut_power()
+
+    async def closes(daemon: Daemon) -> None:
+        account = house.accounts[BTC]
+        await trio.sleep(120.0)
+        assert len(account.pending) == 2, "they may still arrive"
+        assert latch_of(house).phase is not Phase.FLAT
+        assert {each.kind for each in latch_of(house).awaited} == {AwaitedKind.ORDER}
+        await until(lambda: not account.pending)
+        await until(lambda: latch_of(house).phase is Phase.FLAT, within_s=600.0)
+        assert left_open(account) == ()
+
+    house.live(cut)
+    house.live(closes)
+    assert house.crashes.seen == []
+
+
+@pytest.mark.parametrize(
+    ("said_flat", "fate"), [(False, "lost"), (True, "lost"), (True, "replaced")], ids=["before", "lost", "replaced"]
+)
+def test_what_a_chain_takes_back_of_a_closing_is_closed_again(tmp_path: Path, said_flat: bool, fate: str) -> None:
+    """A nonce that nobody has any more held up every later exit; and flat stood, with everything supplied again."""
+    house = House(tmp_path, LENDING)
+
+    def is_flat() -> bool:
+        latch = house.latches.of(LENDING)
+        return latch is not None and latch.phase is Phase.FLAT
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, LENDING, 2)
+        await trio.sleep(1000.0)  # what has entered is final
+        account = house.accounts[LENDING]
+        await daemon.operator.emergency(LENDING, "a test", 0)
+        if said_flat:
+            await until(is_flat)
+        else:
+            await until(lambda: not left_open(account), every_s=0.1)
+            number = account.chain.included[-1].number
+            await until(lambda: account.chain.head > number, every_s=0.1)
+            await trio.sleep(2.0)
+        at = (daemon.clock.now() - house.begin) / 1e9
+        house.fault(LENDING, "reorg", "chain", after_s=at, lasts_s=60.0, fate=fate, depth=20.0, times=1)
+        await until(lambda: left_open(account), within_s=90.0, every_s=0.1)
+        await until(lambda: is_flat() and not left_open(account), within_s=600.0)
+
+    house.live(play)
+    assert house.crashes.seen == []
+
+
+def test_an_emergency_waits_for_what_it_has_signed_and_signs_nothing_beside_it(tmp_path: Path) -> None:
+    """Each minute it signed the same exit again; the first was done, and all others paid gas to fail behind it."""
+    house = House(tmp_path, LENDING)
+
+    async def play(daemon: Daemon) -> None:
+        await ticked(daemon, LENDING, 2)
+        at = (daemon.clock.now() - house.begin) / 1e9
+        house.fault(LENDING, "tx_dropped", "chain", after_s=at, lasts_s=600.0, endpoint="submit")
+        await daemon.operator.emergency(LENDING, "a test", 0)
+        await trio.sleep(500.0)
+        latch = house.latches.of(LENDING)
+        assert latch is not None and latch.phase is Phase.CLOSING, "waiting is no failure"
+        assert AwaitedKind.ORDER in {each.kind for each in latch.awaited}, "and it names what it waits for"
+        await until(lambda: (now := house.latches.of(LENDING)) is not None and now.phase is Phase.FLAT, within_s=600.0)
+        assert left_open(house.accounts[LENDING]) == ()
+
+    house.live(play)
+    exits = [r for r in house.records(LENDING) if isinstance(r, Intent) and r.origin == "emergency"]
+    assert len(exits) == 1
