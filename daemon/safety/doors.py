@@ -77,11 +77,14 @@ class Doors:
 
     def arrived(self, flight: InFlight, reading: Reading) -> None:
         """Takes a flight that is at its target off what a silent door told of it."""
-        key = base_token(TRANSIT, flight.token)
-        door = self.door_of(TRANSIT)
+        self.left(base_token(TRANSIT, flight.token), flight.amount, reading)
+
+    def left(self, key: PositionKey, amount: float, reading: Reading) -> None:
+        """Takes what stands elsewhere by now off what a silent door told of it."""
+        door = self.door_of(key.venue)
         held = self._last.get(door or "", {})
         if door in reading.silent and held.get(key, 0.0) > 0.0:
-            held[key] = max(held[key] - flight.amount, 0.0)
+            held[key] = max(held[key] - amount, 0.0)
             reading.positions[key] = held[key]
 
     def door_of(self, venue: VenueName) -> str | None:

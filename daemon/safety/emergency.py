@@ -96,6 +96,7 @@ class Emergency:
         self.in_flight, self.uncertain = dict(books().in_flight), dict(books().uncertain)
         self._since: dict[OrderId, float] = {}  # when each was first asked after here
         self._sent: dict[OrderId, dict[str, int]] = {}  # of these: how often each door had told when they left
+        self._there: dict[OrderId, float] = {}  # of transfers among them: what was at the target before
         self.rescued: dict[str, str] = {}  # position key of a short → what was done last for its margin
         self._landed: set[str] = set()  # flights that are at their targets
         self._beyond: Counter[str] = Counter()  # legs that found no price within their limit, how often
@@ -144,11 +145,12 @@ class Emergency:
         self.in_flight, self.uncertain = {**before.in_flight, **self.in_flight}, {**before.uncertain, **self.uncertain}
         self.rescued, self._landed = dict(before.rescued), set(before._landed)
         self._beyond = before._beyond.copy()
-        self._sent = dict(before._sent)
+        self._sent, self._there = dict(before._sent), dict(before._there)
 
     def _arrivals(self, reading: Reading) -> None:
-        """Where the door that tells what travels is silent, coins that are due and stand at their target travel no
-        more: counted twice, they would be sold without the shorts that hedge them."""
+        """Where the door that tells what travels, or what was sent, is silent, coins that stand at their target travel
+        no more, and are no more where they came from: counted twice, they would be sold without the shorts that hedge
+        them. An order whose outcome is not known has sent what came."""
         now = self._clock.now()
         for id, flight in list(self.in_flight.items()):
             target = self.doors.door_of(flight.target.venue)
@@ -156,6 +158,15 @@ class Emergency:
             if flight.arrives_at <= now and is_there and target not in reading.silent and id not in self._landed:
                 self._landed.add(id)
                 self.doors.arrived(flight, reading)
+        for id, order in self.uncertain.items():
+            source, target = order.source, order.target
+            if source is None or target is None or id in self._landed or id not in self._there:
+                continue
+            came = reading.positions.get(target, 0.0) - self._there[id]
+            doors = [self.doors.door_of(key.venue) for key in (source, target)]
+            if came >= ARRIVED * order.amount and doors[0] in reading.silent and doors[1] not in reading.silent:
+                self._landed.add(id)
+                self.doors.left(source, order.amount, reading)
 
     def _is_over(self, pause: float, waits: bool) -> bool:
         """Whether the time there is ends before the next reading."""
@@ -274,6 +285,8 @@ class Emergency:
             if trade.status is TradeStatus.UNKNOWN:
                 self.uncertain[order.id] = order
                 self._sent[order.id] = dict(self.doors.told)
+                if order.target is not None:
+                    self._there[order.id] = positions.expected.of(order.target)
             self._beyond[order.leg] += trade.expired
             if trade.status is TradeStatus.REJECTED:
                 self._failed[order.leg] += 1 if trade.transient or trade.expired else TRIES
