@@ -41,6 +41,7 @@ from venues.paper.door.faults import FaultPlan
 from venues.paper.door.passage import Lost, Profile, Refused
 
 T = TypeVar("T")
+LEAST_WAIT_S = 1.0  # however fast the market goes: questions to a node take their own time
 ASKS_WITHIN_BLOCKS = 2.0
 
 
@@ -336,7 +337,7 @@ class PaperChainVenue(PaperVenue):
 
     @property
     def _patience_s(self) -> float:
-        return self._chain.terms.wait_blocks * self._block_s
+        return max(self._chain.terms.wait_blocks * self._block_s, LEAST_WAIT_S)
 
     def _make_blocks(self) -> None:
         self._account.mine_to(self._chain_now(), self._now())
