@@ -52,6 +52,7 @@ DOORS = ("binance", "bybit", "okx", "chain")
 THREE = ("btc-basis", "eth-leveraged", "market-neutral")
 FIVE = (*THREE, "lending", "no-leverage")
 WIRE = Profile(latency_s=0.05, spread=0.3, requests_per_minute=1_000_000)
+STEP_S = 300.0  # the longest that the last step is waited for
 CALM_S = 1800.0  # at the end, without faults and without new requests
 CANARY = "canary-5f1d8c3a9b7e4d26"  # planted where secrets come from
 
@@ -218,6 +219,9 @@ class _Stage:
                     outside.start_soon(trio.sleep_forever)
             self._heal(daemon)
             await trio.sleep(until - trio.current_time())
+            with trio.move_on_after(STEP_S):  # a step that waits for its block shows the row before
+                while any(cell.desk.is_stepping for cell in daemon.supervisor.cells.values()):
+                    await trio.sleep(0.5)
             run.ended_s = trio.current_time()
             run.metrics = daemon.metrics.render().decode()
             run.poisoned = tuple(name for name, log in daemon._journals.of.items() if log.journal.poisoned)

@@ -53,6 +53,7 @@ from venues.paper.door.faults import Fault
 
 ONE, NEUTRAL = ("btc-basis",), ("market-neutral",)
 MINUTE_NS = HOUR_NS // 60
+EXCHANGES = ("binance", "bybit", "okx")
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -108,18 +109,19 @@ def lost_frames() -> Run:
 
 
 def stopped_in_flight() -> Run:
-    """An emergency stop while orders are under way, some of which fill late."""
+    """An emergency stop while orders are under way that others of the same step wait for."""
 
     async def script(daemon: Daemon, result: Run, until: float) -> None:
         await trio.sleep(600.0)
-        await _deposit(daemon, "stop1")
-        while not daemon.supervisor.cells[ONE[0]].desk.dispatch.in_flight:
+        await _asked(daemon, "withdraw", "stop1")
+        in_flight = daemon.supervisor.cells[ONE[0]].desk.dispatch.in_flight
+        while not any(order.venue in EXCHANGES for order in in_flight.values()):
             await trio.sleep(0.01)
         await trio.sleep(0.02)
         await daemon.operator.emergency(None, "test", 0)
         await trio.sleep(1200.0)
 
-    planned = every("latency", 1.0, lasts_s=59.0, venues=("okx",), factor=40.0)
+    planned = every("latency", 1.0, lasts_s=59.0, venues=("okx",), factor=40.0, endpoint="submit")
     return simulate(7, 1.0, ids=ONE, planned=planned, script=script)
 
 
@@ -347,9 +349,13 @@ async def _entered(daemon: Daemon, strategy: str) -> None:
 
 
 async def _deposit(daemon: Daemon, key: str) -> None:
+    await _asked(daemon, "deposit", key)
+
+
+async def _asked(daemon: Daemon, kind: str, key: str) -> None:
     words = {"amount": "30000"}
     try:
-        await daemon.operator.handle(Request(kind="deposit", strategy=ONE[0], arguments=words, key=key), 0)
+        await daemon.operator.handle(Request(kind=kind, strategy=ONE[0], arguments=words, key=key), 0)
     except BasisError:
         await trio.lowlevel.checkpoint()
 

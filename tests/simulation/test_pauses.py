@@ -77,7 +77,7 @@ async def pauses(daemon: Daemon, run: Run, until: float) -> None:
 
 
 def test_nothing_that_adds_risk_leaves_while_a_strategy_is_paused() -> None:
-    run = simulate(71, HOURS, faults=20, host=faults(71), script=pauses)
+    run = simulate(88, HOURS, faults=20, host=faults(88), script=pauses)
     assert len(run.struck) >= 20
     assert list(traded_while_paused(run)) == []
     assert judged(run) == []
