@@ -1,8 +1,8 @@
-"""Error codes that several rooms of the daemon answer with: what was asked, and why it was not done."""
+"""Errors as several rooms of the daemon tell them: in one line, and the codes of what was asked and not done."""
 
 from __future__ import annotations
 
-from components.model.errors import Severity, catalogued
+from components.model.errors import InvalidInput, Severity, catalogued
 
 OPS_MALFORMED = catalogued(
     "OPS-003",
@@ -31,3 +31,19 @@ OPS_BUSY = catalogued(
     "The daemon serves as many clients as it can",
     "Try again; an emergency stop is heard all the same",
 )
+
+
+def first(error: BaseException) -> BaseException:
+    """The first real error in a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def short(error: BaseException) -> str:
+    """The first line of the first real error in a group, and what it lists."""
+    error = first(error)
+    text = str(error).partition("\n")[0]
+    if isinstance(error, InvalidInput):
+        text += f" {'; '.join(map(str, error.faults))}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

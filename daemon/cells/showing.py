@@ -13,6 +13,7 @@ from daemon.cells.closing import Closing
 from daemon.cells.core_actor import CoreActor
 from daemon.cells.desk import Desk
 from daemon.cells.picture import Unpriced, picture, withheld
+from daemon.errors import short
 from daemon.replica import Replica
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ class Showing:
         desk.around.publish(self._last)
 
     def _failed(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        text = short(error)
         if text != self._trouble:
             log.error("picture.failed", strategy=self._desk.strategy, error=text, exc_info=error)
         self._trouble = text

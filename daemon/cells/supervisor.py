@@ -20,9 +20,10 @@ from daemon.cells.authority import Pause
 from daemon.cells.cell import Cell
 from daemon.cells.closing import Closing
 from daemon.config.daemon_file import DaemonSlice, StrategyEntry
+from daemon.errors import first, short
 from daemon.exits import Exit, exit_of
 from daemon.journal.errors import is_wanting
-from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S, first, short
+from daemon.monitoring.beside import DOUBLINGS, LONGEST_BACKOFF_S
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Latches, requested
 from daemon.world.traces import ACCOUNT_BROKEN

@@ -23,7 +23,7 @@ import trio
 from components.model.errors import BasisError, Fault, InvalidInput, Severity, Stop, catalogued
 from daemon.control.commands import URGENT, Request, Response, refusal
 from daemon.control.protocol import MAX_REQUEST_BYTES, address, encoded, parse_request
-from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED
+from daemon.errors import OPS_BUSY, OPS_FAILED, OPS_MALFORMED, OPS_REFUSED, short
 
 OPS_SOCKET = catalogued(
     "OPS-008",
@@ -109,7 +109,7 @@ class ControlServer:
                     await self._hear_late_comer(stream)
         except Exception as error:  # the edge around a connection
             self._failed += 1
-            log.error("control.connection_failed", error=f"{type(error).__name__}: {error}", exc_info=error)
+            log.error("control.connection_failed", error=short(error), exc_info=error)
 
     async def _converse(self, stream: trio.SocketStream) -> None:
         uid = _peer_uid(stream)
@@ -174,7 +174,7 @@ class ControlServer:
             response = refusal(error)
         except Exception as error:  # the edge around a request
             self._failed += 1
-            what = f"{type(error).__name__}: {error}".partition("\n")[0][:_LONGEST_REASON]
+            what = short(error)[:_LONGEST_REASON]
             log.error("control.request_failed", error=what, exc_info=error)
             response = _no(OPS_FAILED, f"the request failed inside the daemon, which goes on: {what}")
         if not response.ok:

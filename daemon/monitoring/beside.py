@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
-from components.model.errors import BasisError, InvalidInput
+from components.model.errors import BasisError
+from daemon.errors import first, short
 
 log = structlog.get_logger()
 LONGEST_BACKOFF_S = 60.0
@@ -47,19 +48,3 @@ async def beside(
             await trio.sleep(pause)
         else:
             await trio.sleep(pause_s)
-
-
-def first(error: BaseException) -> BaseException:
-    """The first real error in a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def short(error: BaseException) -> str:
-    """The first line of the first real error in a group, and what it lists."""
-    error = first(error)
-    text = str(error).partition("\n")[0]
-    if isinstance(error, InvalidInput):
-        text += f" {'; '.join(map(str, error.faults))}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

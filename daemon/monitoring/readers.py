@@ -15,6 +15,8 @@ from typing import NoReturn, TypeVar
 import structlog
 import trio
 
+from daemon.errors import short
+
 log = structlog.get_logger()
 TRAY = 4096
 AT_A_TIME = 64
@@ -60,7 +62,7 @@ class Reader:
                 self.error = ""
 
     def _failed(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        text = short(error)
         self.errors += 1
         if text != self.error:
             log.error("reader.failed", reader=self.name, error=text, exc_info=error)

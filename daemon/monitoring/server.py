@@ -21,6 +21,7 @@ import trio
 
 from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry, Severity, catalogued
 from daemon.config.secrets import Secret
+from daemon.errors import short
 from daemon.monitoring.health import Health
 from daemon.monitoring.metrics import CONTENT_TYPE, Metrics
 
@@ -190,7 +191,7 @@ class MetricsServer:
             self._open -= 1
 
     def _failed(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}".partition("\n")[0]
+        text = short(error)
         self.failed += 1
         if text != self._error:
             log.error("metrics.request_failed", error=text, exc_info=error)

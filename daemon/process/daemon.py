@@ -27,6 +27,7 @@ from daemon.control.operator import Operator
 from daemon.control.protocol import SOCKET
 from daemon.control.questions import Whole
 from daemon.control.reload import Reloader
+from daemon.errors import short
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
 from daemon.journal.records import Command, Note, Record
@@ -296,7 +297,7 @@ class Daemon:
         """A task that looks after the daemon and must not end with an error of its own."""
 
         def failed(name: str, error: Exception) -> None:
-            self.health.report(name, Level.FAILED, f"{type(error).__name__}: {error}".partition("\n")[0])
+            self.health.report(name, Level.FAILED, short(error))
 
         nursery.start_soon(partial(beside, name, task, failed, pause_s=1.0))
 
@@ -319,7 +320,7 @@ class Daemon:
             message = f"configuration not reloaded, the old one stays: {error.message.rstrip()}"
             log.error("config.refused", code=error.code, error=error.message.rstrip())
         except Exception as error:  # the edge around a reload: whatever is wrong with the files ends here
-            what = f"{type(error).__name__}: {error}"
+            what = short(error)
             message = f"configuration not reloaded, the old one stays: {what}"
             log.error("config.refused", error=what, exc_info=error)
         self._notifier.ready(message.partition("\n")[0])

@@ -12,8 +12,9 @@ import trio
 from components.model.errors import BasisError
 from daemon.config.daemon_file import Metrics as MetricsEntry
 from daemon.control.server import ControlServer, Handler
+from daemon.errors import first, short
 from daemon.journal.queries import Queries
-from daemon.monitoring.beside import beside, first, short
+from daemon.monitoring.beside import beside
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.server import MetricsServer, read_token

@@ -6,8 +6,8 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from components.model.errors import CFG_INVALID, Fault, InvalidInput, Retry
-from daemon.monitoring.beside import beside, first, short
+from components.model.errors import Retry
+from daemon.monitoring.beside import beside
 from daemon.monitoring.server import OPS_METRICS
 
 
@@ -83,11 +83,3 @@ async def test_what_says_itself_what_to_do_is_told_without_a_traceback_and_a_fai
         crashed["event"] == "service.crashed" and crashed["exc_info"] is None and "127.0.0.1:9464" in crashed["error"]
     )
     assert [line["event"] for line in lines].count("report.failed") == 3
-
-
-def test_of_a_group_the_first_real_error_counts() -> None:
-    inner = ValueError("one\ntwo")
-    assert first(ExceptionGroup("a", [ExceptionGroup("b", [inner]), KeyError("c")])) is inner
-    assert short(inner) == "ValueError: one" and short(KeyError()) == "KeyError"
-    fault = Fault(where="metrics.port", found="0x1", expected="a port")
-    assert "metrics.port" in short(InvalidInput(CFG_INVALID, [fault]))
