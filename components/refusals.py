@@ -13,13 +13,35 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from components.model.keys import VenueName
+from components.model.keys import Token, VenueName
 from components.model.orders import DONE, Order, Trade, TradeStatus, Verb
 from components.model.requirements import DAY_NS, HOUR_NS
 from components.situation import Situation
 
 MINUTE_NS = HOUR_NS // 60
 CHANGED = 0.1  # of an amount or of the means: as much as makes it another order
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One product at a venue and the direction, or one operation on chain: what a refusal speaks of."""
+
+    venue: VenueName
+    verb: Verb
+    token: Token
+    is_less: bool
+
+    def __str__(self) -> str:
+        return f"{self.venue} {self.verb.value} {self.token} {'less' if self.is_less else 'more'}"
+
+    @classmethod
+    def named(cls, text: str) -> Leg:
+        """The leg that a state knows by this text."""
+        venue, verb, token, way = text.split(" ")
+        return cls(venue, Verb(verb), token, way == "less")
+
+    @classmethod
+    def of(cls, order: Order) -> Leg:
+        return cls(order.venue, order.verb, order.token, _is_less(order))
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +56,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refusals:
     def __init__(self) -> None:
-        self._by_leg: dict[str, Refusal] = {}
+        self._by_leg: dict[Leg, Refusal] = {}
 
     def state(self) -> dict[str, Refusal]:
-        return dict(self._by_leg)
+        return {str(leg): refusal for leg, refusal in self._by_leg.items()}
 
     def restore(self, state: Mapping[str, Refusal]) -> None:
-        self._by_leg = dict(state)
+        self._by_leg = {Leg.named(text): refusal for text, refusal in state.items()}
 
     def forget(self) -> None:
         """An operator wants everything tried anew."""
@@ -51,7 +73,7 @@ class Refusals:
         refused = False
         for order, trade in zip(orders, trades, strict=True):
             if trade.status is TradeStatus.REJECTED and not trade.transient:
-                leg = leg_and_way(order)
+                leg = Leg.of(order)
                 before = self._by_leg.get(leg)
                 self._by_leg[leg] = Refusal(
                     count=1 if before is None or trade.expired else before.count + 1,
@@ -62,12 +84,12 @@ class Refusals:
                 )
                 refused = True
             elif self._by_leg and trade.status in DONE:
-                self._by_leg.pop(leg_and_way(order), None)
+                self._by_leg.pop(Leg.of(order), None)
         return refused
 
     def forbids(self, order: Order, now: Situation) -> bool:
         """Whether it would be the same order in the same circumstances."""
-        last = self._by_leg.get(leg_and_way(order)) if self._by_leg else None
+        last = self._by_leg.get(Leg.of(order)) if self._by_leg else None
         if last is None:
             return False
         passed = now.row.timestamp - last.at
@@ -81,7 +103,7 @@ class Refusals:
 
     def short_rests(self, venue: VenueName, now: Situation) -> bool:
         """Whether a venue would not take a larger short now."""
-        last = self._by_leg.get(f"{venue} {Verb.PERP.value} {now.coin} more") if self._by_leg else None
+        last = self._by_leg.get(Leg(venue, Verb.PERP, now.coin, False)) if self._by_leg else None
         if last is None:
             return False
         passed = now.row.timestamp - last.at
@@ -90,15 +112,10 @@ class Refusals:
 
     def speaks_of(self, venue: VenueName) -> bool:
         """Whether the last word of a venue on anything was a refusal."""
-        return any(leg.partition(" ")[0] == venue for leg in self._by_leg)
+        return any(leg.venue == venue for leg in self._by_leg)
 
     def __bool__(self) -> bool:
         return bool(self._by_leg)
-
-
-def leg_and_way(order: Order) -> str:
-    """One product at a venue and the direction, or one operation on chain: what a refusal speaks of."""
-    return f"{order.venue} {order.verb.value} {order.token} {'less' if _is_less(order) else 'more'}"
 
 
 def _is_less(order: Order) -> bool:

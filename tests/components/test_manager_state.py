@@ -25,7 +25,7 @@ FULL = ManagerState(
     overtaken=plan(),
     held={"delta": Held(0.5, 9, Why.DONE, told=True)},
     worked=True,
-    refusals={"okx_perp": Refusal(count=2, reason="margin", at=1, amount=1.0, means=2.0)},
+    refusals={"okx perp ETH more": Refusal(count=2, reason="margin", at=1, amount=1.0, means=2.0)},
     awaited=(Awaited(kind=AwaitedKind.QUEUE, what="lido"),),
     least=100.0,
     dormant=True,

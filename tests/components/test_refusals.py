@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from components.model.orders import Order, Trade, Verb
-from components.refusals import Refusals
+from components.refusals import Leg, Refusals
 from components.situation import Situation
 from tests.builders import market, order, rejected, run_with, situation, trade
 
@@ -88,3 +88,12 @@ def test_what_found_no_price_within_its_limit_rests_as_after_a_first_refusal_how
         assert found.note([CLOSE, SHORT], [rejected(CLOSE, expired=True), rejected(SHORT, expired=True)], hour(row))
         assert found.forbids(CLOSE, hour(row)) and found.forbids(SHORT, hour(row))
         assert not found.forbids(CLOSE, hour(row + 1)) and not found.forbids(SHORT, hour(row + 1))
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_a_leg_is_the_same_after_a_restart(verb: Verb) -> None:
+    leg = Leg.of(order(verb, "okx", "ETH", -2.0))
+    assert Leg.named(str(leg)) == leg
+    found, again = refused((0, SHORT)), Refusals()
+    again.restore(found.state())
+    assert again.state() == found.state() and list(found.state()) == ["okx perp ETH more"]
