@@ -22,6 +22,7 @@ from components.config.schema import (
 )
 from components.model.errors import nearest_name
 from components.model.requirements import LST_PROTOCOL
+from components.model.slices import filler_of
 
 
 class Venues(msgspec.Struct, frozen=True):
@@ -196,7 +197,7 @@ def _fallback_venues(mode: ModeFile, venues: Venues) -> Iterator[Problem]:
                     f"a venue of {', '.join(sources)}",
                     nearest_name(venue, sources),
                 )
-    _, _, substitute = mode.funding_gap.partition("venue:")
+    substitute = filler_of(mode.funding_gap)
     if substitute and substitute not in venues.exchanges:
         yield Problem(
             "funding_gap",

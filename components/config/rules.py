@@ -19,6 +19,7 @@ from components.config.documents import Problem, shown
 from components.config.reading import is_known
 from components.config.schema import LimitKeys, ModeFile, ShareClassFile
 from components.model.requirements import LST_PROTOCOL, REWARD_TOKENS
+from components.model.slices import filler_of
 
 File = TypeVar("File", bound=BaseModel)
 Rule = tuple[tuple[str, ...], Callable[[File], Iterator[Problem]]]
@@ -124,7 +125,7 @@ def _funding_gap_grammar(mode: ModeFile) -> Iterator[Problem]:
 def _funding_bounds_of_hedges(mode: ModeFile) -> Iterator[Problem]:
     for key in ("funding_largest", "funding_median"):
         bounds: dict[str, float] = getattr(mode.plausible, key)
-        filling = mode.funding_gap.partition(":")[2]
+        filling = filler_of(mode.funding_gap)
         venues = dict.fromkeys([*mode.hedge_allocation, *([filling] if filling else [])])
         if missing := [venue for venue in venues if venue not in bounds]:
             yield Problem(f"plausible.{key}", f"nothing for {', '.join(missing)}", "a bound for every venue of funding")

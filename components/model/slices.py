@@ -162,6 +162,11 @@ class ModeSlice(msgspec.Struct, frozen=True, kw_only=True):
         return 1.0 / (1.0 - self.target_ltv)
 
 
+def filler_of(funding_gap: str) -> VenueName | None:
+    """The venue whose settlements stand in for missing ones under `venue:<name>`; None under any other policy."""
+    return funding_gap.removeprefix("venue:") if funding_gap.startswith("venue:") else None
+
+
 class Fees(msgspec.Struct, frozen=True):
     taker: float
     maker: float

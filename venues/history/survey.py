@@ -12,7 +12,7 @@ import msgspec
 from components.model.errors import DAT_CONFLICT, DAT_IMPLAUSIBLE, DAT_NOT_COVERED, DAT_UNREADABLE, Fault, InvalidInput
 from components.model.market import RewardPeriod
 from components.model.requirements import HOUR_NS, Grid, SeriesName, requirements
-from components.model.slices import ModeSlice
+from components.model.slices import ModeSlice, filler_of
 from venues.history.choose import Chooser
 from venues.history.coverage import (
     CoverageReport,
@@ -168,9 +168,9 @@ class Surveyor:
 
     def _filling(self, name: str) -> Schedule | InvalidInput | None:
         """The series that fills holes by `funding_gap: venue:<name>`, or why it cannot be used; None for none."""
-        if not self._mode.funding_gap.startswith("venue:"):
+        venue = filler_of(self._mode.funding_gap)
+        if venue is None:
             return None
-        venue = self._mode.funding_gap.removeprefix("venue:")
         return self._schedule(f"{venue}.funding.{SeriesName.parse(name).symbol}")
 
     def _schedule(self, name: str) -> Schedule | InvalidInput:

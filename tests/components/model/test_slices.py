@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from components.model.slices import filler_of
 from tests.builders import mode_of
 
 
@@ -23,3 +24,8 @@ def test_a_mode_without_debt_has_no_leverage(missing: str) -> None:
 def test_a_slice_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         mode_of().reserve_ratio = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("policy", "venue"), [("refuse", None), ("skip", None), ("venue:okx", "okx")])
+def test_a_gap_in_funding_is_filled_by_the_venue_that_is_named(policy: str, venue: str | None) -> None:
+    assert filler_of(policy) == venue

@@ -13,6 +13,7 @@ import numpy as np
 
 from components.model.errors import DAT_NOT_COVERED, Fault, InvalidInput
 from components.model.market import Column, Stamps
+from components.model.slices import filler_of
 from venues.history.files.stamps import MINUTE_NS, iso, length
 from venues.history.series.align import Gap, Samples
 from venues.history.series.intervals import DEFAULT_INTERVAL_NS, changes, expected_intervals, refuse_off_grid
@@ -115,8 +116,9 @@ def settle(schedule: Schedule, start: int, last: int, policy: str, other: Sample
     notes = schedule.notes(start, last)
     if not holes:
         return Settled(at, rate, notes)
-    if policy.startswith("venue:"):
-        filled = _filled(schedule, at, rate, holes, (start, last), policy.removeprefix("venue:"), other)
+    venue = filler_of(policy)
+    if venue is not None:
+        filled = _filled(schedule, at, rate, holes, (start, last), venue, other)
         return msgspec.structs.replace(filled, notes=(*filled.notes, *notes))
     edges = [hole for hole in holes if not hole.inside]
     if policy != "skip" or edges:
