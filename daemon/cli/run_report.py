@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LISTED = ("run", "from", "to", "market", "capital", "return", "if sold", "fall", "trades")
 COMPARED = (
     "mode", "market", "set", "share_class", "start", "end", "step_seconds", "initial_capital", "final_equity",
-    "liquidation_value", "total_return", "return_if_sold", "annualised_return", "max_drawdown", "sharpe", "trades",
-    "rejected", "liquidations", "stopped_at", "stopped_because", "left_open", "divergence_max", "flows",
+    "liquidation_value", "total_return", "return_if_sold", "annualised_return", "target_apy", "max_drawdown", "sharpe",
+    "trades", "rejected", "liquidations", "stopped_at", "stopped_because", "left_open", "divergence_max", "flows",
     "min_health_factor", "min_margin_ratio", "external_flows", "residual_max",
 )  # fmt: skip
-FRACTIONS = ("total_return", "annualised_return", "max_drawdown", "return_if_sold")
+FRACTIONS = ("total_return", "annualised_return", "target_apy", "max_drawdown", "return_if_sold")
 FIGURE_WIDTH, RUN_WIDTH = 28, 22  # columns of a comparison
 
 
@@ -205,7 +205,10 @@ def _sold(summary: Summary) -> str:
 
 def _yearly(summary: Summary) -> str:
     told = yearly(summary)
-    return "" if told == "-" else f" ({told})" if told == TOO_SHORT else f" ({told} a year)"
+    if told in ("-", TOO_SHORT):
+        return "" if told == "-" else f" ({told})"
+    expected = "" if summary.target_apy is None else f", {percent(summary.target_apy)} expected"
+    return f" ({told} a year{expected})"
 
 
 def _settings(summary: Summary) -> str:

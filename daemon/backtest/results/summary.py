@@ -77,6 +77,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     rejected: int = 0
     too_short: bool = False  # to be annualised
+    target_apy: float | None = None  # what the mode is expected to earn a year
     stopped_at: str | None = None
     stopped_because: str | None = None
     left_open: tuple[str, ...] = ()  # positions that a stopped run still holds at its end
@@ -207,6 +208,7 @@ def summarise(
         notes=result.notes,
         rejected=result.rejected,
         too_short=span < SHORTEST_YEARLY_DAYS * DAY_NS,
+        target_apy=run.mode.target_apy,
         flows=flow_texts(flows),
         **msgspec.structs.asdict(happened_in(result, run, market)),
     )

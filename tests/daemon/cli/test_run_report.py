@@ -40,6 +40,13 @@ def test_a_run_of_hours_is_not_told_as_a_yearly_rate() -> None:
     assert "12.00 % a year" in run_report.in_words(summary(annualised_return=0.12, too_short=False), charts=False)
 
 
+def test_what_the_mode_is_expected_to_earn_stands_beside_the_result() -> None:
+    known = summary(annualised_return=0.12, too_short=False, target_apy=0.08)
+    assert "(12.00 % a year, 8.00 % expected)" in run_report.in_words(known, charts=False)
+    assert run_report.shown(known)["target_apy"] == "8.00 %"
+    assert run_report.shown(summary(target_apy=None))["target_apy"] == "-"
+
+
 def test_a_stop_and_what_it_left_cannot_be_missed() -> None:
     run = summary(
         stopped_at="2024-11-14T03:00:00Z",
