@@ -30,15 +30,15 @@ from daemon.control.reload import Reloader
 from daemon.errors import short
 from daemon.journal.committer import Committer
 from daemon.journal.queries import Queries
-from daemon.journal.records import Command, Note, Record
+from daemon.journal.records import Command, Note
 from daemon.monitoring.beside import beside
 from daemon.monitoring.health import Health, Level
 from daemon.monitoring.metrics import Metrics
 from daemon.monitoring.narrator import Narrator
-from daemon.monitoring.readers import Reader
-from daemon.monitoring.told import Reports, ToldMetrics, ToldReports, count, show
+from daemon.monitoring.told import Reports
 from daemon.orders.breaker import BreakerLimits
 from daemon.orders.patience import patience_of
+from daemon.process.audience import Audience
 from daemon.process.journals import AUDIT, Journals
 from daemon.process.making import Making
 from daemon.process.mending import Mending
@@ -74,30 +74,23 @@ class Daemon:
         self.world = world
         self._parts = parts
         self._notifier = notifier
-        self._narrator = narrator
         self._state = config.state_dir
         self.clock = world.clock
         self.metrics = Metrics(now=parts.wall_s, speed=config.speed)
-        self._to_metrics, self._to_health, self._to_narrator, self._to_reports = self.readers = (
-            Reader("metrics"),
-            Reader("health"),
-            Reader("narrator"),
-            Reader("reports"),
-        )
         self.health = Health(
             trio.current_time,
             speed=config.speed,
             step_budget_s=config.limits.step_budget_s,
             heartbeat_timeout_s=config.guard.heartbeat_timeout_seconds or inf,
         )
-        self.committer = Committer(
-            threads=parts.threads, observe=lambda _, seconds, __: self._to_metrics.tell(self.metrics.commit, seconds)
-        )
+        self._audience = Audience(self.metrics, self.health, narrator, reports)
+        self.readers = self._audience.readers
+        self.committer = Committer(threads=parts.threads, observe=self._audience.committed)
         self.latches = LatchKeeper(self._state, threads=parts.threads)
         code = parts.provenance.get("code_hash", "")
         self._reader = trio.CapacityLimiter(1)
         self._journals = Journals(
-            parts.disk, self._state, self.committer, self._hear, self._asking, code_hash=code, at=world.at
+            parts.disk, self._state, self.committer, self._audience.hear, self._asking, code_hash=code, at=world.at
         )
         self._audit = self._journals.audit
         making = Making(
@@ -112,7 +105,7 @@ class Daemon:
             making.cell,
             making.closing,
             self.latches,
-            ToldReports(reports, self._to_reports).crashed,
+            self._audience.reports.crashed,
             self.clock.now,
         )
         self._reloader = Reloader(self.supervisor, self._audit, self.clock.now, reload, self._take_configuration)
@@ -253,7 +246,7 @@ class Daemon:
             patience=patience_of(limits),
             limits=Limits(clock_offset_ms=limits.clock_offset_ms, max_adjustment_per_day=limits.max_adjustment_per_day),
             latches=self.latches,
-            telemetry=ToldMetrics(self.metrics, self._to_metrics),
+            telemetry=self._audience.telemetry,
             publish=self._publish,
             shout=self._parts.shout,
             owe=self._journals.owe,
@@ -286,12 +279,6 @@ class Daemon:
             await self._asking(partial(self._parts.keep_config, config))
         except OSError as error:
             log.error("config.not_kept", error=str(error))  # the next start reads the file itself
-
-    def _hear(self, strategy: str, record: Record) -> None:
-        """A record was journaled; who wants to know is told, and reads it in a task of its own."""
-        self._to_metrics.tell(count, self.metrics, record)
-        if self._narrator is not None and strategy != AUDIT:
-            self._to_narrator.tell(self._narrator.heard, strategy, record)
 
     def _keep(self, nursery: trio.Nursery, name: str, task: Callable[[], Awaitable[object]]) -> None:
         """A task that looks after the daemon and must not end with an error of its own."""
@@ -348,11 +335,7 @@ class Daemon:
 
     def _publish(self, replica: Replica) -> None:
         self.supervisor.publish(replica)
-        replica = self.supervisor.replicas[replica.strategy]
-        self._to_metrics.tell(show, self.metrics, replica)
-        self._to_health.tell(self.health.publish, replica)
-        if self._narrator is not None:
-            self._to_narrator.tell(self._narrator.publish, replica)
+        self._audience.publish(self.supervisor.replicas[replica.strategy])
 
     def _ids(self) -> tuple[str, ...]:
         return tuple(entry.id for entry in self.supervisor.config.strategies)
