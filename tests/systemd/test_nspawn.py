@@ -262,7 +262,8 @@ def test_a_start_waits_until_the_safety_unit_is_done(facts: Facts) -> None:
     seen = facts["start_waits_for_safety"]
     assert seen["code"] == 0
     assert seen["starts"][0]["at"] >= seen["ends"][0]
-    assert "MONITOR_UNIT" not in seen["by_hand"][0]["environment"]
+    told = seen["by_hand"][0]["environment"]
+    assert told.get("MONITOR_SERVICE_RESULT", "success") == "success" and "MONITOR_EXIT_STATUS" not in told
 
 
 def test_flatten_first_stops_the_daemon(facts: Facts) -> None:
