@@ -1,8 +1,8 @@
 """What venues refused: the same order is not sent again and again in the same circumstances.
 
-After the first refusal a leg rests for an hour, and what it was for is done another way; what makes a position smaller
-rests for a minute. So it is, however often, where no price was to be had within the limit of an order: prices move.
-After the second in a row it rests until the circumstances have changed, another amount or other
+After the first refusal a leg is left alone for an hour, and what it was for is done another way; what makes a
+position smaller for a minute. So it is, however often, where no price was to be had within the limit of an order:
+prices move. After the second in a row it is left alone until the circumstances have changed, another amount or other
 means by a tenth; what makes a position smaller may also be tried once a day: getting out is never given up. A fill on
 the leg wipes its slate.
 """
@@ -101,7 +101,7 @@ class Refusals:
             return False
         return not (_is_less(order) and passed >= DAY_NS)
 
-    def short_rests(self, venue: VenueName, now: Situation) -> bool:
+    def refuses_short(self, venue: VenueName, now: Situation) -> bool:
         """Whether a venue would not take a larger short now."""
         last = self._by_leg.get(Leg(venue, Verb.PERP, now.coin, False)) if self._by_leg else None
         if last is None:

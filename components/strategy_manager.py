@@ -218,7 +218,7 @@ class StrategyManager:
                 reason = AT_END if trigger.reason == AT_END else "closed by the operator"
                 plan = self.planner.exit(reason, now, step, Urgency.ASKED)
             case _ if trigger.measure is not None:
-                plan = self.planner.rebalance(trigger.measure, now, step, self.owed, self._resting(now))
+                plan = self.planner.rebalance(trigger.measure, now, step, self.owed, self._refusing(now))
             case _:
                 raise ValueError(f"nobody plans for a trigger of kind {trigger.kind}")
         if plan is not None and trigger.kind in ("deviation", DUST):
@@ -325,7 +325,7 @@ class StrategyManager:
             return self.planner.exit("halted" if self.halted else "too small", now, step)
         if not self._mode.hedge_allocation:
             return None
-        plan = self.planner.hedge("a liquidation", now, step, self.owed, self._resting(now))
+        plan = self.planner.hedge("a liquidation", now, step, self.owed, self._refusing(now))
         return msgspec.structs.replace(plan, careful=False, urgency=Urgency.CRITICAL)
 
     def _on_risk(self, trigger: Trigger, now: Situation, step: int) -> Plan | None:
@@ -338,8 +338,8 @@ class StrategyManager:
             return None
         if self.halted or self.dormant:
             return self.planner.exit("halted" if self.halted else "too small", now, step)
-        return self.planner.reduce(acting, now, step, self.owed, self._resting(now))
+        return self.planner.reduce(acting, now, step, self.owed, self._refusing(now))
 
-    def _resting(self, now: Situation) -> frozenset[VenueName]:
+    def _refusing(self, now: Situation) -> frozenset[VenueName]:
         """Venues that would open no larger short now."""
-        return frozenset(venue for venue in self._mode.hedge_allocation if self.refusals.short_rests(venue, now))
+        return frozenset(venue for venue in self._mode.hedge_allocation if self.refusals.refuses_short(venue, now))

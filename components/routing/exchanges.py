@@ -52,7 +52,7 @@ class ExchangeStage(Stage):
         everything = wanted == 0.0
         if self._plan.scope == HEDGE:
             wanted, everything = coins, False
-        elif self._plan.scope == REDUCE or self._refusals.short_rests(venue, now):
+        elif self._plan.scope == REDUCE or self._refusals.refuses_short(venue, now):
             wanted = min(wanted, coins)
         elif wanted > coins:
             wanted = max(coins, min(wanted, self._affordable(venue, price)))
@@ -88,12 +88,12 @@ class ExchangeStage(Stage):
     def _pair_room(self, venue: str) -> float:
         """Coins that may be short at a venue with the margin that is there now."""
         now = self._now
-        return held(now, venue) if self._refusals.short_rests(venue, now) else utmost(now, venue)
+        return held(now, venue) if self._refusals.refuses_short(venue, now) else utmost(now, venue)
 
     def _hedged_by_sale(self, venue: str, price: float, mark: float) -> float:
         """Coins that can be hedged when the others are sold for margin."""
         now = self._now
-        if self._refusals.short_rests(venue, now):
+        if self._refusals.refuses_short(venue, now):
             return held(now, venue)
         ratio = least_ratio(now, venue)
         worth = margin_usdt(now, venue)
@@ -208,10 +208,10 @@ class ExchangeStage(Stage):
             return held(now, venue)
 
         def in_calm(venue: str, spent: float) -> float:
-            return held(now, venue) if self._refusals.short_rests(venue, now) else easy(now, venue, spent)
+            return held(now, venue) if self._refusals.refuses_short(venue, now) else easy(now, venue, spent)
 
         def in_need(venue: str, spent: float) -> float:
-            return held(now, venue) if self._refusals.short_rests(venue, now) else utmost(now, venue, spent)
+            return held(now, venue) if self._refusals.refuses_short(venue, now) else utmost(now, venue, spent)
 
         if self._plan.scope != REDUCE:
             return [in_calm, in_need]

@@ -57,10 +57,10 @@ def test_what_travels_and_what_is_uncertain_is_named_with_when_it_is_due() -> No
         )
     positions.keep_uncertain(order(Verb.SPOT, "binance", "ETH", -1.0))
     now = Situation(RUN, situation(RUN, MARKET, {}).row, positions, UtilityManager("USDT"))
-    queue, transfer, doubt = awaited(now)
+    queue, transfer, uncertain = awaited(now)
     assert queue == Awaited(kind=AwaitedKind.QUEUE, what="wallet:BaseToken:ETH", amount=1.5, until=START + 5)
     assert (transfer.kind, transfer.overdue) == (AwaitedKind.TRANSFER, True)
-    assert (doubt.kind, doubt.what) == (AwaitedKind.ORDER, "binance_spot (binance spot ETH)")
+    assert (uncertain.kind, uncertain.what) == (AwaitedKind.ORDER, "binance_spot (binance spot ETH)")
 
 
 def test_why_it_is_there_is_said() -> None:

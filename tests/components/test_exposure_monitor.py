@@ -206,7 +206,7 @@ def test_one_row_is_spelt_out_for_people() -> None:
 
 @given(st.lists(st.floats(min_value=-2.0, max_value=2.0), max_size=4))
 def test_the_book_never_leaves_the_interval_whatever_was_done(amounts: list[float]) -> None:
-    """Any subset of the doubted orders leads to net coins between the two ends."""
+    """Any subset of the uncertain orders leads to net coins between the two ends."""
     uncertain = [order(Verb.PERP, "okx", "BTC", amount, id=str(i)) for i, amount in enumerate(amounts)]
     exposure = measured(BASIS, BTC_MARKET, PAIR, *uncertain)
     for done in range(2 ** len(amounts)):

@@ -31,14 +31,14 @@ def refused(*asked: tuple[int, Order], usdt: float = 1_000.0) -> Refusals:
 
 def test_an_order_that_was_never_refused_may_go() -> None:
     assert not Refusals().forbids(SHORT, hour(0))
-    assert not Refusals().short_rests("okx", hour(0))
+    assert not Refusals().refuses_short("okx", hour(0))
 
 
-def test_after_a_refusal_the_leg_rests_for_an_hour() -> None:
+def test_after_a_refusal_the_leg_is_left_alone_for_an_hour() -> None:
     found = refused((0, SHORT))
     assert found.forbids(SHORT, hour(0))
-    assert found.short_rests("okx", hour(0))
-    assert not found.short_rests("binance", hour(0))
+    assert found.refuses_short("okx", hour(0))
+    assert not found.refuses_short("binance", hour(0))
     assert not found.forbids(CLOSE, hour(0))
     assert not found.forbids(SHORT, hour(1))
 
@@ -46,7 +46,7 @@ def test_after_a_refusal_the_leg_rests_for_an_hour() -> None:
 def test_the_same_refusal_never_comes_a_third_time_in_a_row() -> None:
     found = refused((0, SHORT), (1, SHORT))
     assert all(found.forbids(SHORT, hour(row)) for row in range(1, 60))
-    assert all(found.short_rests("okx", hour(row)) for row in range(1, 60))
+    assert all(found.refuses_short("okx", hour(row)) for row in range(1, 60))
 
 
 @pytest.mark.parametrize(("amount", "usdt"), [(-1.7, 1_000.0), (-2.0, 1_200.0), (-2.0, 850.0)])

@@ -252,10 +252,10 @@ def test_what_may_be_held_is_part_of_the_size_too() -> None:
     st.floats(min_value=-2.0, max_value=2.0), st.floats(min_value=-1.0, max_value=0.0),
     st.floats(min_value=0.0, max_value=1.0),
 )  # fmt: skip
-def test_doubt_never_makes_delta_look_smaller(net: float, low: float, high: float) -> None:
-    known, doubted = delta_of(net=net, gross=4.0), delta_of(net=net, gross=4.0, low=low, high=high)
+def test_what_is_uncertain_never_makes_delta_look_smaller(net: float, low: float, high: float) -> None:
+    known, uncertain = delta_of(net=net, gross=4.0), delta_of(net=net, gross=4.0, low=low, high=high)
     assert isinstance(known, float)
-    assert np.min(doubted) >= known - 1e-12
+    assert np.min(uncertain) >= known - 1e-12
 
 
 def test_an_uncertain_order_raises_the_level_that_its_worst_end_deserves() -> None:

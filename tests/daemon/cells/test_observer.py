@@ -256,11 +256,11 @@ async def test_what_happened_after_the_positions_were_read_is_not_in_them(
 
 async def test_nothing_is_adopted_while_an_order_is_uncertain(desk: Desk, autojump_clock: MockClock) -> None:
     order = Order(id="o1", verb=Verb.SPOT, venue="binance", token="BTC", amount=1.0, leg="spot")
-    doubt = Happening(
+    late = Happening(
         event_type=EventType.ORDER_UNKNOWN, at=0, venue="binance", token="BTC", amount=0.0, changes={}, part=None,
         unknown=order,
     )  # fmt: skip
-    desk.unbooked.late["o1"] = doubt
+    desk.unbooked.late["o1"] = late
     with pytest.raises(Refuse, match="o1 is uncertain"):
         desk.observer.differences("binance", {CASH: 10.0})
 

@@ -101,8 +101,8 @@ def test_a_claim_on_a_queue_is_a_claim() -> None:
 
 
 def test_silence_and_open_orders_are_never_flat() -> None:
-    doubt = order(Verb.PERP, "okx", "ETH", 1.0)
-    state = judged(HEDGED, {}, silent={"okx": "refused"}, uncertain=[doubt], resting=["r"])
+    uncertain = order(Verb.PERP, "okx", "ETH", 1.0)
+    state = judged(HEDGED, {}, silent={"okx": "refused"}, uncertain=[uncertain], resting=["r"])
     assert [each.kind for each in state.awaited] == [  # type: ignore[attr-defined]
         AwaitedKind.SILENT, AwaitedKind.ORDER, AwaitedKind.ORDER,
     ]  # fmt: skip

@@ -85,5 +85,5 @@ def test_the_worst_delta_of_nothing_held_is_none_and_of_one_side_all() -> None:
 def test_what_selling_left_over_is_no_exposure_and_what_is_uncertain_is() -> None:
     dust = keyed({"binance:BaseToken:ETH": 1e-9, "okx:Perp:ETHUSDT": -1e-5, "binance:BaseToken:USDT": 90_000.0})
     assert worst_delta(RUN, marked(), dust) == 0.0
-    doubted = order(Verb.SPOT, "binance", "ETH", 2.0)
-    assert worst_delta(RUN, marked(), dust, [doubted]) > 0.9
+    uncertain = order(Verb.SPOT, "binance", "ETH", 2.0)
+    assert worst_delta(RUN, marked(), dust, [uncertain]) > 0.9
