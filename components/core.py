@@ -286,7 +286,7 @@ class Core:
             too_dear=bool(route.too_dear),
         )
         self.manager.finish(plan, trigger, now, came)
-        if plan.pay_out > 0.0 and route.too_dear:
+        if plan.pay_out > 0.0 and route.too_dear and not now.travelling():  # what arrives is paid, and asks again
             self.announcer.payment_waits(self.manager.owed, route.too_dear.values(), now)
         pressing = plan.action in EXITS or plan.scope == HEDGE or not plan.careful
         return pressing and result.refused and not result.disturbed

@@ -316,7 +316,8 @@ class Operator:
         told = f". {costs_to_free(amount, cost, replica.share_class)}"
         if arguments.get("at_any_cost"):
             return f"{told}; it is paid at once"
-        return f"{told}; while that is more than cost_bounds.withdrawal it waits, 'basis pay {strategy}' does not"
+        bound = "cost_bounds.withdrawal, in basis points of what is sold for it, not of the payment"
+        return f"{told}. What would cost more than its bound waits ({bound}); 'basis pay {strategy}' does not"
 
     def _running(self, strategy: str) -> Cell:
         cell = self._supervisor.cells.get(strategy)

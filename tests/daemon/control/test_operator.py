@@ -350,6 +350,7 @@ def test_a_withdrawal_is_answered_with_what_freeing_it_costs_and_what_to_do(tmp_
     nothing, dear, anyway, small = told
     assert "owes nothing" in nothing
     assert "Freeing 20,000 USDT would cost about " in dear and f"'basis pay {BTC}' does not" in dear
+    assert "in basis points of what is sold for it, not of the payment" in dear
     assert anyway.endswith("it is paid at once")
     assert small == "withdraw accepted; it takes effect at the next full loop"
 
