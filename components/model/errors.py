@@ -55,7 +55,8 @@ class BasisError(Exception):
 
     def __str__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self.facts.items())
-        return f"{self.code}: {self.message}" + (f" ({facts})" if facts else "") + f". {self.hint}"
+        told = f"{self.message} ({facts})" if facts else self.message.removesuffix(".")
+        return f"{self.code}: {told}. {self.hint}"
 
 
 class Retry(BasisError):

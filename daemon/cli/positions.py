@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 import click
 
 from daemon.cli.console import looked_at, plain, state_option
-from daemon.cli.output import csv_of, emit, json_of, money, output_option, table_of, text_of
+from daemon.cli.output import csv_of, emit, json_of, money, output_option, table_of, terminal_width, text_of
 
 RAW = ("strategy", "key", "expected", "observed")
 COLUMNS = ("venue", "holding", "amount", "price", "entry", "value")
 LEGEND = (
-    "value: what it adds to equity at book value. Of a perp that is its unrealised profit since `entry`, the average",
-    "price paid; supplied and owed amounts are with interest. --raw shows the keys and balances of the book.",
+    "value: what it adds to equity at book value. Of a perp that is its unrealised profit since `entry`, the average "
+    "price paid; supplied and owed amounts are with interest. --raw shows the keys and balances of the book."
 )
 
 
@@ -47,7 +48,7 @@ def positions_text(records: Sequence[Mapping[str, Any]], width: int | None = Non
     if not shown:
         return "nothing there"
     parts = [_of_one(name, list(rows), width) for name, rows in groupby(shown, key=lambda record: record["strategy"])]
-    return "\n\n".join([*parts, "\n".join(LEGEND)])
+    return "\n\n".join([*parts, textwrap.fill(LEGEND, width or terminal_width(), break_on_hyphens=False)])
 
 
 def _of_one(strategy: str, records: Sequence[Mapping[str, Any]], width: int | None) -> str:

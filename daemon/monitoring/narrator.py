@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from components.model.events import Event, EventType
+from components.model.keys import token_of
 from components.model.orders import Action, GroupKind, OrderState, Trade, Verb
 from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
 from daemon.journal.told import EMERGENCY
@@ -73,7 +74,7 @@ PHASES: Mapping[str, str] = {
 VERBS: Mapping[str, str] = {
     Verb.SPOT: "{buys} {amount} {token} at {venue}{price}",
     Verb.PERP: "{buys} {amount} {token} perp at {venue}{price}",
-    Verb.STAKE: "stakes {token} at {venue} and receives {amount}{price}",
+    Verb.STAKE: "stakes {token} at {venue} and receives {amount}{received}{price}",
     Verb.REQUEST_UNSTAKE: "asks {venue} to unstake {amount} {token}",
     Verb.SWAP: "swaps {amount} {token} at {venue}{price}",
     Verb.SUPPLY: "supplies {amount} {token} to {venue}",
@@ -193,10 +194,17 @@ def _done(trade: Trade) -> str:
         buys="buys" if trade.quantity > 0.0 else "sells",
         amount=_amount(trade.quantity),
         token=trade.token,
+        received=_received(trade),
         venue=trade.venue,
         price="" if trade.price is None else f" at {_price(trade.price)}",
     )
     return text + (f" ({trade.reason})" if trade.reason else "")
+
+
+def _received(trade: Trade) -> str:
+    """The token that came for another one; nothing where the venue does not say which."""
+    came = sorted({token_of(key) for key, change in trade.changes.items() if change > 0.0} - {trade.token})
+    return f" {came[0]}" if len(came) == 1 else ""
 
 
 def _amount(amount: float | None) -> str:

@@ -85,3 +85,9 @@ def test_every_entry_of_the_catalogue_tells_what_to_do() -> None:
     for code, entry in CATALOGUE.items():
         assert entry.code == code
         assert entry.title and entry.action
+
+
+def test_a_message_that_is_a_sentence_ends_with_one_stop() -> None:
+    code = next(iter(CATALOGUE))
+    for message in ("More than there is.", "More than there is"):
+        assert str(BasisError(code, message, hint="Ask for less")) == f"{code}: More than there is. Ask for less"

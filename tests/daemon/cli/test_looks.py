@@ -75,7 +75,7 @@ def test_positions_are_told_in_money(tmp_path: Path, capsys: pytest.CaptureFixtu
     replica = cell("mn", positions=POSITIONS, observed=observed, prices=PRICES, timestamp=1)
     records = positions_shown([replica])
     text = positions_text(json.loads(json.dumps(records)), 80)
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 80
     lines = text.splitlines()
     (supplied,) = [line for line in lines if line.startswith("aave_v3")]
     assert supplied.split() == ["aave_v3", "supplied", "95,000.00", "USDT", "1.00000", "-", "95,000.00"]

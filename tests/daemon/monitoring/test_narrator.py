@@ -62,6 +62,10 @@ FLIGHT = InFlight(
         (outcome(Verb.PERP, -0.335, price=0.98712345), "sells 0.335 BTC perp at okx at 0.98712"),
         (outcome(Verb.PERP, -1234.5, token="USDT", reason="a part of it"),
          "sells 1,234.5 USDT perp at okx (a part of it)"),
+        (outcome(Verb.STAKE, 2.0, token="ETH", venue="lido", price=1.17,
+                 changes={base_token("wallet", "ETH"): -2.34, base_token("wallet", "wstETH"): 2.0}),
+         "stakes ETH at lido and receives 2 wstETH at 1.17"),
+        (outcome(Verb.STAKE, 2.0, token="ETH", venue="lido"), "stakes ETH at lido and receives 2"),
         (outcome(Verb.FLASH_REPAY, -5.0, token="WETH", venue="morpho"), "gives 5 WETH back to morpho"),
         (outcome(Verb.TRANSFER, -2.0, in_flight=FLIGHT), ""),  # its event tells it
         (outcome(Verb.TRANSFER, -2.0, in_flight=FLIGHT, origin="emergency"), "sends 2 BTC from okx"),
