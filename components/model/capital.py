@@ -9,13 +9,16 @@ def above_equity(asked: float, equity: float, currency: str) -> str:
 
 
 def cost_of_freeing(amount: float, equity: float, exit_value: float | None, at_hand: float) -> float | None:
-    """What selling for a payment would cost now, about and at the most: its share of the cost of a full exit; 0 where
-    the cash at hand covers it, None while it is not known. Share-class currency."""
+    """What selling for a payment would cost now, about: as much of everything is sold as leaves the money, after what
+    that takes; the cost of a full exit where even that does not leave it. 0 where the cash at hand covers it, None
+    while it is not known. Share-class currency."""
     if amount <= at_hand:
         return 0.0
     if exit_value is None or equity <= 0.0:
         return None
-    return max(equity - exit_value, 0.0) * min(amount / equity, 1.0)
+    missing, sold_for = amount - at_hand, max(exit_value - at_hand, 0.0)
+    share = missing / sold_for if missing < sold_for else 1.0
+    return max(equity - exit_value, 0.0) * share
 
 
 def costs_to_free(amount: float, cost: float, currency: str) -> str:

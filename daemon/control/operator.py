@@ -310,10 +310,13 @@ class Operator:
             return ""
         if amount > replica.equity:
             raise Refuse(OPS_REFUSED, above_equity(amount, replica.equity, replica.share_class))
-        cost = self._questions.valued(replica).cost_of_freeing(amount)
+        valued = self._questions.valued(replica)
+        cost, left = valued.cost_of_freeing(amount), valued.exit_value
         if not cost:
             return ""
         told = f". {costs_to_free(amount, cost, replica.share_class)}"
+        if left is not None and amount > left:
+            told += f"; all of it would leave {left:,.6g}, and nothing for who stays"
         if arguments.get("at_any_cost"):
             return f"{told}; it is paid at once"
         bound = "cost_bounds.withdrawal, in basis points of what is sold for it, not of the payment"

@@ -31,7 +31,7 @@ def test_a_picture_cannot_be_changed() -> None:
     ("amount", "equity", "exit_value", "cost"),
     [
         (500.0, 10_000.0, 9_000.0, 0.0),  # wallet and reserve have it, and nothing else counts as at hand
-        (501.0, 10_000.0, 9_000.0, 1_000.0 * 0.0501),
+        (501.0, 10_000.0, 9_000.0, 1_000.0 / 8_500.0),  # one more than there is: as much is sold as leaves one
         (20_000.0, 10_000.0, 9_000.0, 1_000.0),  # never more than all of it
         (1_000.0, 10_000.0, 10_500.0, 0.0),  # an exit that is worth more costs nothing
         (1_000.0, 10_000.0, None, None),
@@ -39,7 +39,7 @@ def test_a_picture_cannot_be_changed() -> None:
         (100.0, None, None, 0.0),
     ],
 )
-def test_freeing_a_payment_costs_its_share_of_an_exit(
+def test_freeing_a_payment_costs_what_must_be_sold_for_it(
     amount: float, equity: float | None, exit_value: float | None, cost: float | None
 ) -> None:
     shown = replica(positions=CASH, equity=equity, exit_value=exit_value)
@@ -49,7 +49,7 @@ def test_freeing_a_payment_costs_its_share_of_an_exit(
 
 def test_cash_of_another_currency_is_not_at_hand() -> None:
     shown = replica(positions=CASH, share_class="ETH", equity=10_000.0, exit_value=9_000.0)
-    assert shown.cost_of_freeing(100.0) == pytest.approx(10.0)
+    assert shown.cost_of_freeing(100.0) == pytest.approx(100.0 / 9.0)
 
 
 def test_a_picture_goes_over_a_wire_and_back() -> None:

@@ -22,6 +22,15 @@ def test_it_is_never_more_than_a_full_exit_and_never_a_gain(
         assert cost == 0.0
 
 
+@pytest.mark.parametrize(
+    ("amount", "at_hand", "cost"),
+    [(9.0, 0.0, 15.0), (9.0, 1.8, 14.4), (3.6, 0.0, 6.0), (10.8, 0.0, 18.0), (15.0, 0.0, 18.0)],
+)
+def test_it_is_what_must_be_sold_so_that_the_money_is_left(amount: float, at_hand: float, cost: float) -> None:
+    """Of what would leave 10.8 of its 28.8, five sixths must go for nine. The share of the equity said 5.6, not 15."""
+    assert cost_of_freeing(amount, 28.8, 10.8, at_hand) == pytest.approx(cost)
+
+
 @pytest.mark.parametrize(("equity", "exit_value"), [(1_000.0, None), (0.0, 900.0), (-5.0, 900.0)])
 def test_what_is_not_known_is_none(equity: float, exit_value: float | None) -> None:
     assert cost_of_freeing(10.0, equity, exit_value, 5.0) is None

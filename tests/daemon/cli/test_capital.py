@@ -56,7 +56,7 @@ def test_the_question_names_what_freeing_the_money_would_cost(
     with running(tmp_path, {"status": answer([dear])}):
         assert call("withdraw", "btc", "300", "--at-any-cost", "--state", str(tmp_path)) == 5
     said = capsys.readouterr().err
-    assert "Freeing 300 USDT would cost about 180 USDT now, 60.0% of it." in said
+    assert "Freeing 300 USDT would cost about 450 USDT now, 150.0% of it." in said
     assert "the equity of btc, at any cost?" in said
 
 
