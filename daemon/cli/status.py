@@ -99,6 +99,16 @@ def withheld(replica: Replica) -> list[str]:
 def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     """All that stands in the way of one strategy, in words."""
     yield f"{replica.strategy} is {replica.state}" + (f": {replica.reason}" if replica.reason else "")
+    yield from _closing(replica)
+    yield from _worth(replica, market_now)
+    yield from _gate(replica)
+    yield from _around(replica, market_now)
+    if replica.state.value in ("latched", "paused", "halted"):
+        yield f"  to go on: basis resume {replica.strategy}"
+
+
+def _closing(replica: Replica) -> Iterator[str]:
+    """How far an emergency is, what it waits for, and what it leaves."""
     if replica.phase:
         yield f"  emergency: {PHASES.get(replica.phase, replica.phase)}"
     if replica.closing_error and replica.phase != "flat":
@@ -111,6 +121,10 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     for coins in replica.unsellable:
         worth = f"{money(coins.value_usdt, 'USDT')} USDT"
         yield f"  left, this mode cannot sell it: {coins.key} {text_of(coins.amount)}, worth {worth}; sell it by hand"
+
+
+def _worth(replica: Replica, market_now: int | None) -> Iterator[str]:
+    """What it is worth, and what that is of."""
     if replica.equity_is_observed:
         seen = "not known" if replica.columns_at is None else f"as reported {_ago(replica.columns_at, market_now)}"
         yield f"  equity is of what the venues report, delta and margin {seen}; P&L is as of step {replica.step}"
@@ -118,12 +132,13 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
         yield f"  this picture is old: no newer one could be taken ({replica.trouble})"
     if replica.equity is not None:
         unit = replica.share_class
-        sold = (
-            ""
-            if replica.exit_value is None
-            else f"; sold now, all costs paid: {money(replica.exit_value, unit)} {unit}"
-        )
+        exit = replica.exit_value
+        sold = "" if exit is None else f"; sold now, all costs paid: {money(exit, unit)} {unit}"
         yield f"  worth {money(replica.equity, unit)} {unit} at book value{sold}"
+
+
+def _gate(replica: Replica) -> Iterator[str]:
+    """What is withheld, and which contracts hold."""
     if not withheld(replica):
         yield "  nothing is withheld"
     for why in replica.withheld:
@@ -135,6 +150,10 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
             since = f", since {_at(contract.since)}" if contract.since is not None else ""
             effect = BLOCKS.get(contract.blocks, contract.blocks)
             yield f"  BROKEN  {contract.name}: {contract.reason} ({effect}{since})"
+
+
+def _around(replica: Replica, market_now: int | None) -> Iterator[str]:
+    """Uncertain orders, venues in trouble, and levels of risk."""
     for order in replica.uncertain:
         amount = f"{order.verb} {text_of(order.amount)} {order.token} at {order.venue}"
         yield f"  uncertain order {order.id}: {amount}, sent {_sent(order.sent_at, market_now)}: {order.reason}"
@@ -145,8 +164,6 @@ def reasons(replica: Replica, market_now: int | None) -> Iterator[str]:
     for measure, level in sorted(replica.risk_levels.items()):
         if level not in ("ok", "normal", ""):
             yield f"  risk    {measure} is {level}"
-    if replica.state.value in ("latched", "paused", "halted"):
-        yield f"  to go on: basis resume {replica.strategy}"
 
 
 def _venue_trouble(venue: Any) -> Iterator[str]:
