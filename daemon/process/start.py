@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,14 +130,19 @@ def _run(config: DaemonSlice, path: Path, environ: Mapping[str, str], speed: flo
     uncertain = {name: ids for name, ids in ended.uncertain.items() if ids}
     log.info("daemon.stopped", uncertain=uncertain)
     if is_watched:
-        program = greeting.program_of(sys.argv)
-        latches = {entry.id: Latches(config.state_dir).of(entry.id) for entry in config.strategies}
-        closing = [name for name, latch in latches.items() if latch is not None and not latch.is_closed]
-        for line in greeting.farewell(config.state_dir, program, sys.argv[1:], world.at, uncertain, closing):
-            say(line)
+        _say_farewell(config, world.at, uncertain)
     if config.strategies and len(ended.broken) == len(config.strategies):
         return min(ended.broken.values())  # damage is worse than a configuration that does not fit
     return Exit.DONE
+
+
+def _say_farewell(config: DaemonSlice, at: int | None, uncertain: Mapping[str, Sequence[str]]) -> None:
+    """Says where the state is, what was left open, and how to go on."""
+    program = greeting.program_of(sys.argv)
+    latches = {entry.id: Latches(config.state_dir).of(entry.id) for entry in config.strategies}
+    closing = [name for name, latch in latches.items() if latch is not None and not latch.is_closed]
+    for line in greeting.farewell(config.state_dir, program, sys.argv[1:], at, uncertain, closing):
+        say(line)
 
 
 def check_servers(config: DaemonSlice, socket: Path) -> None:
