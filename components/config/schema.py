@@ -217,7 +217,11 @@ class ShareClassFile(Section):
 
 class FeeKeys(Section):
     taker: float = Field(ge=0, lt=0.1, description="fee of an order that fills at once, fraction of notional")
-    maker: float = Field(gt=-0.01, lt=0.1, description="fee of a resting order; negative is a rebate")
+    maker: float = Field(
+        gt=-0.01,
+        lt=0.1,
+        description="fee of a resting order, negative is a rebate; for the reader, every order here takes",
+    )
 
 
 class ImpactKeys(Section):
@@ -245,7 +249,9 @@ class SpotInstrumentKeys(Section):
 
 
 class PerpInstrumentKeys(SpotInstrumentKeys):
-    contract_size: Positive = Field(description="coin per contract at the venue; `lot` is in coin all the same")
+    contract_size: Positive = Field(
+        description="coin per contract at the venue; for the reader, `lot` and all amounts are in coin"
+    )
     funding_interval_hours: Positive = Field(description="hours between two funding payments")
     tiers: list[TierKeys] = Field(min_length=1, description="maintenance margin table, by rising notional")
 
@@ -288,7 +294,9 @@ class ReserveKeys(Section):
 
 
 class LendingReserveKeys(ReserveKeys):
-    reserve_factor: Share = Field(description="share of interest kept by the protocol; used only to produce rates")
+    reserve_factor: Share = Field(
+        description="share of interest kept by the protocol; for the reader, rates come from the market"
+    )
 
 
 class LendingGasKeys(Section):
