@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from components.model.events import Event, EventType
 from components.model.keys import token_of
 from components.model.orders import Action, GroupKind, OrderState, Trade, Verb
-from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
+from components.model.transactions import Transaction
+from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record, Signed
 from daemon.journal.told import EMERGENCY
 from daemon.replica import CellState, Replica
 from daemon.state.latch import Phase
@@ -110,6 +111,9 @@ class Narrator:
             case Intent() if record.group.kind is GroupKind.ATOMIC:
                 self._steps |= {order.id for order in record.group.orders}
                 self._say(record.at, strategy, f"in one transaction at {record.group.orders[0].venue}:")
+            case Signed(transaction=signed):
+                is_step = not self._steps.isdisjoint(signed.orders)
+                self._say(signed.at, strategy, ("   " if is_step else "") + _signed(signed))
             case Outcome():
                 self._outcome(strategy, record)
             case LatchChanged():
@@ -199,6 +203,15 @@ def _done(trade: Trade) -> str:
         price="" if trade.price is None else f" at {_price(trade.price)}",
     )
     return text + (f" ({trade.reason})" if trade.reason else "")
+
+
+def _signed(transaction: Transaction) -> str:
+    """Why nothing is seen for some blocks."""
+    if not transaction.orders:
+        return f"signs an empty transaction: nonce {transaction.nonce} of its wallet is to be free again"
+    if transaction.replaces:
+        return "offers more gas for its transaction, which no block has yet"
+    return "signs its transaction; what came of it is told when a block has it"
 
 
 def _received(trade: Trade) -> str:

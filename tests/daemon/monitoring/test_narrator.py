@@ -12,7 +12,8 @@ import trio
 from components.model.events import Event, EventType
 from components.model.keys import base_token
 from components.model.orders import Action, GroupKind, InFlight, Order, OrderGroup, OrderState, Trade, TradeStatus, Verb
-from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record
+from components.model.transactions import Transaction
+from daemon.journal.records import Events, Intent, LatchChanged, Outcome, Record, Signed
 from daemon.monitoring.health import Level
 from daemon.monitoring.narrator import Narrator
 from daemon.process.daemon import Daemon
@@ -37,6 +38,13 @@ def outcome(verb: Verb, quantity: float, *, origin: str = "core", state: str = "
     status = TradeStatus(state) if state != OrderState.NOT_SENT else TradeStatus.REJECTED
     trade = Trade(verb=verb, status=status, quantity=quantity, **known)
     return Outcome(at=START, order_id="o", state=state, trade=trade, origin=origin, reason=trade.reason)
+
+
+def signed(*orders: str, replaces: str = "") -> Signed:
+    transaction = Transaction(
+        wallet="0xw", nonce=3, hash="0x2", raw=b"", orders=orders, max_fee_gwei=9.0, at=START, replaces=replaces
+    )
+    return Signed(transaction=transaction)
 
 
 @pytest.fixture
@@ -98,10 +106,22 @@ def test_the_steps_of_a_transaction_stand_under_its_name() -> None:
     order = Order(id="o", verb=Verb.SUPPLY, venue="aave_v3", token="USDT", amount=5.0, leg="supply")
     group = OrderGroup(id="g", kind=GroupKind.ATOMIC, orders=(order,), action=Action.ENTRY_FULL, reason="")
     narrator.heard("basis", Intent(at=START, group=group))
+    narrator.heard("basis", signed("o"))
     narrator.heard("basis", outcome(Verb.SUPPLY, 5.0, token="USDT", venue="aave_v3"))
     narrator.heard("basis", outcome(Verb.SUPPLY, 5.0, token="USDT", venue="aave_v3"))
     told = [line.partition("basis")[2][11:] for line in lines]
-    assert told == ["in one transaction at aave_v3:", "   supplies 5 USDT to aave_v3", "supplies 5 USDT to aave_v3"]
+    assert told == [
+        "in one transaction at aave_v3:",
+        "   signs its transaction; what came of it is told when a block has it",
+        "   supplies 5 USDT to aave_v3",
+        "supplies 5 USDT to aave_v3",
+    ]
+
+
+def test_what_waits_for_a_block_is_told_when_it_is_signed(said: Callable[[Event | Record], str]) -> None:
+    assert said(signed("o")) == "signs its transaction; what came of it is told when a block has it"
+    assert said(signed("o", replaces="0x1")) == "offers more gas for its transaction, which no block has yet"
+    assert said(signed()) == "signs an empty transaction: nonce 3 of its wallet is to be free again"
 
 
 @pytest.mark.parametrize("kind", [EventType.FUNDING, EventType.INTEREST, EventType.ORDER_INTENT])
