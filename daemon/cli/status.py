@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.console import looked_at, plain, state_option
-from daemon.cli.output import csv_of, json_of, money, output_option, percent, table_of, text_of
+from daemon.cli.output import csv_of, json_of, money, output_option, percent, table_of, terminal_width, text_of
 
 if TYPE_CHECKING:
     from daemon.control.commands import Response
@@ -45,6 +46,9 @@ def status(strategy: str | None, why: bool, state: Path, output: str) -> None:
         replicas = replicas_of(response)
         rows = [row_of(replica, response.market_now) for replica in replicas]
         click.echo(table_of(COLUMNS, rows, optional=OPTIONAL))
+        if seen := [replica.strategy for replica in replicas if replica.equity_is_observed]:
+            told = f"{', '.join(seen)}: equity is what the venues report, P&L is as of before the emergency stop"
+            click.echo(textwrap.fill(told, terminal_width(), break_on_hyphens=False))
         if why:
             for replica in replicas:
                 click.echo("\n" + "\n".join(reasons(replica, response.market_now)))
@@ -71,7 +75,7 @@ def row_of(replica: Replica, market_now: int | None) -> list[str]:
         f"{replica.state.value}: {replica.phase}" if replica.phase else replica.state.value,
         "-" if replica.equity is None else f"{money(replica.equity, replica.share_class)} {replica.share_class}",
         money(replica.exit_value, replica.share_class),
-        money(profit(replica), replica.share_class) + (f" (step {replica.step})" if replica.equity_is_observed else ""),
+        money(profit(replica), replica.share_class),
         percent(replica.columns.get("net_delta")),
         text_of(lowest_margin(replica)),
         _ago(replica.timestamp, market_now),

@@ -59,6 +59,22 @@ def test_the_table_has_a_line_per_strategy(tmp_path: Path, capsys: pytest.Captur
     assert [request.strategy for request in daemon.asked] == [None]
 
 
+def test_of_when_the_profit_of_a_latched_strategy_is_stands_under_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    latched = cells.running(
+        "btc", state=CellState.LATCHED, phase="closing", contracts=(), withheld=(), reason="operator",
+        equity=99_830.68, exit_value=99_830.68, pnl={"funding": -87.18}, step=1, equity_is_observed=True,
+    )  # fmt: skip
+    with running(tmp_path, {"status": answer([latched], market_now=NOW)}):
+        assert call("status", "--state", str(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert "latched: closing" in told and "-87.18  " in told, "on one line"
+    assert "btc: equity is what the venues report, P&L is as of before the emergency stop" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_json_is_the_replicas_and_one_strategy_can_be_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
